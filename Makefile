@@ -1,0 +1,37 @@
+# `make search` and `make test` do all set-up themselves.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+RUN := runs/quickstart
+
+.PHONY: help setup search test lint nightly docs clean
+
+help:            ## what can be made
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+
+setup: $(READY)  ## a virtual environment with everything in it
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $(READY)
+
+search: $(READY) ## the main job on embedded data: search, Pareto picture, exported and proven winner (about 5 minutes on 2 cores)
+	$(BIN)/segsearch search studies/quickstart.yaml --out $(RUN)
+	$(BIN)/segsearch export $(RUN) --out $(RUN)/winner
+	$(BIN)/segsearch predict $(RUN)/winner/model.onnx $(RUN)/winner/examples --out $(RUN)/winner/overlays
+
+test: lint       ## style, types, tests
+	$(BIN)/pytest -n 2 --dist worksteal
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+nightly: $(READY) ## the long tests too
+	$(BIN)/pytest -n 2 --dist worksteal -m 'nightly or not nightly'
+
+clean:           ## what was built; runs/ stays
+	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

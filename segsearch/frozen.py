@@ -1,0 +1,131 @@
+"""Frozen, strict value objects: the base of spec, recipe, study and records; their ids and their one-line refusals."""
+
+import difflib
+import hashlib
+import json
+import types
+from typing import Annotated, Any, Self, Union, get_args, get_origin
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
+
+from segsearch.errors import InputError
+
+_WORDS = {"yes": True, "on": True, "no": False, "off": False}
+
+
+def yes_or_no(value: object) -> object:
+    """Read the words yes, no, on, off as a person means them where a truth value is asked for."""
+    return _WORDS.get(value.lower(), value) if isinstance(value, str) else value
+
+
+YesNo = Annotated[bool, BeforeValidator(yes_or_no)]
+
+
+class Frozen(BaseModel):
+    """An immutable value with known fields only, compared and hashed by content."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    @classmethod
+    def parse(cls, data: object, place: object) -> Self:
+        """Validate plain data as read from YAML or JSON.
+
+        Raises:
+            InputError: the first refusal, as ``place.field: value law (allowed: ...)``.
+
+        """
+        try:
+            return cls.model_validate_json(json.dumps(data))
+        except ValidationError as error:
+            raise _refusal(cls, error.errors()[0], str(place)) from error
+        except (TypeError, ValueError) as error:
+            raise InputError(place, f"cannot be read as data: {error}") from error
+
+    def canonical(self) -> str:
+        """Canonical JSON: sorted keys, fields equal to their default left out, so a new default renames nothing."""
+        return json.dumps(self.model_dump(mode="json", exclude_defaults=True), sort_keys=True, separators=(",", ":"))
+
+    @property
+    def id(self) -> str:
+        """12 hex digits of sha256 over `canonical`."""
+        return hashlib.sha256(self.canonical().encode()).hexdigest()[:12]
+
+
+def _refusal(model: type[BaseModel], error: ErrorDetails, place: str) -> InputError:
+    """Turn one pydantic error into place, law, value and known values."""
+    location, kind, value = error["loc"], error["type"], error["input"]
+    context = error.get("ctx", {})
+    where = place + _dotted(model, location)
+    if kind == "extra_forbidden":
+        known = sorted(_fields(model, location[:-1]))
+        close = difflib.get_close_matches(str(location[-1]), known, n=1)
+        return InputError(where, "unknown key" + (f", did you mean '{close[0]}'?" if close else ""), known)
+    if kind == "missing":
+        return InputError(where, "is missing")
+    if kind in ("literal_error", "enum"):
+        return InputError(where, f"{value!r} is not known", str(context.get("expected", "")))
+    if kind == "union_tag_invalid":
+        return InputError(
+            where, f"{_bare(context['discriminator'])} {context['tag']!r} is not known", str(context["expected_tags"])
+        )
+    if kind == "union_tag_not_found":
+        return InputError(where, f"must have the key {_bare(context['discriminator'])}")
+    if kind == "value_error":
+        return InputError(where, str(context["error"]))
+    return InputError(where, f"{error['msg'].removeprefix('Input ').lower()}, got {_short(value)}")
+
+
+def _bare(quoted: str) -> str:
+    return quoted.strip("'")
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value, default=str)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _dotted(model: type[BaseModel], location: tuple[str | int, ...]) -> str:
+    """Write a location as ``.encoder.stages[1].block``, leaving out the tags of unions."""
+    text, here = "", frozenset[type[BaseModel]]([model])
+    for step in location:
+        if isinstance(step, int):
+            text += f"[{step}]"
+        elif any(step in m.model_fields for m in here):
+            text += f".{step}"
+            here = _models({m.model_fields[step].annotation for m in here if step in m.model_fields})
+        elif not _tagged(here, step):
+            text += f".{step}"
+        else:
+            here = _tagged(here, step)
+    return text
+
+
+def _fields(model: type[BaseModel], location: tuple[str | int, ...]) -> set[str]:
+    """Names of the fields allowed at a location."""
+    here = frozenset[type[BaseModel]]([model])
+    for step in location:
+        if isinstance(step, str):
+            inside = {m.model_fields[step].annotation for m in here if step in m.model_fields}
+            here = _models(inside) if inside else (_tagged(here, step) or here)
+    return {name for m in here for name in m.model_fields}
+
+
+def _tagged(models: frozenset[type[BaseModel]], tag: str) -> frozenset[type[BaseModel]]:
+    """Those of a union's models that carry ``tag`` as the value of a literal field."""
+    return frozenset(m for m in models if any(tag in get_args(f.annotation) for f in m.model_fields.values()))
+
+
+def _models(annotations: set[Any]) -> frozenset[type[BaseModel]]:
+    """All models named inside annotations such as ``tuple[A | B, ...]`` or ``Annotated[A | None, ...]``."""
+    found: set[type[BaseModel]] = set()
+    for annotation in annotations:
+        if (
+            isinstance(annotation, type)
+            and not isinstance(annotation, types.GenericAlias)
+            and issubclass(annotation, BaseModel)
+        ):
+            found.add(annotation)
+        elif get_origin(annotation) in (Union, types.UnionType, tuple, list, dict, Annotated):
+            found |= _models(set(get_args(annotation)))
+    return frozenset(found)

@@ -1,0 +1,107 @@
+"""Parameters and multiply-adds of a network, whole and part by part.
+
+One MAC is one multiply-add of a convolution or a linear layer; bias, normalisation, activation, pooling, resizing and
+elementwise work are free. Counted are the modules ``nn.Conv*d``, ``nn.ConvTranspose*d`` and ``nn.Linear``; a matrix
+product or a functional convolution written straight into a ``forward`` is not a module and is not seen.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+
+from torch import nn
+
+from segsearch.frozen import Frozen
+from segsearch.measure.calls import Call, record_calls
+
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+
+PARTS = ("encoder", "levels", "context", "neck", "head", "auxiliary")
+"""Children of a network that are listed even when they hold nothing."""
+AUXILIARY = "auxiliary"
+OWN = "own"
+"""Name of the part for what hangs on the network itself instead of on a child."""
+
+
+class PartCost(Frozen):
+    """What one direct child of the network costs."""
+
+    name: str
+    params: int
+    macs: int
+
+
+class Cost(Frozen):
+    """Counted cost of a deployed network; ``auxiliary`` heads exist in training only and stand apart.
+
+    ``macs`` is for the whole batch. Over all parts, params sum to ``params + auxiliary_params`` and macs to ``macs``.
+    """
+
+    size_hw: tuple[int, int]
+    batch: int
+    params: int
+    auxiliary_params: int
+    macs: int
+    parts: tuple[PartCost, ...]
+
+
+def count(network: nn.Module, size_hw: tuple[int, int], batch: int = 1) -> Cost:
+    """Count a network at an input of (B, 3, H, W), without running it on real numbers.
+
+    A module called twice counts its macs twice and its params once; what two parts share belongs to the first that
+    holds it, and to ``auxiliary`` last.
+
+    Raises:
+        InputError: ``size_hw`` or ``batch`` is not positive.
+    """
+    params, macs = _params_by_part(network), _macs_by_part(network, record_calls(network, size_hw, batch))
+    names = [name for name, _ in network.named_children()] + [OWN]
+    parts = [PartCost(name=name, params=params.get(name, 0), macs=macs.get(name, 0)) for name in names]
+    return Cost(
+        size_hw=size_hw,
+        batch=batch,
+        params=sum(part.params for part in parts if part.name != AUXILIARY),
+        auxiliary_params=params.get(AUXILIARY, 0),
+        macs=sum(part.macs for part in parts),
+        parts=tuple(part for part in parts if part.params or part.macs or part.name in PARTS),
+    )
+
+
+def macs_of(call: Call) -> int:
+    """Multiply-adds of one call; 0 for what is neither convolution nor linear."""
+    module = call.module
+    if isinstance(module, TRANSPOSED):  # every input number is spread over a kernel
+        return call.input_elements * (module.out_channels // module.groups) * _area(module.kernel_size)
+    if isinstance(module, CONVOLUTIONS):  # every output number gathers a kernel
+        return call.output_elements * (module.in_channels // module.groups) * _area(module.kernel_size)
+    return call.output_elements * module.in_features if isinstance(module, nn.Linear) else 0
+
+
+def _area(kernel_size: Sequence[int]) -> int:
+    return math.prod(kernel_size)
+
+
+def _macs_by_part(network: nn.Module, calls: Iterable[Call]) -> dict[str, int]:
+    children = {name for name, _ in network.named_children()}
+    macs: dict[str, int] = {}
+    for call in calls:
+        part = call.name.split(".", 1)[0]
+        part = part if part in children else OWN
+        macs[part] = macs.get(part, 0) + macs_of(call)
+    return macs
+
+
+def _params_by_part(network: nn.Module) -> dict[str, int]:
+    children = dict(network.named_children())
+    auxiliary = children.pop(AUXILIARY, nn.Identity())
+    seen: set[int] = set()
+    own = _new_params(network.parameters(recurse=False), seen)
+    by_part = {name: _new_params(child.parameters(), seen) for name, child in children.items()}
+    return {OWN: own, **by_part, AUXILIARY: _new_params(auxiliary.parameters(), seen)}
+
+
+def _new_params(parameters: Iterable[nn.Parameter], seen: set[int]) -> int:
+    """Count numbers in those ``parameters`` that were not ``seen`` before."""
+    fresh = [p for p in parameters if id(p) not in seen]
+    seen.update(id(p) for p in fresh)
+    return sum(p.numel() for p in fresh)

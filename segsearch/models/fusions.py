@@ -1,0 +1,128 @@
+"""Pair fusions: (deep, shallow) -> one map of the shallow one's size.
+
+A new one is a class here, a row in `FUSIONS`, a word in spec.parts.FusionName, an arm in spaces/unified.yaml.
+"""
+
+from abc import abstractmethod
+from typing import ClassVar, final
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from segsearch.models.ops import Resize, size_of
+
+
+class PairFusion(nn.Module):
+    """Fuses a deep map (B, deep, h, w) into a shallow one (B, shallow, H, W), giving (B, width, H, W)."""
+
+    projects: ClassVar[bool]
+    """True: takes any widths. False: the neck hands both maps over at ``width`` already."""
+
+    def __init__(self, deep: int, shallow: int, width: int, align_corners: bool) -> None:
+        super().__init__()
+        assert self.projects or deep == shallow == width, "the neck projects for fusions that do not"
+
+    @abstractmethod
+    def forward(self, deep: Tensor, shallow: Tensor) -> Tensor:
+        """Tensors (B, deep, h, w) and (B, shallow, H, W) to (B, width, H, W)."""
+
+
+@final
+class FPN(PairFusion):
+    """shallow + up(deep) (Feature Pyramid Networks, figure 3; SFNet's baseline)."""
+
+    projects = False
+
+    def __init__(self, deep: int, shallow: int, width: int, align_corners: bool) -> None:
+        super().__init__(deep, shallow, width, align_corners)
+        self.resize = Resize(align_corners)
+
+    def forward(self, deep: Tensor, shallow: Tensor) -> Tensor:
+        """See `PairFusion`."""
+        up: Tensor = self.resize(deep, size_of(shallow))
+        return shallow + up
+
+
+class Warp(nn.Module):
+    """Samples a map where a flow field points (SFNet, equation 3). Flow is in half pixels of the fine map."""
+
+    def forward(self, deep: Tensor, flow: Tensor) -> Tensor:
+        """Tensors (B, C, h, w) and (B, 2, H, W), x then y, to (B, C, H, W)."""
+        height, width = size_of(flow)
+        x = torch.linspace(-1.0, 1.0, width, dtype=flow.dtype, device=flow.device)
+        y = torch.linspace(-1.0, 1.0, height, dtype=flow.dtype, device=flow.device)
+        grid = torch.stack((x + flow[:, 0] / width, y[:, None] + flow[:, 1] / height), dim=-1)
+        # align_corners is True whatever the network's convention: the grid above counts corners as -1 and 1
+        warped: Tensor = F.grid_sample(deep, grid, mode="bilinear", padding_mode="zeros", align_corners=True)
+        return warped
+
+
+@final
+class FAM(PairFusion):
+    """shallow + warp(deep, flow), the flow read off both maps (SFNet's flow alignment module, section 3.2)."""
+
+    projects = False
+
+    def __init__(self, deep: int, shallow: int, width: int, align_corners: bool) -> None:
+        super().__init__(deep, shallow, width, align_corners)
+        self.reduce_deep = nn.Conv2d(width, width // 2, 1, bias=False)
+        self.reduce_shallow = nn.Conv2d(width, width // 2, 1, bias=False)
+        self.flow = nn.Conv2d(width // 2 * 2, 2, 3, padding=1, bias=False)
+        self.resize = Resize(align_corners)
+        self.warp = Warp()
+
+    def forward(self, deep: Tensor, shallow: Tensor) -> Tensor:
+        """See `PairFusion`."""
+        up = self.resize(self.reduce_deep(deep), size_of(shallow))
+        flow = self.flow(torch.cat((up, self.reduce_shallow(shallow)), dim=1))
+        warped: Tensor = self.warp(deep, flow)
+        return shallow + warped
+
+
+@final
+class MEU(PairFusion):
+    """deep and shallow weigh each other, by where and by what (FPENet's mutual embedding upsample, section 3.2)."""
+
+    projects = True
+
+    def __init__(self, deep: int, shallow: int, width: int, align_corners: bool) -> None:
+        super().__init__(deep, shallow, width, align_corners)
+        self.resize = Resize(align_corners)
+        self.embed_deep = nn.Sequential(nn.Conv2d(deep, width, 1), nn.ReLU(inplace=True))
+        self.embed_shallow = nn.Sequential(nn.Conv2d(shallow, width, 1), nn.ReLU(inplace=True))
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.channel = nn.Sequential(nn.Conv2d(width, width, 1), nn.ReLU(inplace=True))
+        self.spatial = nn.Sequential(nn.Conv2d(1, 1, 1), nn.ReLU(inplace=True))
+        # an attention that starts below zero is shut by its ReLU and may never open
+        for attention in (self.channel, self.spatial):
+            nn.init.ones_(attention[0].bias)  # type: ignore[arg-type]
+
+    def forward(self, deep: Tensor, shallow: Tensor) -> Tensor:
+        """See `PairFusion`."""
+        high = self.embed_deep(self.resize(deep, size_of(shallow)))
+        low = self.embed_shallow(shallow)
+        what = self.channel(self.pool(high))
+        where = self.spatial(low.mean(dim=1, keepdim=True))
+        out: Tensor = low * what + high * where
+        return out
+
+
+@final
+class Up(PairFusion):
+    """up(1x1(deep)): the shallow map only gives the size (FPENet's decoder without MEU, table 4)."""
+
+    projects = True
+
+    def __init__(self, deep: int, shallow: int, width: int, align_corners: bool) -> None:
+        super().__init__(deep, shallow, width, align_corners)
+        self.embed_deep = nn.Conv2d(deep, width, 1)
+        self.resize = Resize(align_corners)
+
+    def forward(self, deep: Tensor, shallow: Tensor) -> Tensor:
+        """See `PairFusion`."""
+        out: Tensor = self.resize(self.embed_deep(deep), size_of(shallow))
+        return out
+
+
+FUSIONS: dict[str, type[PairFusion]] = {"fpn": FPN, "fam": FAM, "meu": MEU, "up": Up}

@@ -1,0 +1,63 @@
+"""Heads: Features -> logits at the finest level. A new one is a class here, a row in `HEADS`, a spec in spec.parts."""
+
+from abc import abstractmethod
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+from segsearch.models.ops import Channels, ConvNorm, Features, Resize, size_of
+from segsearch.spec.parts import ConcatHead, HeadSpec, PlainHead
+
+
+class Head(nn.Module):
+    """Turns fused levels into logits (B, K, H/s, W/s) at the finest stride s."""
+
+    @abstractmethod
+    def forward(self, features: Features) -> Tensor:
+        """Levels to logits (B, K, H/s, W/s)."""
+
+
+@final
+class Plain(Head):
+    """1x1 classifier on the finest level (FPENet, figure 1)."""
+
+    def __init__(self, spec: PlainHead, channels: Channels, classes: int, align_corners: bool) -> None:
+        super().__init__()
+        self.classify = nn.Conv2d(channels[min(channels)], classes, 1)
+
+    def forward(self, features: Features) -> Tensor:
+        """See `Head`."""
+        logits: Tensor = self.classify(features[min(features)])
+        return logits
+
+
+@final
+class Concat(Head):
+    """All levels brought to the finest, side by side, a 3x3, the classifier (SFNet, figure 4)."""
+
+    def __init__(self, spec: ConcatHead, channels: Channels, classes: int, align_corners: bool) -> None:
+        super().__init__()
+        self.resize = Resize(align_corners)
+        self.merge = ConvNorm(sum(channels.values()), spec.width)
+        self.classify = nn.Conv2d(spec.width, classes, 1)
+
+    def forward(self, features: Features) -> Tensor:
+        """See `Head`."""
+        size = size_of(features[min(features)])
+        merged = self.merge(torch.cat([self.resize(features[s], size) for s in sorted(features)], dim=1))
+        logits: Tensor = self.classify(merged)
+        return logits
+
+
+HEADS: dict[str, type[Plain | Concat]] = {"plain": Plain, "concat": Concat}
+
+
+def strides_read(spec: HeadSpec, strides: tuple[int, ...]) -> tuple[int, ...]:
+    """Which of the neck's levels a head looks at, so that nothing is built for the others."""
+    return (min(strides),) if spec.kind == "plain" else tuple(sorted(strides))
+
+
+def build_head(spec: HeadSpec, channels: Channels, classes: int, align_corners: bool) -> Head:
+    """Build the head that ``spec`` names, on the levels ``channels``."""
+    return HEADS[spec.kind](spec, channels, classes, align_corners)  # type: ignore[arg-type]  # the row fits the kind

@@ -1,0 +1,54 @@
+"""`Network`: the parts of a spec, joined."""
+
+from torch import Tensor, nn
+
+from segsearch.models.auxiliary import Auxiliary, AuxiliaryHead, auxiliary_heads
+from segsearch.models.context import build_context
+from segsearch.models.encoder import Encoder
+from segsearch.models.head import build_head, strides_read
+from segsearch.models.levels import Levels
+from segsearch.models.neck import TopDown
+from segsearch.models.ops import Features, Resize, size_of
+from segsearch.spec.network import NetworkSpec, scaled_size
+
+
+class Network(nn.Module):
+    """Encoder, levels, context on the coarsest level, neck, head. Normalised images in, logits of the same size out."""
+
+    def __init__(self, spec: NetworkSpec, classes: int, auxiliary: Auxiliary = "none") -> None:
+        super().__init__()
+        self.spec, self.classes = spec, classes
+        align = spec.align_corners
+        self.resize = Resize(align)
+        self.encoder = Encoder(spec.encoder)
+        self.levels = Levels(spec.pyramid, self.encoder.channels)
+        channels = dict(self.levels.channels)
+        coarsest = max(channels)
+        self.context = build_context(spec.context, channels[coarsest], align)
+        channels[coarsest] = self.context.out_channels
+        read = strides_read(spec.head, tuple(channels))
+        self.neck = TopDown(spec.neck, channels, read, align)
+        self.head = build_head(spec.head, {s: self.neck.channels[s] for s in read}, classes, align)
+        self.auxiliary = auxiliary_heads(auxiliary, self.encoder.channels, self.neck.channels, classes)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Image (B, 3, H, W), normalised, to logits (B, K, H, W)."""
+        return self._outputs(image)[0]
+
+    def supervise(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Image (B, 3, H, W) to the logits (B, K, H, W), then each auxiliary head's (B, K, h, w)."""
+        logits, encoded, fused = self._outputs(image)
+        sources = {"encoder": encoded, "neck": fused}
+        return (logits, *(head.on(sources) for head in self._auxiliary()))
+
+    def _auxiliary(self) -> list[AuxiliaryHead]:
+        return [head for head in self.auxiliary if isinstance(head, AuxiliaryHead)]
+
+    def _outputs(self, image: Tensor) -> tuple[Tensor, Features, Features]:
+        size = size_of(image)
+        encoded = self.encoder(self.resize(image, scaled_size(self.spec, size)))
+        features = self.levels(encoded)
+        coarsest = max(features)
+        fused = self.neck.fuse(features | {coarsest: self.context(features[coarsest])})
+        logits: Tensor = self.resize(self.head(self.neck.smooth(fused)), size)
+        return logits, encoded, fused

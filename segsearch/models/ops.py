@@ -1,0 +1,61 @@
+"""The small modules every part is made of. All are modules, so that counters, folding and hooks see them."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Features = dict[int, Tensor]
+Channels = dict[int, int]
+
+
+class ConvNorm(nn.Module):
+    """Convolution, BatchNorm, and ReLU unless ``act`` is False; padded so that stride 1 keeps the size."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int = 3,
+        *,
+        stride: int = 1,
+        dilation: int = 1,
+        groups: int = 1,
+        bias: bool = False,
+        act: bool = True,
+    ) -> None:
+        super().__init__()
+        padding = dilation * (kernel // 2)
+        self.conv = nn.Conv2d(
+            in_channels, out_channels, kernel, stride, padding, dilation=dilation, groups=groups, bias=bias
+        )
+        self.norm = nn.BatchNorm2d(out_channels)
+        self.act: nn.Module = nn.ReLU(inplace=True) if act else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Tensor (B, C, H, W) to (B, C', H/stride, W/stride), sizes rounded up."""
+        out: Tensor = self.act(self.norm(self.conv(x)))
+        return out
+
+
+class Resize(nn.Module):
+    """Bilinear resize to the size of another map; exact for any pair of sizes, so odd inputs need no padding."""
+
+    counted_as_module = True
+
+    def __init__(self, align_corners: bool) -> None:
+        super().__init__()
+        self.align_corners = align_corners
+
+    def forward(self, x: Tensor, size_hw: tuple[int, int]) -> Tensor:
+        """Tensor (B, C, h, w) to (B, C, *size_hw)."""
+        if x.shape[-2:] == size_hw:
+            return x
+        return F.interpolate(x, size=size_hw, mode="bilinear", align_corners=self.align_corners)
+
+    def extra_repr(self) -> str:
+        """Show the convention in ``print(network)``."""
+        return f"align_corners={self.align_corners}"
+
+
+def size_of(x: Tensor) -> tuple[int, int]:
+    """Height and width of a (B, C, H, W) tensor."""
+    return x.shape[-2], x.shape[-1]

@@ -1,0 +1,122 @@
+"""Spaces as YAML: ``{choice: [...]}``, ``{integer: [low, high]}``, ``{one_of: {arm: {...}}}``, in groups."""
+
+from pathlib import Path
+from typing import Any
+
+from segsearch.errors import InputError
+from segsearch.resources import locate
+from segsearch.space.nodes import Choice, Group, Integer, Node, OneOf, Scalar, Space
+from segsearch.yaml12 import load_yaml
+
+_KINDS = ("choice", "integer", "one_of")
+
+
+def load_space(name: str) -> Space:
+    """Read a shipped space by its name, or any by its path.
+
+    Raises:
+        InputError: no such file, or the file is not a space; the place is the dotted name inside it.
+
+    """
+    path = locate(name, "spaces")
+    return parse_space(load_yaml(path), path)
+
+
+def parse_space(data: dict[str, Any], place: object) -> Space:
+    """Build a space from plain data. Raises as `load_space`."""
+    for key in data:
+        if key not in ("space", "axes"):
+            raise InputError(f"{place}.{key}", "unknown key", ("space", "axes"))
+    if not isinstance(data.get("space"), str) or not isinstance(data.get("axes"), dict) or not data["axes"]:
+        raise InputError(place, "a space needs its name and its choices", "space: NAME and axes: {...}")
+    return Space(name=data["space"], axes=_group(data["axes"], f"{Path(str(place)).name}:axes"))
+
+
+def _group(data: object, place: str) -> Group:
+    if data is None:
+        return {}
+    if not isinstance(data, dict):
+        raise InputError(place, "must be a mapping of names to choices")
+    return {_name(key, place): _node(value, f"{place}.{key}") for key, value in data.items()}
+
+
+def _name(key: object, place: str) -> str:
+    if not isinstance(key, str) or not key or "." in key:
+        raise InputError(f"{place}.{key}", "a name must be a word without dots")
+    return key
+
+
+def _node(data: object, place: str) -> Node:
+    if not isinstance(data, dict) or sum(kind in data for kind in _KINDS) != 1:
+        raise InputError(place, "must be one node", [f"{kind}: ..." for kind in _KINDS])
+    kind = next(k for k in _KINDS if k in data)
+    known = (kind, "fixed") if kind == "choice" else (kind, "step") if kind == "integer" else (kind,)
+    for key in data:
+        if key not in known:
+            raise InputError(f"{place}.{key}", "unknown key", known)
+    if kind == "choice":
+        return _choice(data, place)
+    return _integer(data, place) if kind == "integer" else _one_of(data["one_of"], place)
+
+
+def _choice(data: dict[str, Any], place: str) -> Choice:
+    options = data["choice"]
+    if (
+        not isinstance(options, list)
+        or not options
+        or not all(isinstance(o, str | int | float | bool) for o in options)
+    ):
+        raise InputError(place, "choice must be a list of words, numbers or truth values")
+    if len({(type(o) is bool, o) for o in options}) != len(options):
+        raise InputError(place, "choice names a value twice")
+    if "fixed" in data and data["fixed"] not in options:
+        raise InputError(f"{place}.fixed", f"{data['fixed']!r} is not an option", options)
+    return Choice(options=tuple(options), fixed=data.get("fixed"))
+
+
+def _integer(data: dict[str, Any], place: str) -> Integer:
+    bounds, step = data["integer"], data.get("step", 1)
+    if not _whole(bounds) or len(bounds) != 2 or not _whole([step]) or step < 1:
+        raise InputError(place, "integer must be [low, high] with a step of at least 1")
+    if bounds[0] > bounds[1] or (bounds[1] - bounds[0]) % step:
+        raise InputError(place, f"low <= high must hold in whole steps of {step}, got {bounds[0]} and {bounds[1]}")
+    return Integer(low=bounds[0], high=bounds[1], step=step)
+
+
+def _whole(values: object) -> bool:
+    return isinstance(values, list) and all(isinstance(v, int) and not isinstance(v, bool) for v in values)
+
+
+def _one_of(arms: object, place: str) -> OneOf:
+    if not isinstance(arms, dict) or not arms:
+        raise InputError(place, "one_of must be a mapping of arms to their choices")
+    return OneOf(arms={_name(arm, place): _group(inside, f"{place}.{arm}") for arm, inside in arms.items()})
+
+
+def narrow(space: Space, wanted: dict[str, list[Scalar]], place: object = "narrow") -> Space:
+    """Return the space with some nodes cut down to fewer values, as a study asks.
+
+    Raises:
+        InputError: an unknown node, an empty list, or a value that the node does not have.
+
+    """
+    nodes = dict(space.nodes())
+    for name, values in wanted.items():
+        if name not in nodes:
+            raise InputError(f"{place}.{name}", "unknown choice", sorted(nodes))
+        known = nodes[name].accepted()
+        if not values or any(v not in known for v in values):
+            raise InputError(f"{place}.{name}", f"{values!r} must be some of its values", known)
+    return Space(name=space.name, axes=_narrowed(space.axes, "", wanted))
+
+
+def _narrowed(group: Group, prefix: str, wanted: dict[str, list[Scalar]]) -> Group:
+    return {name: _narrow_node(node, f"{prefix}{name}", wanted) for name, node in group.items()}
+
+
+def _narrow_node(node: Node, name: str, wanted: dict[str, list[Scalar]]) -> Node:
+    values = wanted.get(name)
+    if isinstance(node, OneOf):
+        arms = [a for a in node.arms if values is None or a in values]
+        return OneOf(arms={arm: _narrowed(node.arms[arm], f"{name}.{arm}.", wanted) for arm in arms})
+    return node if values is None else Choice(options=tuple(v for v in node.accepted() if v in values))

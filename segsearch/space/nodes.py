@@ -1,0 +1,106 @@
+"""The tree of choices: `Choice | Integer | OneOf`, in groups. A point is the flat dict of the choices on one path."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+Scalar = str | int | float | bool
+Point = dict[str, Scalar]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """One of a few scalars. With ``fixed`` a search always proposes that one; a written point may hold any option."""
+
+    options: tuple[Scalar, ...]
+    fixed: Scalar | None = None
+
+    def proposals(self) -> tuple[Scalar, ...]:
+        """Values a search may propose."""
+        return self.options if self.fixed is None else (self.fixed,)
+
+    def accepted(self) -> tuple[Scalar, ...]:
+        """Values a written point may hold."""
+        return self.options
+
+
+@dataclass(frozen=True, kw_only=True)
+class Integer:
+    """A whole number from ``low`` to ``high``, both included, in steps."""
+
+    low: int
+    high: int
+    step: int = 1
+
+    def proposals(self) -> tuple[int, ...]:
+        """Values a search may propose."""
+        return tuple(range(self.low, self.high + 1, self.step))
+
+    accepted = proposals
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneOf:
+    """Exactly one arm; the choices inside it exist only when it is taken."""
+
+    arms: Mapping[str, "Group"]
+
+    def proposals(self) -> tuple[str, ...]:
+        """Names of the arms."""
+        return tuple(self.arms)
+
+    accepted = proposals
+
+
+Node = Choice | Integer | OneOf
+Group = Mapping[str, Node]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Space:
+    """A named tree of choices."""
+
+    name: str
+    axes: Group
+
+    def nodes(self) -> Iterator[tuple[str, Node]]:
+        """Every node with its dotted name, depth first."""
+        return _walk_names(self.axes, "")
+
+    @property
+    def size(self) -> int:
+        """Number of distinct points a search may propose."""
+        return _count(self.axes)
+
+    @cached_property
+    def id(self) -> str:
+        """12 hex digits over the tree, so that a study notices when its space has changed."""
+        text = json.dumps(_plain(self.axes), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _walk_names(group: Group, prefix: str) -> Iterator[tuple[str, Node]]:
+    for name, node in group.items():
+        dotted = f"{prefix}{name}"
+        yield dotted, node
+        if isinstance(node, OneOf):
+            for arm, inside in node.arms.items():
+                yield from _walk_names(inside, f"{dotted}.{arm}.")
+
+
+def _count(group: Group) -> int:
+    total = 1
+    for node in group.values():
+        total *= sum(map(_count, node.arms.values())) if isinstance(node, OneOf) else len(node.proposals())
+    return total
+
+
+def _plain(group: Group) -> dict[str, object]:
+    return {
+        name: {arm: _plain(inside) for arm, inside in node.arms.items()}
+        if isinstance(node, OneOf)
+        else [node.proposals(), node.options if isinstance(node, Choice) else None]
+        for name, node in group.items()
+    }

@@ -1,0 +1,126 @@
+"""The papers' networks as points: choices, published figures, ours, and the sentence where they differ."""
+
+from functools import cache
+from typing import Any, Literal
+
+from segsearch.errors import InputError
+from segsearch.frozen import Frozen
+from segsearch.resources import shipped
+from segsearch.space.load import load_space
+from segsearch.space.lower import lower
+from segsearch.space.nodes import OneOf, Point, Space
+from segsearch.space.walk import check
+from segsearch.spec.network import NetworkSpec
+from segsearch.yaml12 import load_yaml
+
+_FACTOR = {"K": 10**3, "M": 10**6, "G": 10**9, "B": 10**9}
+
+
+class Published(Frozen):
+    """One figure as a paper prints it, with all that is needed to compare it."""
+
+    metric: Literal["params", "flops", "miou", "pixel_accuracy", "fps"]
+    printed: str
+    where: str
+    size: tuple[int, int] | None = None
+    """Input (H, W) in pixels."""
+    classes: int | None = None
+    convention: Literal["macs", "ptflops", "sfnet"] | None = None
+    """How the paper counted, for ``flops``: a row of measure.conventions."""
+    auxiliary: Literal["none", "encoder"] = "none"
+    """Auxiliary head that the paper counted among the parameters."""
+    rounding: Literal["nearest", "down"] = "nearest"
+    network: str | None = None
+    """Name of the point whose network the paper counted, where it is not this one."""
+    dataset: str | None = None
+    split: str | None = None
+    device: str | None = None
+    note: str | None = None
+
+    @property
+    def value(self) -> float:
+        """The printed figure as a number: ``"5.7G"`` is 5.7e9."""
+        number = self.printed.rstrip("KMGB")
+        return float(number) * _FACTOR.get(self.printed[len(number) :], 1)
+
+    def prints(self, ours: float) -> bool:
+        """Whether ``ours``, rounded as the paper rounds, gives the printed digits."""
+        number = self.printed.rstrip("KMGB")
+        digits = len(number.partition(".")[2])
+        scaled = ours / _FACTOR.get(self.printed[len(number) :], 1) * 10**digits
+        rounded = int(scaled) if self.rounding == "down" else round(scaled)
+        return bool(round(float(number) * 10**digits) == rounded)
+
+
+class Expected(Frozen):
+    """Our own figures, pinned by tests: 19 classes, no auxiliary head, MACs at ``size``."""
+
+    spec_id: str
+    params: int
+    macs: int
+    size: tuple[int, int]
+
+
+class NamedPoint(Frozen):
+    """A paper's network as a point of the unified space."""
+
+    name: str
+    paper: str
+    title: str
+    choices: Point
+    source: str
+    published: tuple[Published, ...] = ()
+    expected: Expected | None = None
+    deviations: tuple[str, ...] = ()
+
+    @property
+    def spec(self) -> NetworkSpec:
+        """The network this point stands for."""
+        return lower(self.choices)
+
+
+@cache
+def named_points() -> dict[str, NamedPoint]:
+    """Read every shipped point, checked against the unified space.
+
+    Raises:
+        InputError: a file of points is not as it should be.
+
+    """
+    space = load_space("unified")
+    points: dict[str, NamedPoint] = {}
+    for path in sorted(shipped("spaces/points").glob("*.yaml")):
+        points |= _read(load_yaml(path), space, f"points/{path.name}")
+    return points
+
+
+def named_point(name: str, place: object = "point") -> NamedPoint:
+    """Return one point by name.
+
+    Raises:
+        InputError: no such point; names the known ones.
+
+    """
+    try:
+        return named_points()[name]
+    except KeyError:
+        raise InputError(place, f"'{name}' is not a named point", sorted(named_points())) from None
+
+
+def _read(data: dict[str, Any], space: Space, place: str) -> dict[str, NamedPoint]:
+    points: dict[str, NamedPoint] = {}
+    for name, entry in data["points"].items():
+        entry = dict(entry)
+        choices = entry.pop("choices", {})
+        if base := entry.pop("base", None):
+            choices = override(space, points[base].choices, choices)
+        point = check(space, choices, f"{place}:{name}")
+        fields = {"name": name, "paper": data["paper"], "title": data["title"], "choices": point, **entry}
+        points[name] = NamedPoint.parse(fields, f"{place}:{name}")
+    return points
+
+
+def override(space: Space, point: Point, changes: Point) -> Point:
+    """Return ``point`` with some choices changed; choices inside an arm that is left are forgotten."""
+    left = tuple(f"{name}." for name, node in space.nodes() if isinstance(node, OneOf) and name in changes)
+    return {name: value for name, value in point.items() if not left or not name.startswith(left)} | changes

@@ -1,0 +1,89 @@
+"""One walk over the tree, read several ways: by a search that proposes, by a dice, and by a point that is checked."""
+
+import difflib
+import random
+from typing import Protocol
+
+from segsearch.errors import InputError
+from segsearch.frozen import yes_or_no
+from segsearch.space.nodes import Group, Integer, Node, OneOf, Point, Scalar, Space
+
+
+class Suggester(Protocol):
+    """Answers the walk's one question, which value a node takes."""
+
+    def __call__(self, name: str, node: Node) -> Scalar:
+        """Return a value of ``node``, whose dotted name is ``name``."""
+
+
+def suggest(space: Space, suggester: Suggester) -> Point:
+    """Walk the tree, asking ``suggester`` at every node on the path that its own answers take."""
+    point: Point = {}
+    _walk(space.axes, "", suggester, point)
+    return point
+
+
+def _walk(group: Group, prefix: str, suggester: Suggester, point: Point) -> None:
+    for name, node in group.items():
+        dotted = f"{prefix}{name}"
+        value = point[dotted] = suggester(dotted, node)
+        if isinstance(node, OneOf):
+            _walk(node.arms[str(value)], f"{dotted}.{value}.", suggester, point)
+
+
+def sample(space: Space, rng: random.Random) -> Point:
+    """Draw every choice on the path uniformly."""
+    return suggest(space, lambda name, node: rng.choice(node.proposals()))
+
+
+def check(space: Space, written: Point, place: object = "point") -> Point:
+    """Return a written point in the space's own order and types.
+
+    Raises:
+        InputError: a choice is missing, unknown, or not among the allowed; named as ``place.choice``.
+
+    """
+
+    def read(name: str, node: Node) -> Scalar:
+        if name not in written:
+            raise InputError(f"{place}.{name}", "is missing", _allowed(node))
+        return _accept(node, written[name], f"{place}.{name}")
+
+    point = suggest(space, read)
+    for name in written:
+        if name not in point:
+            raise _extra(space, point, name, f"{place}.{name}")
+    return point
+
+
+def contains(space: Space, point: Point) -> bool:
+    """Whether a written point lies in the space, values that searches never propose included."""
+    try:
+        check(space, point)
+    except InputError:
+        return False
+    return True
+
+
+def _accept(node: Node, value: object, place: str) -> Scalar:
+    options = node.accepted()
+    if isinstance(options[0], bool):
+        value = yes_or_no(value)
+    for option in options:
+        # True == 1 in Python, but not to a person who wrote one of them
+        if option == value and isinstance(option, bool) == isinstance(value, bool):
+            return option
+    raise InputError(place, f"{value!r} is not a choice", _allowed(node))
+
+
+def _allowed(node: Node) -> str:
+    if isinstance(node, Integer):
+        return f"{node.low} to {node.high}" + (f" in steps of {node.step}" if node.step > 1 else "")
+    return ", ".join(str(v) for v in node.accepted())
+
+
+def _extra(space: Space, point: Point, name: str, place: str) -> InputError:
+    if name in dict(space.nodes()):
+        return InputError(place, "does not exist on this path: another arm was chosen", sorted(point))
+    close = difflib.get_close_matches(name, [n for n, _ in space.nodes()], n=1)
+    return InputError(place, "unknown choice" + (f", did you mean '{close[0]}'?" if close else ""), sorted(point))

@@ -1,0 +1,82 @@
+"""YAML as people mean it: 1.2 scalars (``1e-3`` is a number, ``no`` is a word), no duplicate keys, one-line errors."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from segsearch.errors import InputError
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader with the scalar rules of YAML 1.2's core schema."""
+
+    yaml_implicit_resolvers = {}  # noqa: RUF012  pyyaml's own interface: the 1.1 rules are dropped whole
+
+
+_RULES = {
+    "tag:yaml.org,2002:bool": (r"^(?:true|True|TRUE|false|False|FALSE)$", "tTfF"),
+    "tag:yaml.org,2002:int": (r"^[-+]?[0-9]+$|^0o[0-7]+$|^0x[0-9a-fA-F]+$", "-+0123456789"),
+    "tag:yaml.org,2002:float": (
+        r"^[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$|^[-+]?\.(?:inf|Inf|INF)$|^\.(?:nan|NaN|NAN)$",
+        "-+0123456789.",
+    ),
+    "tag:yaml.org,2002:null": (r"^(?:~|null|Null|NULL|)$", "~nN\0"),
+}
+for _tag, (_pattern, _first) in _RULES.items():
+    _Loader.add_implicit_resolver(_tag, re.compile(_pattern), [c if c != "\0" else "" for c in _first])
+
+
+def _construct_int(loader: _Loader, node: yaml.ScalarNode) -> int:
+    text = node.value
+    if text.startswith("0o"):
+        return int(text[2:], 8)
+    return int(text, 16) if text.startswith("0x") else int(text, 10)
+
+
+def _construct_mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
+    seen: set[Any] = set()
+    for key_node, _ in node.value:
+        key = loader.construct_object(key_node, deep=True)
+        if not isinstance(key, str | int | float | bool):
+            raise yaml.constructor.ConstructorError(
+                None, None, "a key must be a plain word or number", key_node.start_mark
+            )
+        if key in seen:
+            raise yaml.constructor.ConstructorError(None, None, f"key '{key}' stands twice", key_node.start_mark)
+        seen.add(key)
+    return {loader.construct_object(k, deep=True): loader.construct_object(v, deep=True) for k, v in node.value}
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _construct_int)
+_Loader.add_constructor("tag:yaml.org,2002:map", _construct_mapping)
+
+
+def load_yaml(path: Path) -> dict[str, Any]:
+    """Read one YAML mapping.
+
+    Raises:
+        InputError: unreadable, not YAML, a duplicate key, or not a mapping; the place is ``file:line``.
+
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(path, f"cannot be read: {getattr(error, 'strerror', None) or 'not UTF-8 text'}") from error
+    return parse_yaml(text, str(path))
+
+
+def parse_yaml(text: str, place: str) -> dict[str, Any]:
+    """Read one YAML mapping from text; ``place`` opens the error's line. Raises as `load_yaml`."""
+    try:
+        data = yaml.load(text, Loader=_Loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"{place}:{mark.line + 1}" if mark else place
+        raise InputError(where, " ".join((error.problem or "is not YAML").split())) from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise InputError(place, f"is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(data, dict):
+        raise InputError(place, f"must be a mapping of keys to values, got {type(data).__name__}")
+    return data

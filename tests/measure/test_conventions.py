@@ -1,0 +1,124 @@
+import pytest
+import torch
+from torch import nn
+
+from segsearch.errors import InputError
+from segsearch.measure.conventions import CONVENTIONS, Tally, count_by, tally
+from segsearch.measure.cost import count
+
+from .networks import SIZE, ConvNorm, Mini, Resize
+
+
+def test_elementary_counts_by_hand():
+    assert tally(Mini(), SIZE) == Tally(
+        macs=count(Mini(), SIZE).macs,
+        conv_bias=5 * 96,  # the head; the linear layer's bias is no convolution's
+        norm_elements=8 * 384 + 8 * 96,
+        relu_elements=8 * 384 + 8 * 96,
+        pool_input_elements=8 * 384 + 8 * 96,
+        resize_output_elements=5 * 32 * 48,
+    )
+
+
+def test_formulas_give_each_count_its_weight():
+    weights = {
+        "macs": (1, 0, 0, 0, 0, 0),
+        "ptflops": (1, 1, 2, 1, 1, 1),
+        "sfnet": (2, 2, 2, 1, 1, 0),
+    }
+    assert weights.keys() == CONVENTIONS.keys()
+    fields = list(Tally.model_fields)
+    for name, expected in weights.items():
+        ones = [Tally(**{field: int(field == one) for field in fields}) for one in fields]
+        assert tuple(map(CONVENTIONS[name], ones)) == expected
+
+
+def test_every_convention_names_its_source():
+    assert all("Source:" in (convention.__doc__ or "") for convention in CONVENTIONS.values())
+
+
+def test_a_known_block_meets_published_increments():
+    """One FPE block (64 -> 256 -> 64, 4 dilated groups) is 36,224 params and 36,800 operations a place by ptflops."""
+
+    class Group(nn.Module):
+        def __init__(self, dilation):
+            super().__init__()
+            self.conv = nn.Conv2d(64, 64, 3, 1, dilation, dilation, groups=64, bias=False)
+            self.norm, self.act = nn.BatchNorm2d(64), nn.ReLU()
+
+        def forward(self, x):
+            return self.act(self.norm(self.conv(x)))
+
+    class FpeBlock(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.expand = nn.Sequential(nn.Conv2d(64, 256, 1, bias=False), nn.BatchNorm2d(256), nn.ReLU())
+            self.groups = nn.ModuleList(Group(dilation) for dilation in (1, 2, 4, 8))
+            self.squeeze = nn.Sequential(nn.Conv2d(256, 64, 1, bias=False), nn.BatchNorm2d(64))
+            self.act = nn.ReLU()
+
+        def forward(self, x):
+            carried, outs = 0, []
+            for group, chunk in zip(self.groups, self.expand(x).chunk(4, 1), strict=True):
+                carried = group(chunk + carried)
+                outs.append(carried)
+            return self.act(self.squeeze(torch.cat(outs, 1)) + x)
+
+    class Lifted(nn.Module):
+        """Channels by repetition, which no convention counts, so that the image has 64 of them."""
+
+        def __init__(self):
+            super().__init__()
+            self.block = FpeBlock()
+
+        def forward(self, image):
+            return self.block(image.repeat(1, 22, 1, 1)[:, :64])
+
+    assert count(Lifted(), (8, 8)).params == 36_224
+    assert count_by(Lifted(), (8, 8), "ptflops") == 64 * 36_800
+
+
+@pytest.mark.parametrize(
+    ("resize", "expected"),
+    [
+        (Resize(), 3 * 64 * 64),
+        (Resize(counted_as_module=False), 0),
+        (nn.Upsample(size=(64, 64), mode="bilinear"), 3 * 64 * 64),
+        (nn.UpsamplingBilinear2d(size=(64, 64)), 3 * 64 * 64),
+        (nn.PixelShuffle(1), 0),
+    ],
+)
+def test_which_resizes_count(resize, expected):
+    class Only(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.resize = resize
+
+        def forward(self, image):
+            return self.resize(image, (64, 64)) if isinstance(self.resize, Resize) else self.resize(image)
+
+    assert tally(Only(), (32, 32)).resize_output_elements == expected
+    if expected:  # to the size it already has
+        assert tally(Only(), (64, 64)).resize_output_elements == 0
+
+
+@pytest.mark.parametrize(
+    "pool",
+    [nn.MaxPool2d(2), nn.AvgPool2d(2), nn.AdaptiveAvgPool2d(1), nn.AdaptiveMaxPool2d(2)],
+    ids=lambda p: type(p).__name__,
+)
+def test_pools_count_their_input(pool):
+    assert tally(pool, (16, 16)).pool_input_elements == 3 * 256
+
+
+def test_relus_and_a_folded_network():
+    network = nn.Sequential(ConvNorm(3, 4), nn.ReLU6())
+    network[0].norm = nn.Identity()
+    counts = tally(network, (8, 8))
+    assert (counts.norm_elements, counts.relu_elements) == (0, 2 * 4 * 64)
+
+
+def test_an_unknown_convention_is_one_line():
+    with pytest.raises(InputError) as error:
+        count_by(Mini(), SIZE, "flops")
+    assert str(error.value) == "convention: 'flops' is not known (allowed: macs, ptflops, sfnet)"

@@ -1,0 +1,178 @@
+import datetime
+import json
+import platform
+
+import pytest
+import torch
+from torch import nn
+
+from segsearch.errors import DeviceError, InputError
+from segsearch.measure.backends import BACKENDS
+from segsearch.measure.record import LatencyRecord, measure
+from segsearch.measure.timer import TimerSettings
+
+from .networks import SIZE, Mini, state
+
+QUICK = TimerSettings(min_samples=5, min_seconds=0.0, warmup_block_seconds=0.0, max_warmup_seconds=0.5)
+IMAGE = torch.rand(1, 3, *SIZE)
+
+
+class Work(nn.Module):
+    """Multiplies a matrix by itself so many times."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__()
+        self.times = times
+        self.register_buffer("matrix", torch.eye(192))
+
+    def forward(self, image):
+        for _ in range(self.times):
+            image = image @ self.matrix
+        return image
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_twenty_times_the_work_is_measured_as_much_more(backend):
+    """Twenty times the work must show as five times the latency or more, on whatever machine."""
+    image = torch.rand(1, 3, 192, 192)
+    small, large = (
+        measure(Work(times).eval(), image, backend=backend, settings=QUICK.model_copy(update={"min_samples": 15}))
+        for times in (5, 100)
+    )
+    assert large.p10_ms > 5 * small.p10_ms
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_record_says_all_that_was_measured(backend):
+    before = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+    record = measure(Mini().eval(), torch.rand(2, 3, *SIZE), backend=backend, threads=1, settings=QUICK, label="mini")
+    assert (record.label, record.size_hw, record.batch) == ("mini", SIZE, 2)
+    assert (record.precision, record.layout) == ("float32", "contiguous")
+    assert (record.backend, record.backend_version) == (backend, BACKENDS[backend]().version())
+    assert (record.device_kind, record.threads, record.timer) == ("cpu", 1, QUICK)
+    assert record.software.python == platform.python_version()
+    assert record.p10_ms <= record.median_ms <= record.p90_ms <= record.p99_ms <= max(record.samples_ms)
+    assert len(record.samples_ms) == 5
+    assert record.warmup_calls >= 1
+    assert record.iqr_ms >= 0
+    assert datetime.datetime.fromisoformat(record.started_at) >= before
+
+
+def test_a_record_survives_json():
+    record = measure(Mini().eval(), IMAGE, settings=QUICK)
+    assert LatencyRecord.parse(json.loads(record.model_dump_json()), "record") == record
+    assert LatencyRecord.parse(json.loads(record.canonical()), "record") == record
+
+
+def test_fps_counts_images_at_the_median():
+    record = measure(Mini().eval(), torch.rand(4, 3, *SIZE), settings=QUICK).model_copy(update={"median_ms": 8.0})
+    assert record.fps == 500.0
+
+
+def test_precision_and_layout_are_those_of_the_network():
+    network = Mini().eval().to(torch.bfloat16).to(memory_format=torch.channels_last)
+    record = measure(network, IMAGE.to(torch.bfloat16), settings=QUICK)
+    assert (record.precision, record.layout) == ("bfloat16", "channels_last")
+    weightless = measure(nn.Identity().eval(), torch.zeros(1, 3, 4, 4, dtype=torch.uint8), settings=QUICK)
+    assert (weightless.precision, weightless.layout) == ("uint8", "contiguous")
+
+
+def test_the_network_is_left_as_it_was():
+    network = Mini().eval()
+    before = state(network)
+    measure(network, IMAGE, settings=QUICK)
+    assert state(network) == before
+
+
+def test_inference_mode_is_on_inside_and_off_after():
+    seen = []
+
+    class Look(nn.Module):
+        def forward(self, image):
+            seen.append((torch.is_inference_mode_enabled(), torch.get_num_threads()))
+            return image
+
+    threads = torch.get_num_threads()
+    measure(Look().eval(), IMAGE, threads=threads + 1, settings=QUICK)
+    assert set(seen) == {(True, threads + 1)}
+    assert not torch.is_inference_mode_enabled()
+    assert torch.get_num_threads() == threads
+
+
+def test_threads_are_put_back_after_a_failure():
+    class Broken(nn.Module):
+        def forward(self, image):
+            raise RuntimeError("broken")
+
+    threads = torch.get_num_threads()
+    with pytest.raises(RuntimeError, match="broken"):
+        measure(Broken().eval(), IMAGE, threads=threads + 1, settings=QUICK)
+    assert torch.get_num_threads() == threads
+
+
+def test_train_mode_anywhere_is_refused_by_name():
+    network = Mini().eval()
+    network.encoder[2].norm.train()
+    with pytest.raises(InputError) as error:
+        measure(network, IMAGE, settings=QUICK)
+    assert str(error.value) == "network: is in train mode at encoder.2.norm (allowed: eval mode everywhere)"
+    with pytest.raises(InputError, match="train mode at Mini"):
+        measure(Mini(), IMAGE, settings=QUICK)
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"device": "tpu"}, "device: 'tpu' is not known (allowed: cpu, cuda, cuda:N)"),
+        ({"backend": "tensorrt"}, "backend: 'tensorrt' is not known (allowed: eager, onnxruntime)"),
+        ({"threads": 0}, "threads: 0 is too few (allowed: whole numbers from 1)"),
+        (
+            {"example": torch.zeros(3, 4, 4)},
+            "example: shape (3, 4, 4) is not a batch of images (allowed: (B, C, H, W))",
+        ),
+        (
+            {"example": torch.zeros(0, 3, 4, 4)},
+            "example: shape (0, 3, 4, 4) is not a batch of images (allowed: (B, C, H, W))",
+        ),
+    ],
+)
+def test_what_cannot_be_measured_is_one_line(changes, line):
+    with pytest.raises(InputError) as error:
+        measure(Mini().eval(), **{"example": IMAGE, "settings": QUICK, **changes})
+    assert str(error.value) == line
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="says what a machine without CUDA says")
+def test_cuda_is_refused_where_there_is_none():
+    with pytest.raises(DeviceError) as error:
+        measure(Mini().eval(), IMAGE, device="cuda", settings=QUICK)
+    assert str(error.value) == "device: cuda is not here (available: cpu)"
+
+
+def test_a_full_device_is_one_line():
+    class Full(nn.Module):
+        def forward(self, image):
+            raise torch.OutOfMemoryError("tried to allocate\nmore than there is")
+
+    with pytest.raises(DeviceError, match=r"too little memory for this network and size$"):
+        measure(Full().eval(), IMAGE, settings=QUICK)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+class TestCuda:
+    def test_a_network_on_the_cpu_is_measured_on_a_copy(self):
+        network = Mini().eval()
+        record = measure(network, IMAGE, device="cuda", settings=QUICK)
+        assert record.device_kind == "cuda"
+        assert record.software.cuda
+        assert record.device == torch.cuda.get_device_name()
+        assert {p.device.type for p in network.parameters()} == {"cpu"}
+
+    def test_twenty_times_the_work_is_measured_as_much_more(self):
+        image = torch.rand(64, 64, 192, 192)
+        small, large = (measure(Work(n).eval(), image, device="cuda", settings=QUICK) for n in (5, 100))
+        assert large.p10_ms > 5 * small.p10_ms
+
+    def test_onnxruntime_is_refused(self):
+        with pytest.raises(DeviceError, match=r"onnxruntime does not run on cuda \(available: cpu\)"):
+            measure(Mini().eval(), IMAGE, device="cuda", backend="onnxruntime", settings=QUICK)

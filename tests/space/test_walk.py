@@ -1,0 +1,155 @@
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from segsearch.errors import InputError
+from segsearch.space.load import load_space, narrow, parse_space
+from segsearch.space.lower import lower
+from segsearch.space.nodes import OneOf
+from segsearch.space.points import named_points
+from segsearch.space.walk import check, contains, sample, suggest
+
+UNIFIED = load_space("unified")
+FPENET = named_points()["fpenet"].choices
+
+
+@settings(max_examples=200)
+@given(st.integers(0, 2**32))
+def test_a_sample_is_a_point_and_lowers(seed: int) -> None:
+    point = sample(UNIFIED, random.Random(seed))
+    assert check(UNIFIED, point) == point
+    assert lower(point).id == lower(dict(reversed(point.items()))).id
+
+
+def test_sampling_repeats_and_varies() -> None:
+    def drawn(seed: int) -> list[str]:
+        rng = random.Random(seed)
+        return [lower(sample(UNIFIED, rng)).id for _ in range(20)]
+
+    assert drawn(1) == drawn(1)
+    assert drawn(1) != drawn(2)
+
+
+def test_every_value_of_every_node_is_sampled() -> None:
+    rng, seen = random.Random(0), {}
+    for _ in range(3000):
+        for name, value in sample(UNIFIED, rng).items():
+            seen.setdefault(name, set()).add(value)
+    for name, node in UNIFIED.nodes():
+        assert seen[name] == set(node.proposals()), name
+
+
+def test_inactive_choices_do_not_exist() -> None:
+    for seed in range(50):
+        point = sample(UNIFIED, random.Random(seed))
+        arms = {
+            f"{n}.{a}."
+            for n, node in UNIFIED.nodes()
+            if isinstance(node, OneOf)
+            for a in node.arms
+            if point.get(n) != a
+        }
+        assert not [n for n in point for a in arms if n.startswith(a)]
+
+
+def test_size_counts_points() -> None:
+    tree = parse_space(
+        {"space": "t", "axes": {"a": {"choice": [1, 2]}, "b": {"one_of": {"x": {"c": {"integer": [1, 3]}}, "y": {}}}}},
+        "t",
+    )
+    distinct = {tuple(sample(tree, random.Random(i)).items()) for i in range(500)}
+    assert tree.size == len(distinct) == 8
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"fusion_width": 65}, r"point.fusion_width: 65 is not a choice \(allowed: 16, 32, 48, 64, 96, 128\)"),
+        ({"fusion_width": True}, "point.fusion_width: True is not a choice"),
+        ({"fusion_width": None}, "point.fusion_width: None is not a choice"),
+        ({"encoder.fpe.p": 7}, r"point.encoder.fpe.p: 7 is not a choice \(allowed: 2 to 6\)"),
+        (
+            {"encoder.resnet.depth": 18},
+            "point.encoder.resnet.depth: does not exist on this path: another arm was chosen",
+        ),
+        ({"encodr": "fpe"}, "point.encodr: unknown choice, did you mean 'encoder'"),
+        ({"smooth": "maybe"}, "point.smooth: 'maybe' is not a choice"),
+        ({"fusion": "fam"}, "point.fusion.meu.widths: does not exist on this path"),
+    ],
+)
+def test_bad_points_are_refused_in_one_line(change: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        check(UNIFIED, FPENET | change)
+    assert "\n" not in str(caught.value)
+    assert not contains(UNIFIED, FPENET | change)
+
+
+def test_a_missing_choice_is_named() -> None:
+    with pytest.raises(InputError, match=r"here.encoder.fpe.q: is missing \(allowed: 2 to 12\)"):
+        check(UNIFIED, {k: v for k, v in FPENET.items() if k != "encoder.fpe.q"}, "here")
+
+
+def test_words_of_truth_are_read_as_truth() -> None:
+    assert check(UNIFIED, FPENET | {"smooth": "no", "align_corners": "on"})["smooth"] is False
+
+
+def test_a_fixed_choice_is_proposed_but_others_are_accepted() -> None:
+    assert {sample(UNIFIED, random.Random(i))["align_corners"] for i in range(30)} == {False}
+    assert contains(UNIFIED, FPENET | {"align_corners": True})
+
+
+def test_narrowing() -> None:
+    small = narrow(UNIFIED, {"encoder": ["fpe"], "fusion_width": [32], "align_corners": [True]})
+    for seed in range(30):
+        point = sample(small, random.Random(seed))
+        assert (point["encoder"], point["fusion_width"], point["align_corners"]) == ("fpe", 32, True)
+        assert contains(UNIFIED, point)
+    assert small.size < UNIFIED.size
+    assert small.id != UNIFIED.id
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        ({"encodr": ["fpe"]}, "narrow.encodr: unknown choice"),
+        ({"encoder": ["vit"]}, r"narrow.encoder: \['vit'\] must be some of its values"),
+        ({"encoder": []}, r"narrow.encoder: \[\] must be some"),
+    ],
+)
+def test_bad_narrowing(wanted: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        narrow(UNIFIED, wanted)
+
+
+@pytest.mark.parametrize(
+    ("axes", "message"),
+    [
+        ({"a": {"chice": [1]}}, "axes.a: must be one node"),
+        ({"a": {"choice": []}}, "choice must be a list"),
+        ({"a": {"choice": [1, 1]}}, "names a value twice"),
+        ({"a": {"choice": [1, 2], "fixed": 3}}, "axes.a.fixed: 3 is not an option"),
+        ({"a": {"integer": [3, 1]}}, "low <= high must hold"),
+        ({"a": {"integer": [1, True]}}, "integer must be"),
+        ({"a": {"one_of": {}}}, "one_of must be"),
+        ({"a.b": {"choice": [1]}}, "a name must be a word without dots"),
+        ({"a": {"choice": [1], "step": 2}}, "axes.a.step: unknown key"),
+    ],
+)
+def test_bad_spaces(axes: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        parse_space({"space": "t", "axes": axes}, "t.yaml")
+
+
+def test_the_asker_sees_dotted_names_in_order() -> None:
+    asked: list[str] = []
+
+    def first(name, node):
+        asked.append(name)
+        return node.proposals()[0]
+
+    point = suggest(UNIFIED, first)
+    assert asked == list(point)
+    assert "encoder.resnet.depth" in asked
+    assert not [n for n in asked if n.startswith("encoder.fpe")]

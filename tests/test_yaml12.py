@@ -1,0 +1,59 @@
+import pytest
+
+from segsearch.errors import InputError
+from segsearch.yaml12 import load_yaml, parse_yaml
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1e-3", 1e-3),
+        ("1E3", 1000.0),
+        (".5", 0.5),
+        ("-2", -2),
+        ("0x1f", 31),
+        ("0o17", 15),
+        ("017", 17),
+        ("no", "no"),
+        ("on", "on"),
+        ("true", True),
+        ("12:30:00", "12:30:00"),
+        ("2026-01-01", "2026-01-01"),
+        ("1_000", "1_000"),
+        ("null", None),
+        ("", None),
+        ("~", None),
+        ("'1'", "1"),
+    ],
+)
+def test_scalars_mean_what_a_person_means(text: str, value: object) -> None:
+    got = parse_yaml(f"key: {text}", "x.yaml")["key"]
+    assert got == value
+    assert type(got) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: 1\nb: 2\na: 3", "x.yaml:3: key 'a' stands twice"),
+        ("a: {b: 1, b: 2}", "x.yaml:1: key 'b' stands twice"),
+        ("a: [1", "x.yaml:1: "),
+        ("- 1", "x.yaml: must be a mapping of keys to values, got list"),
+        ("", "x.yaml: must be a mapping"),
+        ("a: !!python/object/apply:os.system [ls]", "x.yaml:1: could not determine a constructor"),
+        ("[1]: 2", "a key must be a plain word or number"),
+    ],
+)
+def test_bad_yaml_is_one_line(text: str, message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        parse_yaml(text, "x.yaml")
+    assert str(caught.value).startswith(message) or message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_unreadable_files(tmp_path) -> None:
+    with pytest.raises(InputError, match=r"gone.yaml: cannot be read: No such file"):
+        load_yaml(tmp_path / "gone.yaml")
+    (tmp_path / "latin.yaml").write_bytes(b"a: \xff")
+    with pytest.raises(InputError, match="not UTF-8"):
+        load_yaml(tmp_path / "latin.yaml")
