@@ -1,0 +1,136 @@
+"""All forms of one point: choices, spec, id, cost per part, and a paper's figures beside ours."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from segsearch.errors import InputError
+from segsearch.measure.conventions import CONVENTIONS, tally
+from segsearch.measure.cost import Cost, count
+from segsearch.models.build import build
+from segsearch.models.network import Network
+from segsearch.space.load import load_space
+from segsearch.space.lower import lower
+from segsearch.space.nodes import Point
+from segsearch.space.points import NamedPoint, Published, named_point, named_points
+from segsearch.space.walk import check
+from segsearch.spec.network import NetworkSpec, check_size, collapsed_levels
+from segsearch.yaml12 import load_yaml
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """One published figure, and ours counted the same way; None where it is not a matter of counting."""
+
+    row: Published
+    ours: int | None
+
+    @property
+    def residual(self) -> float | None:
+        """Ours over the printed value, minus one."""
+        return None if self.ours is None else self.ours / self.row.value - 1
+
+    @property
+    def same_digits(self) -> bool | None:
+        """Whether ours prints as the paper does."""
+        return None if self.ours is None else self.row.prints(self.ours)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """One point, lowered and counted at one size (H, W) for so many classes."""
+
+    name: str
+    point: Point
+    size_hw: tuple[int, int]
+    classes: int
+    named: NamedPoint | None
+
+    @cached_property
+    def spec(self) -> NetworkSpec:
+        """What the point lowers to."""
+        return lower(self.point)
+
+    @cached_property
+    def network(self) -> Network:
+        """What the spec builds, with fresh weights."""
+        return build(self.spec, self.classes)
+
+    @cached_property
+    def cost(self) -> Cost:
+        """Parameters and multiply-adds, in total and per part."""
+        return count(self.network, self.size_hw)
+
+    @cached_property
+    def comparisons(self) -> tuple[Comparison, ...]:
+        """The papers' figures beside ours."""
+        return tuple(compare(self.named, row) for row in self.named.published) if self.named else ()
+
+    @property
+    def collapsed(self) -> tuple[int, ...]:
+        """Levels that add nothing at this size; see `spec.network.collapsed_levels`."""
+        return collapsed_levels(self.spec, self.size_hw)
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain data: name, point, id, params, macs, size, classes, parts, published, and the spec itself."""
+        return {
+            "name": self.name,
+            "point": self.point,
+            "id": self.spec.id,
+            "params": self.cost.params,
+            "macs": self.cost.macs,
+            "size": list(self.size_hw),
+            "classes": self.classes,
+            "parts": [part.model_dump(mode="json") for part in self.cost.parts],
+            "published": [
+                {**c.row.model_dump(mode="json", exclude_none=True), "ours": c.ours, "residual": c.residual,
+                 "same_digits": c.same_digits} for c in self.comparisons
+            ],
+            "deviations": list(self.named.deviations) if self.named else [],
+            "spec": self.spec.model_dump(mode="json"),
+        }  # fmt: skip
+
+
+def describe(written: str, size_hw: tuple[int, int], classes: int) -> Description:
+    """Describe a named point, or the point in a YAML file.
+
+    Raises:
+        InputError: no such point, a bad choice, or a size too small for the network.
+    """
+    name, point = read_point(written)
+    description = Description(
+        name=name, point=point, size_hw=size_hw, classes=classes, named=named_points().get(name)
+    )
+    check_size(description.spec, size_hw)
+    return description
+
+
+def read_point(written: str) -> tuple[str, Point]:
+    """Return the name and choices of a named point, or of a YAML file that holds choices.
+
+    Raises:
+        InputError: as `describe`.
+    """
+    path = Path(written)
+    if not path.is_file():
+        if path.suffix in (".yaml", ".yml"):
+            raise InputError(written, "no such file", "a YAML file of choices, or a named point")
+        return written, named_point(written).choices
+    data = load_yaml(path)
+    choices = data.get("choices", data)
+    if not isinstance(choices, dict):
+        raise InputError(f"{path}.choices", "must be a mapping of choices to values")
+    return path.stem, check(load_space("unified"), choices, path)
+
+
+def compare(point: NamedPoint, row: Published) -> Comparison:
+    """Count what the paper counted, in its convention, at its size."""
+    if row.metric not in ("params", "flops"):
+        return Comparison(row=row, ours=None)
+    spec = named_point(row.network).spec if row.network else point.spec
+    network = build(spec, row.classes or 19, row.auxiliary)
+    if row.metric == "params":
+        return Comparison(row=row, ours=sum(p.numel() for p in network.parameters()))
+    assert row.size is not None and row.convention is not None, f"{point.name}: a row of FLOPs needs size and convention"
+    return Comparison(row=row, ours=CONVENTIONS[row.convention](tally(network, row.size)))

@@ -1,0 +1,85 @@
+"""Proof that an artefact does what the network does, on masks and on real images."""
+
+from collections.abc import Callable, Iterable
+from operator import length_hint
+
+import numpy as np
+import numpy.typing as npt
+
+from segsearch.errors import ProofError
+from segsearch.frozen import Frozen
+from segsearch.progress import Report, silent
+
+Masks = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.uint8]]
+"""Whatever turns an RGB image, uint8 [H, W, 3], into class indices, uint8 [H, W]."""
+
+
+class Agreement(Frozen):
+    """How far two sets of masks agree.
+
+    Attributes:
+        images: how many were compared.
+        pixels: all of them together.
+        equal: pixels that both give the same class.
+        fraction: equal / pixels, 0 if nothing was compared.
+        worst: the fraction of the image that agrees least.
+        classes_seen: distinct classes in the reference's masks; with 1, agreement says little.
+    """
+
+    images: int
+    pixels: int
+    equal: int
+    fraction: float
+    worst: float
+    classes_seen: int
+
+
+def agreement(
+    reference: Masks, candidate: Masks, images: Iterable[npt.NDArray[np.uint8]], report: Report | None = None
+) -> Agreement:
+    """Compare two makers of masks pixel by pixel over images, uint8 [H, W, 3].
+
+    Raises:
+        ProofError: their masks differ in size.
+    """
+    total = length_hint(images)
+    tell, seen = report or silent, np.zeros(256, dtype=bool)
+    pairs: list[tuple[int, int]] = []
+    for image in images:
+        expected, given = reference(image), candidate(image)
+        if expected.shape != given.shape:
+            raise ProofError(
+                f"image {len(pairs)}: the network's mask is {expected.shape}, the artefact's {given.shape}"
+            )
+        seen[np.unique(expected)] = True
+        pairs.append((int((expected == given).sum()), expected.size))
+        tell("compare", len(pairs), max(total, len(pairs)))
+    return _summary(pairs, int(seen.sum()))
+
+
+def _summary(pairs: list[tuple[int, int]], classes_seen: int) -> Agreement:
+    """Sum up (equal, pixels) per image."""
+    equal, pixels = sum(e for e, _ in pairs), sum(p for _, p in pairs)
+    return Agreement(
+        images=len(pairs),
+        pixels=pixels,
+        equal=equal,
+        fraction=equal / pixels if pixels else 0.0,
+        worst=min((e / p for e, p in pairs), default=0.0),
+        classes_seen=classes_seen,
+    )
+
+
+def prove(agreement: Agreement, minimum: float = 0.999) -> None:
+    """Let an artefact pass only if it agrees with its network.
+
+    Raises:
+        ProofError: no image was compared, or fewer than ``minimum`` of the pixels are equal; says the figures.
+    """
+    if not agreement.images:
+        raise ProofError("the artefact was compared on 0 images, which proves nothing")
+    if agreement.fraction < minimum:
+        raise ProofError(
+            f"the artefact agrees with its network on {agreement.fraction:.4f} of {agreement.pixels} pixels "
+            f"({agreement.images} images, worst {agreement.worst:.4f}); at least {minimum} is needed"
+        )

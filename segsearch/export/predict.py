@@ -1,0 +1,114 @@
+"""Running an artefact over image files: colour overlays for people, masks of class indices for programs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from segsearch.errors import InputError
+from segsearch.export.images import (
+    Bytes,
+    find_images,
+    output_names,
+    read_image,
+    resize_image,
+    resize_mask,
+    write_png,
+)
+from segsearch.progress import Report, silent
+
+
+class Model(Protocol):
+    """What prediction needs of a model; `segsearch.export.onnx.OnnxModel` is one."""
+
+    size_hw: tuple[int, int]
+    colours: tuple[tuple[int, int, int], ...]
+
+    def predict(self, image: Bytes) -> Bytes:
+        """Segment uint8 [H, W, 3] of ``size_hw`` into class indices, uint8 [H, W]."""
+        ...
+
+
+def predict_files(
+    model: Model,
+    paths: Path | Sequence[Path],
+    out: Path,
+    *,
+    blend: float = 0.5,
+    masks: bool = False,
+    report: Report | None = None,
+) -> list[Path]:
+    """Segment image files, and folders of them, and write ``<name>_overlay.png`` into ``out`` at each image's own size.
+
+    Args:
+        model: the artefact.
+        paths: image files, or folders read for jpg and png (not deeper).
+        out: the folder for the results, made if missing; results that are there are replaced.
+        blend: how strongly the colours cover the image, 0 to 1.
+        masks: also write ``<name>_mask.png``, one byte per pixel, the class index.
+        report: told after each image.
+
+    Returns:
+        The files written.
+
+    Raises:
+        InputError: nothing to read, nowhere to write, or, after all others are done, images that cannot be read.
+    """
+    if not 0 <= blend <= 1:
+        raise InputError("blend", f"{blend} is outside", "0 to 1")
+    images, tell = find_images(paths), report or silent
+    _refuse_own_input(paths, out)
+    written: list[Path] = []
+    bad: list[InputError] = []
+    for done, (path, name) in enumerate(output_names(images).items(), start=1):
+        try:
+            image = read_image(path)
+        except InputError as error:
+            bad.append(error)
+        else:
+            written += _write_one(model, image, out / name, blend, masks)
+        tell("predict", done, len(images))
+    _raise_bad(bad, len(images))
+    return written
+
+
+def _refuse_own_input(paths: Path | Sequence[Path], out: Path) -> None:
+    """Keep results out of a folder that is read: the next run would take them for images."""
+    given = [paths] if isinstance(paths, Path) else paths
+    if any(path.is_dir() and path.resolve() == out.resolve() for path in given):
+        raise InputError(out, "is the folder that is read; the results need another one")
+
+
+def _write_one(model: Model, image: Bytes, stem: Path, blend: float, masks: bool) -> list[Path]:
+    height, width = image.shape[:2]
+    mask = resize_mask(model.predict(resize_image(image, model.size_hw)), (height, width))
+    results = {stem.with_name(f"{stem.name}_overlay.png"): overlay(image, mask, model.colours, blend)}
+    if masks:
+        results[stem.with_name(f"{stem.name}_mask.png")] = mask
+    for path, pixels in results.items():
+        write_png(path, pixels)
+    return list(results)
+
+
+def overlay(image: Bytes, mask: Bytes, colours: Sequence[tuple[int, int, int]], blend: float) -> Bytes:
+    """Lay class colours over an image: ``(1 - blend) * image + blend * colour``, uint8 [H, W, 3].
+
+    Args:
+        image: RGB, uint8 [H, W, 3].
+        mask: class indices, uint8 [H, W].
+        colours: RGB by class index.
+        blend: 0 shows the image, 1 the colours.
+    """
+    painted = np.array(colours, dtype=np.float32)[mask]
+    mixed = (1 - blend) * image.astype(np.float32) + blend * painted
+    return np.rint(mixed).astype(np.uint8)
+
+
+def _raise_bad(bad: list[InputError], total: int) -> None:
+    """Say at the end which images could not be read: the only one in its own words, several by count and the first."""
+    if not bad:
+        return
+    if total == 1:
+        raise bad[0]
+    raise InputError(bad[0].place, f"{bad[0].problem}; {len(bad)} of {total} images unreadable, the others are done")

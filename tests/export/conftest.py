@@ -1,0 +1,30 @@
+"""One small network, deployed and exported once for all tests of the room."""
+
+import pytest
+from export_networks import CLASSES, COLOURS, MEAN, SIZE, STD, Small, lively
+from torch import nn
+
+from segsearch.export.deploy import Deployed, deploy
+from segsearch.export.onnx import Exported, OnnxModel, to_onnx
+
+
+@pytest.fixture(scope="session")
+def network() -> nn.Module:
+    return lively(Small())
+
+
+@pytest.fixture(scope="session")
+def deployed(network: nn.Module) -> Deployed:
+    return deploy(network, SIZE, MEAN, STD)
+
+
+@pytest.fixture(scope="session")
+def exported(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    path = tmp_path_factory.mktemp("artefact") / "model.onnx"
+    notes = {"spec": "0123456789ab", "name": "small"}
+    return to_onnx(deployed, path, classes=CLASSES, colours=COLOURS, metadata=notes)
+
+
+@pytest.fixture(scope="session")
+def model(exported: Exported) -> OnnxModel:
+    return OnnxModel(exported.path, threads=1)

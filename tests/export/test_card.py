@@ -1,0 +1,125 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from segsearch.errors import InputError
+from segsearch.export.card import Card, Timing, markdown, read_card, write_card
+from segsearch.export.parity import Agreement
+
+SEARCH = Timing(latency_ms=40.0, covers="logits", backend="eager", device="a CPU", threads=2)
+ARTEFACT = Timing(latency_ms=20.0, covers="mask", backend="onnxruntime", device="a CPU", threads=1)
+AGREEMENT = Agreement(images=3, pixels=3000, equal=2999, fraction=2999 / 3000, worst=0.999, classes_seen=2)
+
+
+def card(**changes: object) -> Card:
+    fields: dict[str, object] = {
+        "name": "resnet18x0.75/fam",
+        "spec": "0123456789ab",
+        "point": {"encoder": "resnet", "encoder.depth": 18, "width": 0.75, "lite": False},
+        "study": "quickstart",
+        "data": "streets",
+        "classes": ("road", "car"),
+        "size_hw": (97, 203),
+        "params": 12_345_678,
+        "macs": 2_500_000_000,
+        "images": 40,
+        "miou": 0.5125,
+        "iou": {"road": 0.9, "car": None},
+        "artefact_miou": 0.5124,
+        "search": SEARCH,
+        "artefact": ARTEFACT,
+        "budget_fps": 30.0,
+        "agreement": AGREEMENT,
+        "recipe": "ba9876543210",
+        "settings": {"optimizer": "sgd", "learning_rate": 0.01, "scale": [0.5, 2.0], "crop": None},
+        "seed": 0,
+        "versions": {"segsearch": "0.1.0", "torch": "2.13.0"},
+        "sha256": "0f" * 32,
+        "opset": 18,
+        "nodes": 57,
+        "created_at": "2026-01-02T03:04:05+00:00",
+    }
+    return Card(**(fields | changes))
+
+
+def test_a_card_reads_back_as_it_was_written(tmp_path: Path) -> None:
+    data, page = write_card(card(), tmp_path / "model")
+    assert read_card(data) == read_card(tmp_path / "model") == card()
+    assert [p.name for p in (data, page)] == ["model.json", "MODEL_CARD.md"]
+    assert page.read_text() == markdown(card())
+
+
+@given(st.dictionaries(st.text(), st.text() | st.integers() | st.booleans() | st.floats(-1e9, 1e9)))
+def test_every_point_survives_json(point: dict[str, str | int | float | bool]) -> None:
+    back = Card.parse(json.loads(json.dumps(card(point=point).model_dump(mode="json"))), "card")
+    assert back.point == point
+    assert [type(v) for v in back.point.values()] == [type(v) for v in point.values()]
+
+
+def test_speed_and_budget() -> None:
+    assert SEARCH.fps == 25.0 and ARTEFACT.fps == 50.0
+    assert [t.meets(30.0) for t in (SEARCH, ARTEFACT)] == [False, True]
+    assert SEARCH.meets(None) is None and SEARCH.meets(25.0) is True
+
+
+def row(page: str, name: str) -> list[str]:
+    return next(
+        [c.strip() for c in line.split("|")[2:-1]] for line in page.splitlines() if line.startswith(f"| {name} |")
+    )
+
+
+def test_the_page_sets_the_search_beside_the_file() -> None:
+    page = markdown(card())
+    assert row(page, "mIoU") == ["51.25 %", "51.24 %"]
+    assert row(page, "latency") == ["40.00 ms", "20.00 ms"]
+    assert row(page, "images per second") == ["25.0", "50.0"]
+    assert row(page, "budget of 30 FPS") == ["missed", "met"]
+    assert row(page, "measured with") == ["eager on a CPU, 2 threads", "onnxruntime on a CPU, 1 thread"]
+    assert row(page, "1") == ["car", "absent"]
+    assert "40 validation images of `streets`" in page and "99.9667%" in page
+    assert "not evaluated on images that the search never saw" in page
+
+
+def test_the_page_admits_what_was_not_measured() -> None:
+    page = markdown(card(artefact=None, artefact_miou=None, budget_fps=None))
+    assert row(page, "latency") == ["40.00 ms", "not measured"]
+    assert "budget" not in page and "own mIoU was not measured" in page
+
+
+def test_unseen_images_are_reported_apart() -> None:
+    assert "never saw, the trained network reaches mIoU 44.00 %" in markdown(card(report_miou=0.44))
+
+
+def test_a_name_with_bars_and_newlines_cannot_break_a_table() -> None:
+    page = markdown(card(classes=("a|b\nc", "car"), iou={"a|b\nc": 0.1, "car": 0.2}))
+    assert "| 0 | a\\|b c | 10.00 % |" in page.splitlines()
+
+
+def test_damage_is_one_line_with_the_path(tmp_path: Path) -> None:
+    path, _ = write_card(card(), tmp_path)
+    good = json.loads(path.read_text())
+    for content, message in (
+        ("{", "is not JSON"),
+        (json.dumps(good | {"sha256": "zz"}), "sha256"),
+        (json.dumps(good | {"extra": 1}), "unknown key"),
+        (json.dumps({k: v for k, v in good.items() if k != "miou"}), "miou: is missing"),
+        (json.dumps(good | {"iou": {"road": 0.9}}), "one entry for each of the 2 classes"),
+    ):
+        path.write_text(content)
+        with pytest.raises(InputError, match=message) as error:
+            read_card(path)
+        assert str(error.value).startswith(str(path)) and "\n" not in str(error.value)
+    with pytest.raises(InputError, match="cannot be read"):
+        read_card(tmp_path / "absent.json")
+
+
+def test_a_card_is_read_without_torch() -> None:
+    code = (
+        "import sys, segsearch.export.card, segsearch.export.predict; sys.exit(bool({'torch', 'PIL'} & {*sys.modules}))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,102 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from export_networks import COLOURS, SIZE, pictures
+from PIL import Image
+
+from segsearch.errors import InputError
+from segsearch.export.onnx import OnnxModel
+from segsearch.export.predict import overlay, predict_files
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "in").mkdir()
+    for name, image in zip("abc", pictures(3, (120, 160)), strict=True):
+        Image.fromarray(image).save(tmp_path / "in" / f"{name}.png")
+    return tmp_path / "in"
+
+
+def read(path: Path) -> np.ndarray:
+    return np.asarray(Image.open(path))
+
+
+def test_a_folder_becomes_overlays_and_masks_of_its_own_size(model: OnnxModel, folder: Path) -> None:
+    out, told = folder.parent / "out", []
+    written = predict_files(model, folder, out, masks=True, report=lambda *a: told.append(a))
+    assert [p.name for p in written] == [f"{n}_{kind}.png" for n in "abc" for kind in ("overlay", "mask")]
+    assert sorted(out.iterdir()) == sorted(written)
+    assert told == [("predict", i, 3) for i in (1, 2, 3)]
+    image, mask, mixed = read(folder / "a.png"), read(out / "a_mask.png"), read(out / "a_overlay.png")
+    assert mask.shape == (120, 160) and mixed.shape == (120, 160, 3)
+    assert np.array_equal(mixed, overlay(image, mask, COLOURS, 0.5))
+
+
+def test_an_image_of_the_models_size_is_not_changed_on_the_way(model: OnnxModel, tmp_path: Path) -> None:
+    image = pictures(1)[0]
+    Image.fromarray(image).save(tmp_path / "a.png")
+    predict_files(model, tmp_path / "a.png", tmp_path, masks=True, blend=1)
+    mask = read(tmp_path / "a_mask.png")
+    assert np.array_equal(mask, model.predict(image)) and mask.shape == SIZE
+    assert np.array_equal(read(tmp_path / "a_overlay.png"), np.array(COLOURS, np.uint8)[mask])
+
+
+def test_overlay_mixes_by_blend() -> None:
+    image, mask = np.full((1, 2, 3), 100, np.uint8), np.array([[0, 1]], np.uint8)
+    colours = ((200, 0, 100), (0, 255, 3))
+    assert np.array_equal(overlay(image, mask, colours, 0), image)
+    assert overlay(image, mask, colours, 0.25).tolist() == [[[125, 75, 100], [75, 139, 76]]]
+
+
+def test_bad_images_are_reported_after_the_others_are_done(model: OnnxModel, folder: Path) -> None:
+    (folder / "aa.png").write_bytes((folder / "a.png").read_bytes()[:500])
+    (folder / "d.jpg").write_bytes(b"")
+    out = folder.parent / "out"
+    with pytest.raises(InputError, match=r"aa\.png: cannot be read.*; 2 of 5 images unreadable, the others are done"):
+        predict_files(model, folder, out)
+    assert sorted(p.name for p in out.iterdir()) == ["a_overlay.png", "b_overlay.png", "c_overlay.png"]
+
+
+def test_one_bad_image_alone_is_named(model: OnnxModel, tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"")
+    with pytest.raises(InputError) as error:
+        predict_files(model, tmp_path / "a.png", tmp_path / "out")
+    assert str(error.value) == f"{tmp_path / 'a.png'}: is empty"
+    assert not (tmp_path / "out").exists()
+
+
+def test_results_are_replaced(model: OnnxModel, folder: Path) -> None:
+    out = folder.parent / "out"
+    predict_files(model, folder / "a.png", out)
+    (out / "a_overlay.png").write_bytes(b"old")
+    predict_files(model, [folder / "a.png"], out)
+    assert read(out / "a_overlay.png").shape == (120, 160, 3)
+
+
+def test_a_sideways_photo_gives_an_upright_overlay(model: OnnxModel, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(pictures(1, (40, 60))[0]).save(tmp_path / "a.jpg", exif=exif)
+    predict_files(model, tmp_path / "a.jpg", tmp_path / "out")
+    assert read(tmp_path / "out" / "a_overlay.png").shape == (60, 40, 3)
+
+
+def test_what_cannot_work_is_refused_before_anything_is_written(model: OnnxModel, folder: Path) -> None:
+    out, empty = folder.parent / "out", folder.parent / "empty"
+    empty.mkdir()
+    for call, message in (
+        (lambda: predict_files(model, folder, out, blend=1.5), "blend: 1.5 is outside"),
+        (lambda: predict_files(model, folder, folder), "is the folder that is read"),
+        (lambda: predict_files(model, empty, out), "holds no images"),
+        (lambda: predict_files(model, [folder, folder.parent / "gone.png"], out), "no such file or folder"),
+    ):
+        with pytest.raises(InputError, match=message):
+            call()
+    assert not out.exists()
+
+
+def test_a_place_that_cannot_be_written_stops_the_run(model: OnnxModel, folder: Path) -> None:
+    (folder.parent / "out").write_text("a file")
+    with pytest.raises(InputError, match="cannot be written"):
+        predict_files(model, folder, folder.parent / "out")
