@@ -1,0 +1,81 @@
+"""The state of a training between two steps, in a file that is whole or not there and that carries no code."""
+
+import hashlib
+import zipfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from segsearch.errors import InputError
+from segsearch.files import replacing
+
+_FORMAT = "segsearch training 1"
+CURE = "a checkpoint of this very training; delete the file to start again"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stamp:
+    """Which training a checkpoint belongs to; every field must be equal to resume."""
+
+    recipe: str
+    """Id of the recipe."""
+    seed: int
+    network: str
+    """`fingerprint` of the network."""
+    dataset: str
+    images: int
+    """Training images."""
+    steps: int
+    """Optimiser steps of the whole training."""
+
+
+def fingerprint(network: nn.Module) -> str:
+    """12 hex digits over the names and shapes of all tensors of a network."""
+    tensors = [f"{name}{tuple(tensor.shape)}" for name, tensor in network.state_dict().items()]
+    return hashlib.sha256("\n".join(tensors).encode()).hexdigest()[:12]
+
+
+def save_checkpoint(path: Path, stamp: Stamp, state: Mapping[str, object]) -> None:
+    """Write ``state`` (tensors, numbers, text, lists and dicts of them); a crash leaves the old file or the new one.
+
+    Raises:
+        InputError: the folder cannot be written, or the disk is full.
+    """
+    with replacing(path) as temporary:
+        torch.save({"format": _FORMAT, "stamp": asdict(stamp), "state": dict(state)}, temporary)
+
+
+def load_checkpoint(path: Path, stamp: Stamp) -> dict[str, Any]:
+    """Return the state saved by a training of the same ``stamp``, its tensors on the CPU.
+
+    Raises:
+        InputError: unreadable, damaged, not a checkpoint, or one of another training; names the first difference.
+    """
+    content = _read(path)
+    if (
+        not isinstance(content, dict)
+        or content.get("format") != _FORMAT
+        or content.keys() != {"format", "stamp", "state"}
+    ):
+        raise InputError(path, "is not a training checkpoint of this version", CURE)
+    for field, wanted in asdict(stamp).items():
+        if (found := content["stamp"].get(field)) != wanted:
+            raise InputError(path, f"belongs to a training with {field} {found!r}, not {wanted!r}", CURE)
+    state: dict[str, Any] = content["state"]
+    return state
+
+
+def _read(path: Path) -> object:
+    """Load without running code; torch does not check the archive's checksums, so they are checked first."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+        if damaged is None:
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a foreign file can make the readers raise anything
+        raise InputError(path, f"cannot be read as a checkpoint ({type(error).__name__})", CURE) from error
+    raise InputError(path, "is damaged: a checksum does not match", CURE)

@@ -1,0 +1,71 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from segsearch.errors import InputError
+from segsearch.train.recipe import Recipe
+
+
+@pytest.mark.parametrize("length", [{}, {"iterations": 5, "epochs": 5}])
+def test_length_is_one_of_two(length: dict[str, int]) -> None:
+    with pytest.raises(InputError, match=r"study\.recipe: exactly one of iterations and epochs must be given"):
+        Recipe.parse(length, "study.recipe")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"iterations": 0},
+        {"batch_size": 1},
+        {"learning_rate": 0.0},
+        {"momentum": 1.0},
+        {"scale": [2.0, 0.5]},
+        {"scale": [0.0, 1.0]},
+        {"crop": [0, 32]},
+        {"amp": "fp8"},
+        {"optimizer": "lion"},
+        {"auxiliary": "head"},
+        {"warmup": 10},
+        {"label_smoothing": 0.1},
+    ],
+)
+def test_refuses_with_one_line(wrong: dict[str, object]) -> None:
+    with pytest.raises(InputError) as refusal:
+        Recipe.parse({"iterations": 10} | wrong, "recipe")
+    assert "\n" not in str(refusal.value) and next(iter(wrong)) in str(refusal.value)
+
+
+def test_id_ignores_written_defaults_and_follows_every_other_field() -> None:
+    plain = Recipe(iterations=10)
+    assert Recipe(iterations=10, batch_size=8, optimizer="adam").id == plain.id
+    longer, other = Recipe(iterations=11), Recipe(epochs=10)
+    cropped, linear = Recipe(iterations=10, crop=(8, 8)), Recipe(iterations=10, power=1.0)
+    assert len({recipe.id for recipe in (plain, longer, other, cropped, linear)}) == 5
+
+
+def test_survives_json() -> None:
+    recipe = Recipe(epochs=3, scale=(1.0, 1.0), crop=(32, 64), clip_norm=1.0, amp="bf16")
+    assert Recipe.parse(json.loads(recipe.canonical()), "recipe") == recipe
+
+
+def test_is_frozen() -> None:
+    with pytest.raises(ValidationError):
+        Recipe(iterations=10).iterations = 3  # type: ignore[misc]
+
+
+@given(epochs=st.integers(1, 300), images=st.integers(1, 3000), batch_size=st.integers(2, 64))
+def test_epochs_show_every_image_that_often(epochs: int, images: int, batch_size: int) -> None:
+    steps = Recipe(epochs=epochs, batch_size=batch_size).total_steps(images)
+    assert (steps - 1) * batch_size < epochs * images <= steps * batch_size
+
+
+def test_iterations_do_not_depend_on_images() -> None:
+    assert Recipe(iterations=7).total_steps(1) == Recipe(iterations=7).total_steps(1000) == 7
+
+
+def test_warmup_as_long_as_the_epochs() -> None:
+    with pytest.raises(InputError, match=r"recipe\.warmup: 4 steps, but 2 epochs are 4 \(allowed: 0 to 3\)"):
+        Recipe(epochs=2, batch_size=2, warmup=4).total_steps(4)
