@@ -1,0 +1,5 @@
+"""``python -m segsearch``."""
+
+from segsearch.cli.main import main
+
+main()

@@ -1,0 +1,1 @@
+"""The command line: one verb per library call. Nothing heavy is imported before a verb runs."""

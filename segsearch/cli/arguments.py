@@ -1,0 +1,29 @@
+"""How words on the command line become values."""
+
+import re
+from typing import Annotated
+
+import typer
+
+from segsearch.errors import InputError
+
+
+def size_hw(text: str, place: str = "--size") -> tuple[int, int]:
+    """Read ``512x1024``: height, then width, in pixels.
+
+    Raises:
+        InputError: anything else, or a side of zero or beyond 16384 pixels.
+    """
+    match = re.fullmatch(r"(\d{1,6})[xX×](\d{1,6})", text.strip())
+    sides = tuple(int(side) for side in match.groups()) if match else ()
+    if len(sides) != 2 or not all(1 <= side <= 16384 for side in sides):
+        raise InputError(place, f"'{text}' is not a size", "HEIGHTxWIDTH in pixels, such as 512x1024")
+    return sides[0], sides[1]
+
+
+PointArgument = Annotated[
+    str, typer.Argument(metavar="POINT", help="A named point (see `segsearch points`), or a YAML file of choices.")
+]
+SizeOption = Annotated[str, typer.Option("--size", metavar="HxW", help="Input height x width in pixels.")]
+ClassesOption = Annotated[int, typer.Option("--classes", min=2, max=256, help="Number of classes.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print plain JSON for other programs.")]

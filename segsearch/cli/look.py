@@ -1,0 +1,135 @@
+"""Verbs that look and change nothing: show, points, space, schema."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from segsearch.cli.arguments import ClassesOption, JsonOption, PointArgument, SizeOption, size_hw
+
+space = typer.Typer(help="Look into a space of networks.", no_args_is_help=True)
+SpaceArgument = Annotated[str, typer.Argument(metavar="SPACE", help="A shipped space, such as unified, or a file.")]
+
+
+def show(
+    point: PointArgument,
+    size: SizeOption = "1024x2048",
+    classes: ClassesOption = 19,
+    as_json: JsonOption = False,
+    counters: Annotated[bool, typer.Option("--counters", help="Add fvcore's and thop's counts to ours.")] = False,
+) -> None:
+    """Show one point in all its forms: choices, spec, id, cost per part, and the paper's figures beside ours."""
+    from segsearch.describe import describe
+
+    shown = describe(point, size_hw(size), classes)
+    counts = _others(shown.network, shown.size_hw) if counters else []
+    if as_json:
+        extra = {"counters": [c.model_dump(mode="json") for c in counts]} if counters else {}
+        print(json.dumps(shown.as_json() | extra, indent=2))
+        return
+    from rich import print as render
+
+    from segsearch.report import point as report
+
+    render(report.description(shown))
+    if counts:
+        render(report.others(counts))
+
+
+def _others(network: object, size: tuple[int, int]) -> list:  # type: ignore[type-arg]  # measure's types load torch
+    from segsearch.measure.counters import others
+
+    return list(others(network, size))  # type: ignore[arg-type]
+
+
+def points(as_json: JsonOption = False) -> None:
+    """List the papers' networks that are points of the space, with what the papers print."""
+    from segsearch.space.points import named_points
+
+    if as_json:
+        print(json.dumps({n: p.model_dump(mode="json", exclude_none=True) for n, p in named_points().items()}, indent=2))
+        return
+    from rich import print as render
+
+    from segsearch.report import point as report
+
+    render(report.points(named_points()))
+
+
+@space.command("show")
+def space_show(name: SpaceArgument = "unified") -> None:
+    """Print the tree of choices and how many networks it spans."""
+    from segsearch.space.load import load_space
+
+    tree = load_space(name)
+    for dotted, node in tree.nodes():
+        fixed = getattr(node, "fixed", None)
+        note = f"   searches propose {fixed}" if fixed is not None else ""
+        print(f"{'  ' * dotted.count('.')}{dotted}: {', '.join(map(str, node.accepted()))}{note}")
+    print(f"{tree.name}: {tree.size:,} points, id {tree.id}")
+
+
+@space.command("size")
+def space_size(name: SpaceArgument = "unified") -> None:
+    """Print how many distinct points a search may propose."""
+    from segsearch.space.load import load_space
+
+    print(load_space(name).size)
+
+
+@space.command("sample")
+def space_sample(
+    name: SpaceArgument = "unified",
+    count: Annotated[int, typer.Option(min=1, help="How many points.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same points.")] = 0,
+) -> None:
+    """Draw points uniformly, as JSON lines of choices."""
+    import random
+
+    from segsearch.space.load import load_space
+    from segsearch.space.walk import sample
+
+    tree, rng = load_space(name), random.Random(seed)
+    for _ in range(count):
+        print(json.dumps(sample(tree, rng)))
+
+
+@space.command("check")
+def space_check(
+    file: Annotated[str, typer.Argument(metavar="POINT", help="A named point, or a YAML file of choices.")],
+    name: Annotated[str, typer.Option("--space", help="The space it must lie in.")] = "unified",
+) -> None:
+    """Check a point against a space and print the id of its network."""
+    from segsearch.describe import read_point
+    from segsearch.space.load import load_space
+    from segsearch.space.lower import lower
+    from segsearch.space.walk import check
+
+    _, point = read_point(file)
+    print(lower(check(load_space(name), point, file)).id)
+
+
+def schema(
+    what: Annotated[Literal["spec", "study", "recipe"], typer.Argument(help="What the schema is of.")],
+    out: Annotated[Path | None, typer.Option("--out", help="A file to write; printed without.")] = None,
+) -> None:
+    """Write the JSON schema of a file that people write, so that editors complete and check it."""
+    from segsearch.files import write_atomic
+
+    text = json.dumps(_model(what).model_json_schema(), indent=2, sort_keys=True)  # type: ignore[attr-defined]
+    print(text) if out is None else write_atomic(out, text + "\n")
+
+
+def _model(what: str) -> object:
+    if what == "spec":
+        from segsearch.spec.network import NetworkSpec
+
+        return NetworkSpec
+    if what == "recipe":
+        from segsearch.train.recipe import Recipe
+
+        return Recipe
+    from segsearch.search.config import StudyConfig
+
+    return StudyConfig

@@ -1,0 +1,63 @@
+"""Entry point: builds the app, turns what a user caused into one line and exit code 2."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from segsearch import __version__
+from segsearch.cli import look, study, use
+from segsearch.errors import SegsearchError
+
+app = typer.Typer(
+    name="segsearch",
+    help="Search real-time segmentation networks: mIoU against latency measured on this very device.",
+    epilog="First steps: `segsearch search quickstart --out runs/quickstart`, `segsearch show fpenet`.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+for verb in (study.search, study.pareto, study.export, use.predict, use.measure, look.show, look.points, look.schema):
+    app.command()(verb)
+app.add_typer(look.space, name="space")
+app.add_typer(use.data, name="data")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"segsearch {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+) -> None:
+    """Search real-time segmentation networks: mIoU against latency measured on this very device."""
+
+
+def main() -> None:
+    """Run the command line; the exit code is 0, 2 for what a user caused, 130 after Ctrl-C."""
+    try:
+        code = app(standalone_mode=False)
+    except SegsearchError as error:
+        code = _complain(str(error))
+    except KeyboardInterrupt:
+        print("segsearch: interrupted", file=sys.stderr)
+        code = 130
+    except BrokenPipeError:
+        code = 0  # the reader had enough, as `head` does
+    except Exception as error:
+        # typer's usage errors: a flag that is unknown, misspelt or out of range
+        message = getattr(error, "format_message", None)
+        if message is None:
+            raise
+        code = _complain(message())
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _complain(message: str) -> int:
+    print(f"segsearch: {' '.join(message.split())}", file=sys.stderr)
+    return 2

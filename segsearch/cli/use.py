@@ -1,0 +1,83 @@
+"""Verbs around one network or one folder of images: measure, predict, data."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from segsearch.cli.arguments import ClassesOption, JsonOption, PointArgument, SizeOption, size_hw
+
+data = typer.Typer(help="Look at data before it is trained on.", no_args_is_help=True)
+OutFolder = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the pictures.")]
+
+
+def measure(
+    point: PointArgument,
+    size: SizeOption = "512x1024",
+    classes: ClassesOption = 19,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    backend: Annotated[str, typer.Option(help="Software that runs it: eager or onnxruntime.")] = "eager",
+    threads: Annotated[int | None, typer.Option(min=1, help="Processor threads; torch's number without.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure the batch-1 latency of a point as it would be deployed: BatchNorm folded, bytes in, class mask out.
+
+    Weights are fresh: they do not change how long a network takes.
+    """
+    from segsearch.describe import describe, latency_of
+
+    shown = describe(point, size_hw(size), classes)
+    record = latency_of(shown, device=device, backend=backend, threads=threads)
+    if as_json:
+        print(json.dumps(record.model_dump(mode="json") | {"id": shown.spec.id, "fps": record.fps}, indent=2))
+        return
+    from segsearch.report.latency import sentence
+
+    print(sentence(record, shown.spec.id))
+
+
+def predict(
+    model: Annotated[str, typer.Argument(metavar="MODEL.onnx", help="What `segsearch export` wrote.")],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE|FOLDER...", help="Images, or folders of them.")],
+    out: OutFolder = Path("predictions"),
+    blend: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of the colours over the image.")] = 0.5,
+    masks: Annotated[bool, typer.Option("--masks", help="Also write the masks of class ids.")] = False,
+) -> None:
+    """Run an exported model over images and write colour overlays."""
+    from segsearch.export.onnx import OnnxModel
+    from segsearch.export.predict import predict_files
+    from segsearch.report.bars import bar
+
+    with bar("predict") as report:
+        written = predict_files(OnnxModel(Path(model)), images, out, blend=blend, masks=masks, report=report)
+    print(f"{len(written)} files in {out}")
+
+
+@data.command("check")
+def data_check(
+    study: Annotated[str, typer.Argument(metavar="STUDY", help="A study whose data is read to the last label.")],
+) -> None:
+    """Read every image and label of a study's data: pairing, sizes, label ids."""
+    from segsearch.data.open import open_data
+    from segsearch.report.bars import bar
+    from segsearch.search.config import load_study
+
+    splits = open_data(load_study(study).data)
+    from segsearch.data.open import check
+
+    for name, dataset in (("train", splits.train), ("val", splits.val), ("report", splits.report)):
+        if dataset is not None:
+            with bar(f"check {name}") as report:
+                check(dataset, report)
+            print(f"{name}: {len(dataset)} images, {len(dataset.classes)} classes, all readable")
+
+
+@data.command("sheet")
+def data_sheet(
+    out: Annotated[Path, typer.Argument(metavar="OUT.png", help="The picture to write.")],
+) -> None:
+    """Draw a contact sheet of the embedded streets, labels below images."""
+    from segsearch.data.contact_sheet import save_contact_sheet
+
+    save_contact_sheet(out)

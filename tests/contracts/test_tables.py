@@ -1,0 +1,54 @@
+"""What a newcomer forgot: every word of a spec has its class, every class its word, every family its arm in the space."""
+
+from typing import get_args
+
+import pytest
+
+from segsearch.models.blocks import BLOCKS
+from segsearch.models.context import CONTEXTS
+from segsearch.models.fusions import FUSIONS
+from segsearch.models.head import HEADS
+from segsearch.space.families import FAMILIES
+from segsearch.space.load import load_space
+from segsearch.space.nodes import OneOf
+from segsearch.spec import parts
+from segsearch.spec.rules import PROJECTING
+
+ARMS = {name: set(node.arms) for name, node in load_space("unified").nodes() if isinstance(node, OneOf)}
+
+
+def kinds(union: object) -> set[str]:
+    """The `kind` words of a tagged union of specs."""
+    members = get_args(get_args(union)[0])
+    return {word for member in members for word in get_args(member.model_fields["kind"].annotation)}
+
+
+@pytest.mark.parametrize(
+    ("word", "table", "literal", "where"),
+    [
+        ("fusion", FUSIONS, set(get_args(parts.FusionName)), "models/fusions.py FUSIONS, spec/parts.py FusionName"),
+        ("block", BLOCKS, set(get_args(parts.BlockName)), "models/blocks.py BLOCKS, spec/parts.py BlockName"),
+        ("context", CONTEXTS, kinds(parts.ContextSpec), "models/context.py CONTEXTS, spec/parts.py ContextSpec"),
+        ("head", HEADS, kinds(parts.HeadSpec), "models/head.py HEADS, spec/parts.py HeadSpec"),
+    ],
+)
+def test_words_and_classes_are_the_same(word: str, table: dict, literal: set[str], where: str) -> None:
+    assert set(table) == literal, f"a {word} stands in one place and not in the other: {where}"
+
+
+@pytest.mark.parametrize(
+    ("axis", "known", "where"),
+    [
+        ("fusion", set(FUSIONS), "models/fusions.py"),
+        ("encoder", set(FAMILIES), "space/families.py"),
+        ("context", set(CONTEXTS), "models/context.py"),
+        ("head", set(HEADS), "models/head.py"),
+    ],
+)
+def test_everything_can_be_searched(axis: str, known: set[str], where: str) -> None:
+    assert ARMS[axis] == known, f"spaces/unified.yaml needs exactly one arm under `{axis}` for each of {where}"
+
+
+def test_rules_know_who_projects() -> None:
+    projecting = {name for name, fusion in FUSIONS.items() if fusion.projects}
+    assert projecting == PROJECTING, "spec/rules.py PROJECTING names the fusions whose class says projects = True"
