@@ -57,20 +57,23 @@ def predict(
 @data.command("check")
 def data_check(
     study: Annotated[str, typer.Argument(metavar="STUDY", help="A study whose data is read to the last label.")],
+    root: Annotated[str | None, typer.Option(metavar="PATH", help="Where the data lies, in place of the file's.")] = None,
 ) -> None:
     """Read every image and label of a study's data: pairing, sizes, label ids."""
+    from segsearch.cli.study import changed
+    from segsearch.data.check import check
     from segsearch.data.open import open_data
     from segsearch.report.bars import bar
     from segsearch.search.config import load_study
 
-    splits = open_data(load_study(study).data)
-    from segsearch.data.open import check
-
+    config = changed(load_study(study), trials=None, seed=None, fps=None, root=root)
+    splits = open_data(config.data)
     for name, dataset in (("train", splits.train), ("val", splits.val), ("report", splits.report)):
         if dataset is not None:
             with bar(f"check {name}") as report:
-                check(dataset, report)
-            print(f"{name}: {len(dataset)} images, {len(dataset.classes)} classes, all readable")
+                pixels = check(dataset, report)
+            absent = ", ".join(c for c in dataset.classes if not pixels[c])
+            print(f"{name}: {len(dataset)} images, all readable" + (f"; without any {absent}" if absent else ""))
 
 
 @data.command("sheet")

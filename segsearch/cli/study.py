@@ -1,0 +1,122 @@
+"""Verbs around a study: search, pareto, export."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from segsearch.errors import InputError
+
+if TYPE_CHECKING:
+    from segsearch.search.config import StudyConfig
+
+StudyFolderArgument = Annotated[Path, typer.Argument(metavar="STUDY", help="Folder that `segsearch search` wrote.")]
+
+
+def search(
+    study: Annotated[str, typer.Argument(metavar="STUDY.yaml", help="A study file, or a shipped one: quickstart.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Folder of the study; runs/NAME without.")
+    ] = None,
+    trials: Annotated[int | None, typer.Option(min=1, help="Trained networks wanted, in place of the file's.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Another seed than the file's: another study.")] = None,
+    fps: Annotated[float | None, typer.Option(min=0.01, help="Another FPS budget than the file's.")] = None,
+    root: Annotated[str | None, typer.Option(metavar="PATH", help="Where the data lies, in place of the file's.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be tried and how long it takes.")] = False,
+) -> None:
+    """Search networks: measure each one first, train what meets the budget, keep the best.
+
+    The same command goes on with a study that was stopped, by Ctrl-C or by anything else; a finished one is only shown.
+    """
+    from segsearch.search.config import load_study
+
+    config = changed(load_study(study), trials=trials, seed=seed, fps=fps, root=root)
+    folder = out or Path("runs") / config.name
+    if dry_run:
+        from rich import print as render
+
+        from segsearch.report.bars import bar
+        from segsearch.report.plan import plan_table
+        from segsearch.search.plan import plan
+
+        with bar("dry run") as report:
+            planned = plan(config, report=report)
+        render(plan_table(planned))
+        return
+    from segsearch.report.progress import study_progress
+    from segsearch.search.driver import run_study
+
+    outcome = run_study(config, folder, progress=study_progress())
+    if outcome.records:
+        pareto(folder)
+    if outcome.exit_code:
+        raise typer.Exit(outcome.exit_code)
+
+
+def changed(
+    config: "StudyConfig", *, trials: int | None, seed: int | None, fps: float | None, root: str | None
+) -> "StudyConfig":
+    """Return a study with what the command line says in place of what its file says.
+
+    Raises:
+        InputError: ``root`` for data that is drawn and lies nowhere.
+    """
+    from segsearch.search.config import parse_study
+
+    data = config.model_dump(mode="json", exclude_unset=True)
+    data |= {name: value for name, value in (("trials", trials), ("seed", seed)) if value is not None}
+    if fps is not None:
+        data["budget"] = data.get("budget", {}) | {"fps": fps}
+    if root is not None:
+        if "root" not in data["data"]:
+            raise InputError("--root", f"the study's data is {config.data.name}, which lies nowhere")
+        data["data"]["root"] = root
+    return parse_study(data, config.name)
+
+
+def pareto(
+    study: StudyFolderArgument,
+    all_trials: Annotated[bool, typer.Option("--all", help="List every trial, not only the front.")] = False,
+) -> None:
+    """Print a study's Pareto front; write trials.csv and pareto.png into its folder."""
+    from rich.console import Console
+
+    from segsearch.report import tables
+    from segsearch.report.plot import plot_study
+    from segsearch.report.trials_csv import write_csv
+    from segsearch.search.store import StudyFolder
+
+    store = StudyFolder(study)
+    config, records = store.read_study().config, store.records()
+    write_csv(records, study / "trials.csv")
+    subtitle = f"{config.data.name} at {config.data.size[0]}x{config.data.size[1]}"
+    plot_study(records, study / "pareto.png", title=config.name, subtitle=subtitle, budget=config.budget)
+    # a table cut to 80 columns is of no use in a log
+    console = Console() if sys.stdout.isatty() else Console(width=120)
+    if all_trials:
+        console.print(tables.trials_table(records, title=config.name))
+    console.print(tables.study_table(records, title=config.name, budget=config.budget))
+    console.print(f"{study / 'pareto.png'}  {study / 'trials.csv'}", highlight=False, soft_wrap=True)
+
+
+def export(
+    study: StudyFolderArgument,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the artefact.")],
+    fps: Annotated[float | None, typer.Option(min=0.01, help="Least FPS; the study's own budget without.")] = None,
+    point: Annotated[
+        str | None, typer.Option(metavar="ID", help="Export this one: a named point, a network's name or spec id.")
+    ] = None,
+) -> None:
+    """Export the best network within an FPS budget as ONNX, with proof.
+
+    The file is run on the study's validation images: unless 99.9 % of the pixels are those of the trained network, nothing is
+    kept. Its mIoU is computed from these runs, and it is timed again. A model card says all of it.
+    """
+    from segsearch.report.bars import bar
+    from segsearch.report.card import lines
+    from segsearch.search.winner import export_winner
+
+    with bar("export") as report:
+        card = export_winner(study, out=out, fps=fps, point=point, report=report)
+    print("\n".join(lines(card, out)))

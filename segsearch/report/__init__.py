@@ -1,0 +1,1 @@
+"""What people look at: progress while a study runs, its tables, its CSV file, its picture."""

@@ -1,0 +1,22 @@
+"""One progress bar for one long call."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from segsearch.progress import Report
+
+
+@contextmanager
+def bar(title: str) -> Iterator[Report]:
+    """Show a bar on stderr while the block runs; what is yielded goes to functions that take ``report=``."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(title, total=None)
+
+        def report(what: str, done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total)
+
+        yield report

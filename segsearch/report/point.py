@@ -1,0 +1,98 @@
+"""What `segsearch show` and `segsearch points` print."""
+
+import json
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from segsearch.describe import Comparison, Description
+from segsearch.measure.counters import OtherCount
+from segsearch.space.points import NamedPoint
+
+
+def engineering(value: float) -> str:
+    """Write a count with three digits and its factor: ``12.9 M``."""
+    for factor, unit in ((1e9, "G"), (1e6, "M"), (1e3, "K")):
+        if value >= factor:
+            return f"{value / factor:.4g} {unit}"
+    return f"{value:g}"
+
+
+def description(shown: Description) -> Group:
+    """Point, spec and id, cost per part, published beside ours, deviations."""
+    height, width = shown.size_hw
+    title = Text.assemble((shown.name, "bold"), f"  id {shown.spec.id}  at {height}x{width}, {shown.classes} classes")
+    pieces: list[object] = [title, _point(shown), _parts(shown), Text("spec  " + shown.spec.canonical(), "dim")]
+    if shown.comparisons:
+        pieces.append(_published(shown.comparisons))
+    if shown.named:
+        pieces += [Text(f"deviates: {sentence}") for sentence in shown.named.deviations]
+    if shown.collapsed:
+        levels = ", ".join(f"P{k}" for k in shown.collapsed)
+        pieces.append(Text(f"note: at this size {levels} only repeat the single pixel of the level above", "yellow"))
+    return Group(*pieces)  # type: ignore[arg-type]  # all are renderables
+
+
+def others(counts: list[OtherCount]) -> Table:
+    """Render other tools' counts of the same network."""
+    table = _table("counted by others", ("tool", "left"), ("count", "right"), ("what it counts", "left"))
+    for count in counts:
+        table.add_row(f"{count.name} {count.version}", f"{count.value:,}", count.counts_what)
+    return table
+
+
+def points(named: dict[str, NamedPoint]) -> Table:
+    """List the named points with what their papers print."""
+    table = _table("named points", *((name, "left") for name in ("name", "id", "params", "published", "source")))
+    for point in named.values():
+        rows = [f"{r.metric} {r.printed} ({r.where})" for r in point.published if r.metric in ("miou", "fps")]
+        params = f"{point.expected.params:,}" if point.expected else ""
+        table.add_row(point.name, point.spec.id, params, "\n".join(rows), f"{point.title}: {point.source}")
+    return table
+
+
+def _table(title: str, *columns: tuple[str, str]) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for name, side in columns:
+        table.add_column(name, justify=side)  # type: ignore[arg-type]  # left or right
+    return table
+
+
+def _point(shown: Description) -> Table:
+    table = Table.grid(padding=(0, 2))
+    for name, value in shown.point.items():
+        table.add_row(f"  {name}", json.dumps(value))
+    return table
+
+
+def _parts(shown: Description) -> Table:
+    table = _table("cost", ("part", "left"), ("params", "right"), ("MACs", "right"), ("share", "right"))
+    for part in shown.cost.parts:
+        table.add_row(part.name, f"{part.params:,}", f"{part.macs:,}", f"{part.macs / max(1, shown.cost.macs):.1%}")
+    table.add_section()
+    table.add_row("total", f"{shown.cost.params:,}", f"{shown.cost.macs:,}", "")
+    return table
+
+
+def _published(comparisons: tuple[Comparison, ...]) -> Table:
+    columns = (("figure", "left"), ("where", "left"), ("published", "right"), ("ours", "right"), ("residual", "right"))
+    table = _table("published beside ours", *columns, ("counted", "left"))
+    for c in comparisons:
+        ours = "" if c.ours is None else engineering(c.ours)
+        residual = "" if c.residual is None else "same digits" if c.same_digits else f"{c.residual:+.1%}"
+        table.add_row(_figure(c), c.row.where, c.row.printed, ours, residual, _how(c))
+    return table
+
+
+def _figure(c: Comparison) -> str:
+    size = "" if c.row.size is None else f" {c.row.size[0]}x{c.row.size[1]}"
+    return f"{c.row.metric}{size}"
+
+
+def _how(c: Comparison) -> str:
+    row = c.row
+    where = " ".join(x for x in (row.dataset, row.split, row.device) if x)
+    counted = f"rule {row.convention}" if row.convention else ""
+    auxiliary = f"with {row.auxiliary} auxiliary head" if row.auxiliary != "none" else ""
+    return ", ".join(x for x in (where, counted, auxiliary, row.note) if x)

@@ -1,0 +1,151 @@
+"""Where a running study stands: bars on a terminal, plain lines anywhere else."""
+
+import time
+from collections.abc import Callable
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from segsearch.report.words import duration, outcome
+from segsearch.search.record import Proposal, TrialRecord
+from segsearch.search.watch import StudyProgress
+
+
+def study_progress(console: Console | None = None) -> StudyProgress:
+    """Return bars if ``console`` (standard error without one) is a terminal, else lines."""
+    console = console or Console(stderr=True)
+    return Bars(console) if console.is_terminal else Lines(console)
+
+
+class Tally:
+    """Counts what a study has, and guesses how long the rest takes from how long this run's trials took."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._began = clock()
+        self.wanted = 0
+        self.trained = self.rejected = self.failed = 0
+        self.best: float | None = None
+        self._trained_before = 0
+
+    def open(self, wanted: int, records: list[TrialRecord]) -> None:
+        """Start with the trials of earlier runs."""
+        self.wanted = wanted
+        for record in records:
+            self.add(record)
+        self._trained_before, self._began = self.trained, self._clock()
+
+    def add(self, record: TrialRecord) -> None:
+        """Count one finished trial."""
+        self.trained += record.state == "complete"
+        self.rejected += record.state == "rejected"
+        self.failed += record.state == "failed"
+        if record.trained:
+            self.best = max(record.miou, self.best or 0.0)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Guess of the time to the last wanted trial; None before this run has trained one."""
+        done = self.trained - self._trained_before
+        if done == 0:
+            return None
+        return (self._clock() - self._began) / done * max(0, self.wanted - self.trained)
+
+    def __str__(self) -> str:
+        """Write the counts: ``best mIoU 0.512, 3 rejected, 1 failed, 4 min left``."""
+        left = self.seconds_left
+        parts = [
+            f"best mIoU {self.best:.3f}" if self.best is not None else "",
+            f"{self.rejected} rejected" if self.rejected else "",
+            f"{self.failed} failed" if self.failed else "",
+            f"{duration(left)} left" if left else "",
+        ]
+        return ", ".join(part for part in parts if part)
+
+
+class Lines:
+    """One line per event, for logs and pipes."""
+
+    def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
+        self._console, self._tally = console, Tally(clock)
+
+    def opened(self, name: str, wanted: int, records: list[TrialRecord]) -> None:
+        """Say where the study stands."""
+        self._tally.open(wanted, records)
+        self._say(f"study {name}: {self._tally.trained} of {wanted} trained")
+
+    def started(self, proposal: Proposal) -> None:
+        """Name the trial."""
+        self._say(f"trial {proposal.number}: {proposal.name}")
+
+    def stage(self, what: str, done: int, total: int) -> None:
+        """Say nothing: a log wants results."""
+
+    def finished(self, record: TrialRecord) -> None:
+        """Give the result, and where the study stands now."""
+        self._tally.add(record)
+        counts = f"[{self._tally.trained}/{self._tally.wanted}] {self._tally}"
+        self._say(f"trial {record.number}: {outcome(record)}  {counts}")
+
+    def note(self, line: str) -> None:
+        """Pass it on."""
+        self._say(f"note: {line}")
+
+    def closed(self, line: str) -> None:
+        """Pass it on."""
+        self._say(line)
+
+    def _say(self, line: str) -> None:
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+class Bars:
+    """Two bars at the foot of a terminal, finished trials scrolling above them."""
+
+    def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
+        self._lines, self._tally = Lines(console, clock), Tally(clock)
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+        )
+        self._bars = Progress(
+            *columns, TextColumn("{task.fields[more]}", markup=False), console=console, transient=True
+        )
+        self._study = self._bars.add_task("trained", total=None, more="")
+        self._stage = self._bars.add_task("", total=None, more="", visible=False)
+
+    def opened(self, name: str, wanted: int, records: list[TrialRecord]) -> None:
+        """Show the bars."""
+        self._tally.open(wanted, records)
+        self._lines.opened(name, wanted, records)
+        self._show()
+        self._bars.start()
+
+    def started(self, proposal: Proposal) -> None:
+        """Name the trial beside its bar."""
+        title = f"trial {proposal.number}"
+        self._bars.reset(self._stage, description=title, total=None, visible=True, more=proposal.name)
+
+    def stage(self, what: str, done: int, total: int) -> None:
+        """Move the trial's bar."""
+        self._bars.update(self._stage, description=what, completed=done, total=total)
+
+    def finished(self, record: TrialRecord) -> None:
+        """Print the result above the bars."""
+        self._tally.add(record)
+        self._lines.finished(record)
+        self._show()
+
+    def note(self, line: str) -> None:
+        """Print it above the bars."""
+        self._lines.note(line)
+
+    def closed(self, line: str) -> None:
+        """Take the bars away."""
+        self._bars.stop()
+        self._lines.closed(line)
+
+    def _show(self) -> None:
+        self._bars.update(self._study, completed=self._tally.trained, total=self._tally.wanted, more=str(self._tally))

@@ -1,0 +1,66 @@
+"""A study as tables for the terminal."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from segsearch.report.words import duration
+from segsearch.search.budget import Budget, short
+from segsearch.search.pareto import front
+from segsearch.search.record import TrialRecord
+
+
+def study_table(records: Sequence[TrialRecord], *, title: str, budget: Budget | None = None) -> RenderableType:
+    """Return the Pareto front, fastest first, and beneath it how many trials ended how."""
+    return Group(front_table(records, title=title), Text(summary(records, budget)))
+
+
+def front_table(records: Sequence[TrialRecord], *, title: str) -> Table:
+    """Return the networks that no other one beats in both mIoU and latency, fastest first."""
+    table = _table(f"{title}: Pareto front")
+    for record in front(records):
+        table.add_row(*_row(record))
+    return table
+
+
+def trials_table(records: Sequence[TrialRecord], *, title: str) -> Table:
+    """Return every trial in the order of numbers; those on the front carry a star."""
+    best = {record.number for record in front(records)}
+    table = _table(f"{title}: all trials")
+    table.add_column("state", overflow="fold")
+    for record in records:
+        state = "on the front" if record.number in best else record.state
+        style = None if record.trained else "dim"
+        table.add_row(*_row(record), state if record.trained else f"{state}: {record.reason}", style=style)
+    return table
+
+
+def summary(records: Sequence[TrialRecord], budget: Budget | None = None) -> str:
+    """Say in one line how many trials ended how, and how long they took."""
+    states = Counter(record.state for record in records)
+    counts = f"{states['complete']} trained, {states['rejected']} rejected before training, {states['failed']} failed"
+    seconds = sum(sum(record.seconds.values()) for record in records)
+    limit = f"; budget: {budget}" if budget and str(budget) != "no limit" else ""
+    return f"{counts}; {duration(seconds)} in all{limit}"
+
+
+def _table(title: str) -> Table:
+    table = Table(title=title, title_justify="left")
+    table.add_column("trial", justify="right")
+    table.add_column("network", no_wrap=True)
+    for heading in ("mIoU", "ms", "p10-p90", "FPS", "params", "MACs"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    return table
+
+
+def _row(record: TrialRecord) -> tuple[str, ...]:
+    latency = record.latency
+    speed = ("", "", "")
+    if latency is not None:
+        speed = (f"{latency.median_ms:.2f}", f"{latency.p10_ms:.2f}-{latency.p90_ms:.2f}", f"{record.fps:.1f}")
+    miou = f"{record.miou:.3f}" if record.trained else ""
+    counted = [short(count) if count is not None else "" for count in (record.params, record.macs)]
+    return (str(record.number), record.name, miou, *speed, *counted)

@@ -1,0 +1,80 @@
+"""A study as one CSV file, one row per trial, for pandas, a spreadsheet, or a colleague."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from segsearch.files import write_atomic
+from segsearch.search.pareto import front
+from segsearch.search.record import TrialRecord
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NAME = "trials.csv"
+
+
+def write_csv(records: Sequence[TrialRecord], path: Path) -> None:
+    """Write ``path``; ``pandas.read_csv`` reads it back.
+
+    Raises:
+        InputError: the folder cannot be written, or the disk is full.
+    """
+    write_atomic(path, trials_frame(records).to_csv(index=False, lineterminator="\n"))
+
+
+def trials_frame(records: Sequence[TrialRecord]) -> "pd.DataFrame":
+    """Return one row per trial: what it was, what it cost, what it scored, and ``point.*``, ``iou.*``, ``seconds.*``.
+
+    A choice that does not exist on a trial's path, and a figure that was not measured, is left empty.
+    """
+    import pandas as pd
+
+    best = {record.number for record in front(records)}
+    rows = [_row(record) | {"on_front": record.number in best} for record in records]
+    frame = pd.DataFrame(rows, columns=_columns(rows))
+    whole = ["params", "macs", "trained_iterations"]
+    return frame.astype({name: "Int64" for name in whole if name in frame})  # empty cells would turn them into floats
+
+
+def _row(record: TrialRecord) -> dict[str, object]:
+    latency, scores, report = record.latency, record.scores, record.report_scores
+    return {
+        "number": record.number,
+        "name": record.name,
+        "origin": record.origin,
+        "state": record.state,
+        "reason": record.reason,
+        "on_front": False,
+        "miou": scores and scores.miou,
+        "pixel_accuracy": scores and scores.pixel_accuracy,
+        "report_miou": report and report.miou,
+        "latency_ms": latency and latency.median_ms,
+        "latency_p10_ms": latency and latency.p10_ms,
+        "latency_p90_ms": latency and latency.p90_ms,
+        "fps": latency and latency.fps,
+        "params": record.params,
+        "macs": record.macs,
+        "spec_id": record.spec_id,
+        "recipe_id": record.recipe_id,
+        "seed": record.seed,
+        "trained_iterations": record.trained_iterations,
+        "final_loss": record.final_loss,
+        "device": record.device,
+        "backend": latency and latency.backend,
+        "threads": latency and latency.threads,
+        "commit": record.commit,
+        "started_at": record.started_at,
+        "finished_at": record.finished_at,
+        **{f"seconds.{stage}": seconds for stage, seconds in record.seconds.items()},
+        **{f"iou.{name}": iou for name, iou in (scores.iou if scores else {}).items()},
+        **{f"point.{name}": value for name, value in record.point.items()},
+    }
+
+
+def _columns(rows: Sequence[dict[str, object]]) -> list[str]:
+    """All columns of all rows: the plain ones first, then each dotted group in the order in which its names turn up."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    groups = ("seconds.", "iou.", "point.")
+    plain = [name for name in names if not name.startswith(groups)]
+    return plain + [name for group in groups for name in names if name.startswith(group)]

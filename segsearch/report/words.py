@@ -1,0 +1,20 @@
+"""Records in words and short numbers, for tables and lines."""
+
+from segsearch.search.record import TrialRecord
+
+
+def outcome(record: TrialRecord) -> str:
+    """Write a trial's result in one line: ``fpenet: mIoU 0.512, 12.30 ms (81.3 FPS), 34 s``."""
+    speed = f"{record.latency_ms:.2f} ms ({record.fps:.1f} FPS)" if record.latency is not None else "not measured"
+    if record.trained:
+        return f"{record.name}: mIoU {record.miou:.3f}, {speed}, {duration(sum(record.seconds.values()))}"
+    return f"{record.name}: {record.state}, {record.reason}"
+
+
+def duration(seconds: float) -> str:
+    """Write a time for people: ``4.2 s``, ``34 s``, ``12 min``, ``3.5 h``."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,98 @@
+"""The command line as people use it: a process, its two streams, its exit code."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "segsearch", *arguments]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["shw"], "No such command 'shw'. Did you mean 'show'?"),
+        (["show", "nope"], "point: 'nope' is not a named point (allowed: fpenet, "),
+        (["show", "nope.yaml"], "nope.yaml: no such file"),
+        (["show", "fpenet", "--size", "10x"], "--size: '10x' is not a size (allowed: HEIGHTxWIDTH in pixels"),
+        (["show", "fpenet", "--size", "0x10"], "--size: '0x10' is not a size"),
+        (["show", "fpenet", "--size", "16x64"], "size: 16x64 is too small (allowed: both sides at least 32)"),
+        (["show", "fpenet", "--classes", "1"], "Invalid value for '--classes'"),
+        (["show", "fpenet", "--clases", "3"], "No such option: --clases"),
+        (["measure", "fpenet", "--device", "cuda", "--size", "64x64"], "device: cuda is not here"),
+        (["measure", "fpenet", "--backend", "tvm", "--size", "64x64"], "backend: 'tvm' is not known"),
+        (["search", "nope"], "nope: no such file (allowed: a YAML file, or one of camvid_cpu, "),
+        (["search", "quickstart", "--root", "x"], "--root: the study's data is streets, which lies nowhere"),
+        (["search", "camvid_cpu", "--root", "/nowhere"], "/nowhere"),
+        (["pareto", "/nowhere"], "/nowhere: is not the folder of a study"),
+        (["export", "/nowhere", "--out", "x"], "/nowhere: is not the folder of a study"),
+        (["predict", "nope.onnx", "x.png"], "nope.onnx"),
+        (["space", "check", "fpenet", "--space", "nope"], "nope: no such file"),
+    ],
+)
+def test_what_a_user_causes_is_one_line_and_code_2(arguments: list[str], message: str, tmp_path: Path) -> None:
+    done = run(*arguments, cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir()), "nothing is left behind"
+
+
+def test_show_as_json_has_everything() -> None:
+    shown = json.loads(run("show", "sfnet_r18", "--size", "1024x1024", "--classes", "19", "--json").stdout)
+    assert {"name", "point", "id", "params", "macs", "size", "classes", "parts", "published"} <= set(shown)
+    assert (shown["params"], shown["macs"], shown["size"]) == (12_869_715, 123_003_925_632, [1024, 1024])
+    assert sum(part["macs"] for part in shown["parts"]) == shown["macs"]
+    counted = {row["printed"]: row for row in shown["published"] if row["ours"]}
+    assert counted["13.47M"]["ours"] == 13_465_190
+    assert counted["246.5G"]["same_digits"] is True
+
+
+def test_fpenets_published_rows() -> None:
+    shown = json.loads(run("show", "fpenet", "--size", "512x1024", "--json").stdout)
+    counted = [row for row in shown["published"] if row["metric"] in ("flops", "params")]
+    assert [row["printed"] for row in counted] == ["378K", "4.98G", "0.4M", "3.2G", "5.7G", "12.8G"]
+    assert all(row["same_digits"] for row in counted)
+
+
+def test_show_prints_all_forms() -> None:
+    text = run("show", "fpenet", "--size", "64x512").stdout
+    for piece in ("b1787458fdda", "encoder.fpe.q", "378,391", "same digits", "deviates:"):
+        assert piece in text
+
+
+def test_a_point_of_ones_own(tmp_path: Path) -> None:
+    sampled = json.loads(run("space", "sample", "--seed", "3").stdout)
+    (tmp_path / "mine.yaml").write_text(json.dumps({"choices": sampled}))
+    shown = json.loads(run("show", "mine.yaml", "--size", "96x96", "--classes", "5", "--json", cwd=tmp_path).stdout)
+    assert (shown["name"], shown["point"], shown["published"]) == ("mine", sampled, [])
+    (tmp_path / "bad.yaml").write_text(json.dumps(sampled | {"fusion_width": 7}))
+    assert "bad.yaml.fusion_width: 7 is not a choice" in run("show", "bad.yaml", cwd=tmp_path).stderr
+
+
+def test_measure_says_what_it_measured_on() -> None:
+    record = json.loads(run("measure", "fpenet_plain", "--size", "64x64", "--threads", "1", "--json").stdout)
+    assert record["threads"] == 1
+    assert len(record["samples_ms"]) >= 50
+    assert sum(record["samples_ms"]) >= 1000
+    assert record["p10_ms"] <= record["median_ms"] <= record["p90_ms"]
+    assert record["fps"] == pytest.approx(1000 / record["median_ms"])
+
+
+@pytest.mark.parametrize("what", ["spec", "study", "recipe"])
+def test_schemas(what: str, tmp_path: Path) -> None:
+    assert run("schema", what, "--out", "s.json", cwd=tmp_path).returncode == 0
+    assert json.loads((tmp_path / "s.json").read_text())["type"] == "object"
+
+
+def test_help_teaches() -> None:
+    text = run("--help").stdout
+    for verb in ("search", "pareto", "export", "predict", "measure", "show", "points", "space", "schema", "data"):
+        assert verb in text
+    assert "First steps" in text
