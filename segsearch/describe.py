@@ -5,9 +5,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from segsearch.data.normalise import MEAN, STD
 from segsearch.errors import InputError
+from segsearch.export.deploy import deploy
 from segsearch.measure.conventions import CONVENTIONS, tally
 from segsearch.measure.cost import Cost, count
+from segsearch.measure.record import LatencyRecord, measure
 from segsearch.models.build import build
 from segsearch.models.network import Network
 from segsearch.space.load import load_space
@@ -99,9 +104,7 @@ def describe(written: str, size_hw: tuple[int, int], classes: int) -> Descriptio
         InputError: no such point, a bad choice, or a size too small for the network.
     """
     name, point = read_point(written)
-    description = Description(
-        name=name, point=point, size_hw=size_hw, classes=classes, named=named_points().get(name)
-    )
+    description = Description(name=name, point=point, size_hw=size_hw, classes=classes, named=named_points().get(name))
     check_size(description.spec, size_hw)
     return description
 
@@ -124,6 +127,18 @@ def read_point(written: str) -> tuple[str, Point]:
     return path.stem, check(load_space("unified"), choices, path)
 
 
+def latency_of(shown: Description, *, device: str, backend: str, threads: int | None) -> LatencyRecord:
+    """Measure a description's network as it would be deployed: folded, one image of bytes in, class mask out.
+
+    Raises:
+        DeviceError: the device is not here, or the backend does not run on it.
+        MissingExtraError: the backend is not installed.
+    """
+    deployed = deploy(shown.network, shown.size_hw, MEAN, STD)
+    example = torch.zeros(1, 3, *shown.size_hw, dtype=torch.uint8)
+    return measure(deployed, example, device=device, backend=backend, threads=threads, label=shown.name)
+
+
 def compare(point: NamedPoint, row: Published) -> Comparison:
     """Count what the paper counted, in its convention, at its size."""
     if row.metric not in ("params", "flops"):
@@ -132,5 +147,5 @@ def compare(point: NamedPoint, row: Published) -> Comparison:
     network = build(spec, row.classes or 19, row.auxiliary)
     if row.metric == "params":
         return Comparison(row=row, ours=sum(p.numel() for p in network.parameters()))
-    assert row.size is not None and row.convention is not None, f"{point.name}: a row of FLOPs needs size and convention"
+    assert row.size and row.convention, f"{point.name}: a row of FLOPs needs size and convention"
     return Comparison(row=row, ours=CONVENTIONS[row.convention](tally(network, row.size)))

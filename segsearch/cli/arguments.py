@@ -14,7 +14,7 @@ def size_hw(text: str, place: str = "--size") -> tuple[int, int]:
     Raises:
         InputError: anything else, or a side of zero or beyond 16384 pixels.
     """
-    match = re.fullmatch(r"(\d{1,6})[xX×](\d{1,6})", text.strip())
+    match = re.fullmatch(r"(\d{1,6})[xX](\d{1,6})", text.strip())
     sides = tuple(int(side) for side in match.groups()) if match else ()
     if len(sides) != 2 or not all(1 <= side <= 16384 for side in sides):
         raise InputError(place, f"'{text}' is not a size", "HEIGHTxWIDTH in pixels, such as 512x1024")

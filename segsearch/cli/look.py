@@ -48,7 +48,9 @@ def points(as_json: JsonOption = False) -> None:
     from segsearch.space.points import named_points
 
     if as_json:
-        print(json.dumps({n: p.model_dump(mode="json", exclude_none=True) for n, p in named_points().items()}, indent=2))
+        print(
+            json.dumps({n: p.model_dump(mode="json", exclude_none=True) for n, p in named_points().items()}, indent=2)
+        )
         return
     from rich import print as render
 

@@ -11,6 +11,9 @@ from segsearch.errors import InputError
 if TYPE_CHECKING:
     from segsearch.search.config import StudyConfig
 
+RootOption = Annotated[
+    str | None, typer.Option("--root", metavar="PATH", help="Where the data lies, in place of the file's.")
+]
 StudyFolderArgument = Annotated[Path, typer.Argument(metavar="STUDY", help="Folder that `segsearch search` wrote.")]
 
 
@@ -22,7 +25,7 @@ def search(
     trials: Annotated[int | None, typer.Option(min=1, help="Trained networks wanted, in place of the file's.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Another seed than the file's: another study.")] = None,
     fps: Annotated[float | None, typer.Option(min=0.01, help="Another FPS budget than the file's.")] = None,
-    root: Annotated[str | None, typer.Option(metavar="PATH", help="Where the data lies, in place of the file's.")] = None,
+    root: RootOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be tried and how long it takes.")] = False,
 ) -> None:
     """Search networks: measure each one first, train what meets the budget, keep the best.
@@ -110,8 +113,8 @@ def export(
 ) -> None:
     """Export the best network within an FPS budget as ONNX, with proof.
 
-    The file is run on the study's validation images: unless 99.9 % of the pixels are those of the trained network, nothing is
-    kept. Its mIoU is computed from these runs, and it is timed again. A model card says all of it.
+    The file is run on the study's validation images: unless 99.9 % of the pixels are those of the trained network,
+    nothing is kept. Its mIoU is computed from these runs, and it is timed again. A model card says all of it.
     """
     from segsearch.report.bars import bar
     from segsearch.report.card import lines

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from segsearch.cli.arguments import ClassesOption, JsonOption, PointArgument, SizeOption, size_hw
+from segsearch.cli.study import RootOption
 
 data = typer.Typer(help="Look at data before it is trained on.", no_args_is_help=True)
 OutFolder = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the pictures.")]
@@ -57,7 +58,7 @@ def predict(
 @data.command("check")
 def data_check(
     study: Annotated[str, typer.Argument(metavar="STUDY", help="A study whose data is read to the last label.")],
-    root: Annotated[str | None, typer.Option(metavar="PATH", help="Where the data lies, in place of the file's.")] = None,
+    root: RootOption = None,
 ) -> None:
     """Read every image and label of a study's data: pairing, sizes, label ids."""
     from segsearch.cli.study import changed
