@@ -1,0 +1,43 @@
+"""What every data set is: pairs of image and label map of one size, with named classes."""
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+IGNORE = 255
+"""Label of pixels that are neither learnt nor scored (void)."""
+
+Pair = tuple[NDArray[np.uint8], NDArray[np.uint8]]
+"""An image (H, W, 3) RGB and its label map (H, W): class indices 0 .. K-1, or `IGNORE`."""
+
+
+@runtime_checkable
+class Dataset(Protocol):
+    """A sequence of pairs; ``dataset[i]`` may raise InputError when a file turns out to be unreadable."""
+
+    @property
+    def name(self) -> str:
+        """Name for people: ``streets/train``."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the K classes, in the order of their indices."""
+
+    @property
+    def colours(self) -> tuple[tuple[int, int, int], ...]:
+        """One RGB colour per class."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Pair: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Splits:
+    """The parts of one data set: what is learnt, what steers the search, and what is only reported."""
+
+    train: Dataset
+    val: Dataset
+    report: Dataset | None = None

@@ -1,0 +1,88 @@
+"""A scene drawn at a size."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from segsearch.data.dataset import Pair
+from segsearch.data.streets import buildings, furniture, greenery, people, vehicles
+from segsearch.data.streets.camera import SUPER, Camera
+from segsearch.data.streets.compose import compose, read_layers
+from segsearch.data.streets.ground import draw_ground
+from segsearch.data.streets.layout import random_scene
+from segsearch.data.streets.materials import CLUTTER, shade
+from segsearch.data.streets.painter import Painter
+from segsearch.data.streets.scene import Scene, Thing
+from segsearch.data.streets.sensor import expose
+
+DRAW: dict[str, Callable[[Painter, Thing], None]] = {
+    "terrace": buildings.draw_building,
+    "houses": buildings.draw_building,
+    "office": buildings.draw_building,
+    "works": buildings.draw_building,
+    "crossing_house": buildings.draw_crossing_house,
+    "skyline": buildings.draw_skyline,
+    "wall": buildings.draw_garden_wall,
+    "tree": greenery.draw_tree,
+    "hedge": greenery.draw_hedge,
+    "hatch": vehicles.draw_vehicle,
+    "saloon": vehicles.draw_vehicle,
+    "suv": vehicles.draw_vehicle,
+    "van": vehicles.draw_vehicle,
+    "truck": vehicles.draw_vehicle,
+    "bus": vehicles.draw_vehicle,
+    "person": people.draw_person,
+    "cyclist": people.draw_cyclist,
+    "lamp": furniture.draw_lamp,
+    "mast": furniture.draw_mast,
+    "bollard": furniture.draw_bollard,
+    "sign": furniture.draw_sign,
+    "signal": furniture.draw_signal,
+    "board": furniture.draw_board,
+    "fence": furniture.draw_fence,
+    "bin": furniture.draw_bin,
+    "dog": furniture.draw_dog,
+    "cone": furniture.draw_cone,
+    "bench": furniture.draw_bench,
+    "box": furniture.draw_box,
+}
+
+
+def render(scene: Scene, size_hw: tuple[int, int]) -> Pair:
+    """Draw a scene: image uint8 (H, W, 3) and label uint8 (H, W), exact to the pixel; no other input."""
+    painter = Painter(Camera(scene.view, size_hw), scene.light)
+    draw_ground(painter, scene.street)
+    for thing in scene.things:
+        if not _outside(painter.camera, thing):
+            DRAW[thing.kind](painter, thing)
+    if scene.bonnet:
+        _draw_bonnet(painter, scene.seed)
+    layers = read_layers(painter)
+    rng = np.random.default_rng(scene.seed)
+    image = expose(compose(scene, painter, layers, rng), scene.sensor, rng)
+    return image, layers.label
+
+
+def draw(key: str, size_hw: tuple[int, int]) -> Pair:
+    """Draw the scene that belongs to a key such as ``0/train/17``."""
+    return render(random_scene(key), size_hw)
+
+
+def _outside(camera: Camera, thing: Thing) -> bool:
+    """Whether something that stands at one place is wholly left or right of the picture."""
+    if thing.end != thing.z or thing.z > 100:
+        return False
+    u, reach = camera.point(thing.x, 1.0, thing.z)[0], (thing.width + 6.0) * camera.focal / thing.z
+    return u + reach < 0 or u - reach > camera.size_hw[1] * SUPER
+
+
+def _draw_bonnet(painter: Painter, seed: int) -> None:
+    """Paint the front of the car that carries the camera (no class)."""
+    height, width = (s * SUPER for s in painter.camera.size_hw)
+    top, edge = height * (0.9 - 0.05 * (seed % 3) / 2), height * (0.97 + 0.02 * (seed % 2))
+    colour = ((44, 46, 50), (120, 124, 128), (92, 34, 34), (60, 72, 96))[seed % 4]
+    curve = [(width * k / 8, edge + (top - edge) * (1 - ((k - 4) / 4) ** 2)) for k in range(9)]
+    corners = [c for p in (*curve, (width, height), (0, height)) for c in p]
+    painter.polygon(corners, colour, CLUTTER, 1.0)
+    gloss = [c for p in (*curve, *((u, v + 0.03 * height) for u, v in reversed(curve))) for c in p]
+    painter.polygon(gloss, shade(colour, 1.5), CLUTTER, 1.0)

@@ -1,0 +1,151 @@
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from segsearch.data.decode import read_colours, read_ids, read_image, read_size, resize_label
+from segsearch.errors import InputError
+
+from .samples import SIZE, save_image, save_label
+
+
+def refusal(path: Path, read: object = read_image) -> str:
+    with pytest.raises(InputError) as error:
+        read(path)  # type: ignore[operator]
+    line = str(error.value)
+    assert line.startswith(str(path)) and "\n" not in line
+    return line
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA"])
+def test_every_8_bit_kind_of_png_becomes_rgb(tmp_path: Path, mode: str) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (6, 5, 3), dtype=np.uint8)
+    picture = Image.fromarray(pixels).convert(mode)
+    picture.save(tmp_path / "a.png")
+    found = read_image(tmp_path / "a.png")
+    assert found.shape == (6, 5, 3)
+    assert np.array_equal(found, np.array(picture.convert("RGB")))
+
+
+def test_cmyk_jpeg_becomes_rgb(tmp_path: Path) -> None:
+    Image.new("CMYK", (8, 8), (0, 255, 255, 0)).save(tmp_path / "a.jpg")
+    assert read_image(tmp_path / "a.jpg").shape == (8, 8, 3)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_followed_in_size_and_pixels(tmp_path: Path, orientation: int) -> None:
+    upright = np.zeros((24, 40, 3), np.uint8)
+    upright[:12, :20] = 255  # bright corner, top left
+    turn = {1: None, 2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}[orientation]
+    stored = Image.fromarray(upright) if turn is None else Image.fromarray(upright).transpose(Image.Transpose(turn))
+    exif = Image.Exif()
+    exif[274] = orientation
+    stored.save(tmp_path / "a.jpg", exif=exif, quality=95)
+    found = read_image(tmp_path / "a.jpg")
+    assert read_size(tmp_path / "a.jpg") == found.shape[:2]
+    if orientation in (1, 3, 6, 8):  # rotations undo themselves; mirrored ones are told by shape alone
+        assert found.shape[:2] == (24, 40)
+        assert found[:10, :18].mean() > 200 and found[14:, 22:].mean() < 50
+
+
+@pytest.mark.parametrize("read", [read_image, read_ids])
+def test_16_bit_is_refused(tmp_path: Path, read: object) -> None:
+    Image.fromarray(np.full((4, 4), 900, np.uint16)).save(tmp_path / "a.png")
+    assert "more than 8 bits a channel" in refusal(tmp_path / "a.png", read)
+
+
+def test_missing_empty_and_foreign_files_are_refused(tmp_path: Path) -> None:
+    assert "no such file" in refusal(tmp_path / "a.png")
+    (tmp_path / "a.png").write_bytes(b"")
+    assert "is empty (0 bytes)" in refusal(tmp_path / "a.png", read_size)
+    (tmp_path / "a.png").write_text("hello")
+    assert "is not an image (allowed: PNG, JPEG, BMP or WebP)" in refusal(tmp_path / "a.png", read_size)
+    (tmp_path / "folder.png").mkdir()
+    assert "cannot be decoded" in refusal(tmp_path / "folder.png")
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg"])
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
+def test_cut_short_is_refused(tmp_path: Path, suffix: str, share: float) -> None:
+    path = save_image(tmp_path / f"a.{suffix}", size_hw=(64, 64))
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * share)])
+    assert refusal(path)
+
+
+def test_damaged_pixels_of_a_png_are_refused(tmp_path: Path) -> None:
+    path = save_image(tmp_path / "a.png", size_hw=(64, 64))
+    content = bytearray(path.read_bytes())
+    content[60:200] = bytes(140)
+    path.write_bytes(bytes(content))
+    assert "cannot be decoded" in refusal(path)
+
+
+@pytest.mark.parametrize("side", [10_000, 60_000])
+def test_a_decompression_bomb_is_refused_by_its_header(tmp_path: Path, side: int) -> None:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0))
+    (tmp_path / "a.png").write_bytes(
+        b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+    )
+    assert "too many pixels" in refusal(tmp_path / "a.png", read_size)
+    assert "too many pixels" in refusal(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_ids_survive_every_bit_depth_of_greyscale(tmp_path: Path, bits: int) -> None:
+    """Pillow spreads low bit depths over 0 .. 255; ids must come back as stored."""
+    ids = np.random.default_rng(0).integers(0, 2**bits, (8, 16), dtype=np.uint8)
+    packed = np.packbits(np.unpackbits(ids[..., None], axis=-1)[..., -bits:].reshape(8, -1), axis=-1)
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    rows = b"".join(b"\0" + row.tobytes() for row in packed)
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 16, 8, bits, 0, 0, 0, 0))
+    (tmp_path / "a.png").write_bytes(
+        b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    )
+    assert np.array_equal(read_ids(tmp_path / "a.png"), ids)
+
+
+def test_palette_labels_give_their_indices_or_their_colours(tmp_path: Path) -> None:
+    ids = np.array([[0, 1], [2, 1]], np.uint8)
+    picture = Image.fromarray(ids).convert("P")
+    picture.putdata(ids.ravel().tolist())
+    picture.putpalette([10, 20, 30, 40, 50, 60, 70, 80, 90])
+    picture.save(tmp_path / "a.png")
+    assert np.array_equal(read_ids(tmp_path / "a.png"), ids)
+    assert read_colours(tmp_path / "a.png")[1, 0].tolist() == [70, 80, 90]
+
+
+def test_a_colour_picture_is_no_label_of_ids(tmp_path: Path) -> None:
+    assert "is a label in mode RGB, not of class ids" in refusal(save_image(tmp_path / "a.png"), read_ids)
+
+
+def test_resizing_a_label_invents_no_class(tmp_path: Path) -> None:
+    label = read_ids(save_label(tmp_path / "a.png", classes=9))
+    label[label == 4] = 255
+    for size in ((7, 9), (50, 61), SIZE):
+        small = resize_label(label, size)
+        assert small.shape == size and set(np.unique(small)) <= set(np.unique(label))
+
+
+def test_image_and_label_stay_aligned_when_resized(tmp_path: Path) -> None:
+    label = np.zeros((60, 80), np.uint8)
+    label[20:50, 30:70] = 1
+    Image.fromarray(np.repeat(label[..., None] * 255, 3, axis=2)).save(tmp_path / "a.png")
+    image = read_image(tmp_path / "a.png", (30, 40))[..., 0]
+    assert np.array_equal(image > 127, resize_label(label, (30, 40)) == 1)
+
+
+def test_a_palette_with_transparency_is_read_without_a_word(tmp_path: Path) -> None:
+    picture = Image.new("P", (4, 4))
+    picture.putpalette([9, 8, 7] * 256)
+    picture.save(tmp_path / "a.png", transparency=bytes(range(256)))
+    assert read_image(tmp_path / "a.png")[0, 0].tolist() == [9, 8, 7]

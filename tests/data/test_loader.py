@@ -1,0 +1,169 @@
+import pickle
+from collections import Counter
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from segsearch.data.augment import PLAIN, Augment, vary
+from segsearch.data.dataset import IGNORE, Pair
+from segsearch.data.loader import batches, indices_of, whole
+from segsearch.data.memory import Memory
+from segsearch.data.normalise import MEAN, STD, to_tensor
+from segsearch.data.streets.dataset import Streets
+
+VARIED = Augment(flip=True, scale=(0.5, 2.0), crop=(20, 24))
+
+
+@pytest.fixture(scope="module")
+def streets() -> Streets:
+    return Streets(count=5, seed=0, split="train", size_hw=(32, 48))
+
+
+@given(st.integers(1, 40), st.integers(2, 9), st.integers(0, 2**40))
+def test_every_epoch_shows_each_image_once_in_full_batches(count: int, batch_size: int, seed: int) -> None:
+    total = -(-3 * count // batch_size)
+    stream = [i for k in range(total) for i in indices_of(count, batch_size, seed, k)]
+    assert len(stream) == total * batch_size
+    for epoch in range(3):
+        assert sorted(stream[epoch * count : (epoch + 1) * count]) == list(range(count))
+
+
+def test_epochs_and_seeds_differ_in_order() -> None:
+    epochs = [tuple(indices_of(50, 50, seed, k)) for seed in (0, 1) for k in (0, 1)]
+    assert len(set(epochs)) == 4
+
+
+@settings(max_examples=10)
+@given(st.integers(0, 10), st.integers(0, 1000))
+def test_a_resumed_stream_goes_on_as_it_would_have(start: int, seed: int) -> None:
+    streets = Streets(count=5, seed=0, split="train", size_hw=(32, 48))
+    unbroken = list(batches(streets, 3, VARIED, seed, 0, 12))[start:]
+    torch.manual_seed(start)  # chance elsewhere must not matter
+    resumed = list(batches(streets, 3, VARIED, seed, start, 12))
+    assert len(resumed) == 12 - start
+    for (a, b), (c, d) in zip(unbroken, resumed, strict=True):
+        assert torch.equal(a, c) and torch.equal(b, d)
+
+
+def test_batches_have_the_promised_shapes_and_values(streets: Streets) -> None:
+    for image, label in batches(streets, 4, VARIED, 0, 0, 4):
+        assert image.shape == (4, 3, 20, 24) and image.dtype == torch.float32
+        assert label.shape == (4, 20, 24) and label.dtype == torch.int64
+        assert set(label.unique().tolist()) <= {*range(11), IGNORE}
+        assert image.isfinite().all()
+
+
+def test_without_augmentation_batches_are_the_images(streets: Streets) -> None:
+    ((image, label),) = batches(streets, 4, None, 0, 0, 1)
+    for k, i in enumerate(indices_of(5, 4, 0, 0)):
+        assert torch.equal(label[k], torch.from_numpy(streets[i][1].copy()).long())
+        assert torch.equal(image[k : k + 1], to_tensor(streets[i][0][None].copy()))
+
+
+def test_whole_gives_every_image_once_in_order(streets: Streets) -> None:
+    parts = list(whole(streets, 2))
+    assert [indices for _, _, indices in parts] == [[0, 1], [2, 3], [4]]
+    assert [len(image) for image, _, _ in parts] == [2, 2, 1]
+    assert torch.equal(parts[2][1][0], torch.from_numpy(streets[4][1].copy()).long())
+
+
+def test_normalise() -> None:
+    image = np.zeros((1, 2, 3, 3), np.uint8)
+    image[0, 1, 2] = (255, 128, 0)
+    tensor = to_tensor(image)
+    assert tensor.shape == (1, 3, 2, 3) and tensor.is_contiguous()
+    expected = [(v / 255 - m) / s for v, m, s in zip((255, 128, 0), MEAN, STD, strict=True)]
+    assert tensor[0, :, 1, 2].tolist() == pytest.approx(expected, abs=1e-5)
+
+
+def pattern(size_hw: tuple[int, int] = (32, 48)) -> tuple[torch.Tensor, torch.Tensor]:
+    """An image that shows its own label: channel 0 is the label's value."""
+    label = torch.arange(size_hw[0])[:, None] // 4 + torch.arange(size_hw[1])[None, :] // 4
+    label = (label % 7).long().expand(6, -1, -1).contiguous()
+    return torch.stack([label.float()] * 3, dim=1), label
+
+
+def chance(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def test_plain_changes_nothing() -> None:
+    image, label = pattern()
+    seen, marked = vary(image, label, PLAIN, chance())
+    assert torch.equal(seen, image) and torch.equal(marked, label)
+
+
+def test_flip_mirrors_image_and_label_together_exactly() -> None:
+    image, label = pattern()
+    seen, marked = vary(image, label, Augment(), chance())
+    mirrored = [torch.equal(marked[k], label[k].flip(1)) for k in range(6)]
+    assert 0 < sum(mirrored) < 6
+    assert torch.equal(seen[:, 0], marked.float())
+
+
+@settings(max_examples=30)
+@given(
+    st.integers(0, 2**60),
+    st.floats(0.4, 1.5),
+    st.floats(1.0, 2.0),
+    st.booleans(),
+    st.integers(8, 60),
+    st.integers(8, 60),
+)
+def test_image_and_label_go_through_the_same_grid(
+    seed: int, low: float, ratio: float, flip: bool, height: int, width: int
+) -> None:
+    image, label = pattern()
+    settings = Augment(flip=flip, scale=(low, low * ratio), crop=(height, width))
+    seen, marked = vary(image + 10, label, settings, chance(seed))
+    assert marked.shape == (6, height, width) and seen.shape == (6, 3, height, width)
+    inside = marked != IGNORE
+    assert inside.any()
+    assert int(marked[inside].max()) <= 6
+    flat = (seen[:, 0] - seen[:, 0].round()).abs() < 1e-4
+    flat &= seen[:, 0] >= 10
+    agree = (seen[:, 0] - 10).round().long() == marked
+    assert agree[flat & inside].float().mean() > 0.85  # the rest: means of two classes that happen to be whole
+    assert (seen[:, 0][~inside] < 16).all()
+
+
+def test_beyond_the_image_lies_the_mean_colour_and_nothing_to_learn() -> None:
+    image, label = pattern()
+    seen, marked = vary(image + 10, label, Augment(flip=False, scale=(0.5, 0.5)), chance())
+    assert seen.shape == image.shape
+    share = (marked == IGNORE).float().mean(dim=(1, 2))
+    assert torch.allclose(share, torch.full((6,), 0.75), atol=0.06)
+    assert (seen[:, 0][marked == IGNORE] == 0).float().mean() > 0.9
+
+
+def test_crop_without_scale_is_a_window_of_the_label() -> None:
+    _, _label = pattern()
+    codes = torch.arange(32 * 48).view(1, 32, 48)  # beyond classes, but exact in float32
+    _, marked = vary(torch.zeros(1, 3, 32, 48), codes, Augment(flip=False, crop=(10, 12)), chance(4))
+    rows, columns = marked[0] // 48, marked[0] % 48
+    assert (rows[1:] - rows[:-1] == 1).all() and (columns[:, 1:] - columns[:, :-1] == 1).all()
+
+
+def test_a_full_memory_keeps_what_it_has_and_a_copy_starts_empty() -> None:
+    def pair() -> Pair:
+        return np.zeros((2, 2, 3), np.uint8), np.zeros((2, 2), np.uint8)
+
+    memory = Memory(limit_bytes=33)
+    kept = [memory.put(k, pair()) for k in range(3)]
+    assert memory.used_bytes == 32
+    assert memory.get(0) is kept[0] and memory.get(1) is kept[1] and memory.get(2) is None
+    with pytest.raises(ValueError, match="read-only"):
+        kept[0][0][0] = 1
+    assert pickle.loads(pickle.dumps(memory)).get(0) is None
+
+
+def test_chance_is_spread_over_the_batch(streets: Streets) -> None:
+    settings = Augment(flip=False, scale=(0.5, 2.0))
+    labels = [label for _, label in batches(streets, 5, settings, 0, 0, 6)]
+    outside = Counter(bool((one == IGNORE).float().mean() > 0.3) for batch in labels for one in batch)
+    assert outside[True] > 2 and outside[False] > 2
+    assert all(not torch.equal(a, b) for a, b in pairwise(labels))
