@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "segsearch"
 FLOORS = {
     "cli": 7,
-    "__main__": 7,
+    "__main__": 8,
     "report": 6,
     "search": 5,
     "trial": 4,

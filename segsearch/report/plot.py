@@ -1,13 +1,12 @@
 """The picture of a study: mIoU against latency, the Pareto front, the papers' networks by name, and the budget."""
 
 import io
-import itertools
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segsearch.files import write_atomic
+from segsearch.report.plot_names import FOOT, write_names
 from segsearch.search.budget import Budget
 from segsearch.search.pareto import front
 from segsearch.search.record import TrialRecord
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
 NAME = "pareto.png"
 SIZE_INCHES, DPI = (8.0, 5.2), 150
 INK, SOFT, BEATEN, ACCENT, PAPER, LIMIT = "#1f2933", "#8a97a6", "#b8c4ce", "#0b7285", "#d9480f", "#c92a2a"
-FOOT = 0.018
-"""Height of the untrained, as a share of the picture's."""
 WIDE = 4.0
 """From this ratio between slowest and fastest on, latency is drawn on a log scale."""
 
@@ -48,7 +45,7 @@ def plot_study(
         _forbidden(axes, budget)
         _rejected(axes, measured)
         _trained(axes, measured, budget)
-        _names(axes, measured)
+        write_names(axes, measured, PAPER)
         _headings(figure, axes, measured, title, subtitle)
         _legend(figure, measured)
         buffer = io.BytesIO()
@@ -133,68 +130,6 @@ def _trained(axes: "Axes", measured: Sequence[TrialRecord], budget: Budget | Non
 def _dots(axes: "Axes", records: Sequence[TrialRecord], marker: str, color: str, size: float) -> None:
     xs, ys = [r.latency_ms for r in records], [100 * r.miou for r in records]
     axes.scatter(xs, ys, marker=marker, s=size, color=color, edgecolors="white", linewidths=0.9, zorder=4)
-
-
-def _names(axes: "Axes", measured: Sequence[TrialRecord]) -> None:
-    """Name the papers' networks, each on the side where its name covers least."""
-    from matplotlib.patheffects import withStroke
-
-    taken = [_box(axes, r, 5, 5, (0, 0)) for r in measured if r.trained] + _front_boxes(axes, measured)
-    for record in sorted((r for r in measured if r.named), key=lambda r: (r.latency_ms, r.number)):
-        width, height = 5.6 * len(record.name), 10.0
-        sides = [(x, y) for y in (0, 11, -11, 22) for x in (8.0, -8 - width, -width / 2) if y or abs(x) != width / 2]
-        boxes = [_box(axes, record, width, height, (x + width / 2, y)) for x, y in sides]
-        allowed = [i for i, (_, y) in enumerate(sides) if record.trained or y > 0]
-        chosen = min(allowed, key=lambda i: (_covered(axes, boxes[i], taken), i))
-        taken.append(boxes[chosen])
-        place: dict[str, Any] = {
-            "xytext": sides[chosen],
-            "textcoords": "offset points",
-            "va": "center",
-            "fontsize": 9.5,
-        }
-        halo = [withStroke(linewidth=2.5, foreground="white")]
-        axes.annotate(record.name, _place(axes, record), color=PAPER, zorder=5, path_effects=halo, **place)
-
-
-def _front_boxes(axes: "Axes", measured: Sequence[TrialRecord]) -> list["Box"]:
-    """Thin rectangles along the front's level parts, so that names keep off them."""
-    boxes: list[Box] = []
-    best = front(measured)
-    for here, there in itertools.zip_longest(best, best[1:]):
-        x, y = axes.transData.transform(_place(axes, here)) * 72 / DPI
-        end = axes.transData.transform(_place(axes, there))[0] * 72 / DPI if there else x + 200
-        boxes.append((float(x), float(y) - 2, float(end), float(y) + 2))
-    return boxes
-
-
-def _place(axes: "Axes", record: TrialRecord) -> tuple[float, float]:
-    """Where a record lies: (latency in ms, mIoU in percent), or at the foot if it was not trained."""
-    low, high = axes.get_ylim()
-    return record.latency_ms, 100 * record.miou if record.trained else low + FOOT * (high - low)
-
-
-Box = tuple[float, float, float, float]
-
-
-def _box(axes: "Axes", record: TrialRecord, width: float, height: float, offset: tuple[float, float]) -> Box:
-    """Left, bottom, right, top in points of a rectangle whose middle lies ``offset`` from a record."""
-    x, y = axes.transData.transform(_place(axes, record)) * 72 / DPI
-    x, y = x + offset[0], y + offset[1]
-    return float(x - width / 2), float(y - height / 2), float(x + width / 2), float(y + height / 2)
-
-
-def _covered(axes: "Axes", box: Box, taken: Sequence[Box]) -> float:
-    """Area of what a rectangle hides: others, and what would lie outside of the picture."""
-    inside = tuple(float(v) * 72 / DPI for v in axes.bbox.extents)
-    size = (box[2] - box[0]) * (box[3] - box[1])
-    seen = _overlap(box, (inside[0], inside[1] - 4, inside[2], inside[3]))
-    return 3 * (size - seen) + math.fsum(_overlap(box, other) for other in taken)
-
-
-def _overlap(a: Box, b: Box) -> float:
-    width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
-    return max(0.0, width) * max(0.0, height)
 
 
 def _headings(figure: Any, axes: "Axes", measured: Sequence[TrialRecord], title: str, subtitle: str) -> None:

@@ -1,0 +1,72 @@
+"""The study file: what is searched, on what data, by which recipe, within which budget."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from segsearch.data.config import DataSpec
+from segsearch.frozen import Frozen
+from segsearch.measure.timer import TimerSettings
+from segsearch.resources import locate
+from segsearch.search.budget import Budget
+from segsearch.space.nodes import Scalar
+from segsearch.train.recipe import Recipe
+from segsearch.yaml12 import load_yaml
+
+PROPOSALS_PER_TRIAL = 20
+
+
+def _listed(value: object) -> object:
+    """Let a person write one value where a list of them is meant."""
+    return tuple(value) if isinstance(value, list | tuple) else (value,)
+
+
+Values = Annotated[tuple[Scalar, ...], BeforeValidator(_listed)]
+
+
+class StudyConfig(Frozen):
+    """One study as a person writes it."""
+
+    name: str = Field(min_length=1)
+    space: str = Field(default="unified", description="a shipped space's name, or the path of a space file")
+    narrow: dict[str, Values] = Field(default={}, description="choices cut down to fewer values: {encoder: [fpe]}")
+    data: DataSpec
+    recipe: Recipe
+    budget: Budget = Budget()
+    device: Literal["cpu", "cuda"] = "cpu"
+    backend: Literal["eager", "onnxruntime"] = Field(
+        default="eager", description="software that latency is measured with"
+    )
+    threads: int | None = Field(
+        default=None, ge=1, description="processor threads while measuring; torch's number without"
+    )
+    timer: TimerSettings = Field(default=TimerSettings(), description="when a latency measurement ends")
+    points: tuple[str, ...] | None = Field(default=None, description="named points tried first; all of them without")
+    trials: int = Field(ge=1, description="trained networks wanted")
+    proposals: int | None = Field(
+        default=None, ge=1, description="most networks looked at; 20 per wanted trial without"
+    )
+    seed: int = Field(default=0, ge=0)
+    sampler: Literal["tpe", "random"] = "tpe"
+    startup: int = Field(default=8, ge=1, description="trials before the sampler starts to learn from them")
+
+    @property
+    def most_proposals(self) -> int:
+        """Upper bound of networks looked at, trained or not."""
+        return self.proposals or PROPOSALS_PER_TRIAL * self.trials
+
+
+def load_study(name: str | Path) -> StudyConfig:
+    """Read a shipped study by its name, or any by its path.
+
+    Raises:
+        InputError: no such file, or a key or value that cannot be; the place is ``file.key``.
+    """
+    path = locate(str(name), "studies")
+    return parse_study(load_yaml(path), path)
+
+
+def parse_study(data: dict[str, Any], place: object) -> StudyConfig:
+    """Build a study from plain data. Raises as `load_study`."""
+    return StudyConfig.parse(data, place)

@@ -1,0 +1,236 @@
+"""The study's loop: propose, run, write down; from the start or from wherever it was left."""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from segsearch.errors import BudgetError, InputError
+from segsearch.search.config import StudyConfig
+from segsearch.search.executors.base import Executor, Task, Work
+from segsearch.search.executors.serial import Serial
+from segsearch.search.interrupt import stop_requests
+from segsearch.search.lock import locked
+from segsearch.search.proposals import too_small
+from segsearch.search.provenance import commit, versions
+from segsearch.search.record import Proposal, TrialRecord
+from segsearch.search.sampler import seed_of
+from segsearch.search.store import StudyFolder
+from segsearch.search.study import Study, prepare, trial_work
+from segsearch.search.watch import Silent, StudyProgress
+from segsearch.space.lower import lower
+from segsearch.trial import TrialResult
+
+FAILURES_IN_A_ROW = 5
+"""So many failures, one after another, are not the networks' fault."""
+
+End = Literal["finished", "proposals", "exhausted", "failing", "interrupted"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyOutcome:
+    """How a run of a study ended: ``line`` says it for people."""
+
+    folder: Path
+    end: End
+    line: str
+    records: tuple[TrialRecord, ...]
+    """All trials of the study, by number, earlier runs included."""
+
+    @property
+    def exit_code(self) -> int:
+        """For the shell: 130 after Ctrl-C, 1 where something is wrong with all networks, else 0."""
+        return {"interrupted": 130, "failing": 1}.get(self.end, 0)
+
+
+def run_study(
+    config: StudyConfig, folder: Path, *, progress: StudyProgress | None = None, work: Work | None = None
+) -> StudyOutcome:
+    """Run a study in a folder, or go on with the one that lies there, until it has its trained trials.
+
+    Ctrl-C once ends it cleanly, twice at once; it can be taken up again either way, as after a crash or a power cut.
+
+    Args:
+        config: what to search.
+        folder: where the study lies; made if missing.
+        progress: told of everything that happens.
+        work: runs one trial; `segsearch.trial.run_trial` without.
+
+    Raises:
+        InputError: the study cannot be, the folder holds another one or is in use, or the disk is full.
+        BudgetError: no proposal met the budget; names the nearest.
+        DeviceError, MissingExtraError: as `prepare`.
+    """
+    progress = progress or Silent()
+    study, store = prepare(config), StudyFolder(folder)
+    _make(folder)
+    with locked(folder), stop_requests(progress.note) as stop:
+        store.begin(study.file)
+        for name in too_small(study.named, study.setup.size_hw):
+            progress.note(f"{name} is left out: images of {config.data.size} are too small for it")
+        executor = Serial(work or trial_work(study.setup, progress, stop))
+        driver = _Driver(study, store, executor, progress, stop)
+        try:
+            end = driver.run()
+        except BaseException:
+            progress.closed("stopped by an error; what is finished is kept")
+            raise
+        finally:
+            executor.close()
+        return driver.outcome(end)
+
+
+class _Driver:
+    """The loop's state: what is finished, what is under way, what was left by an earlier run."""
+
+    def __init__(
+        self,
+        study: Study,
+        store: StudyFolder,
+        executor: Executor,
+        progress: StudyProgress,
+        stop: Callable[[], bool],
+    ) -> None:
+        self._config, self._study, self._store = study.config, study, store
+        self._executor, self._progress, self._stop = executor, progress, stop
+        self._records = store.records()
+        self._proposer = study.proposer()
+        left, notes = store.unfinished()
+        self._left = deque(left)
+        self._under_way = 0
+        self._failures = 0
+        self._next_number = 1 + max([r.number for r in self._records] + [p.number for p in left], default=0)
+        for record in self._records:
+            self._proposer.saw(record)
+        for proposal in left:
+            self._proposer.took(proposal.spec_id)
+        for note in notes:
+            progress.note(note)
+
+    @property
+    def _trained(self) -> int:
+        return sum(record.trained for record in self._records)
+
+    def run(self) -> End:
+        """Go on until there is nothing more to do, or a stop is asked for."""
+        self._progress.opened(self._config.name, self._config.trials, self._records)
+        try:
+            while (end := self._submit()) is None or self._under_way:
+                self._finish(*self._executor.collect())
+            return end
+        except KeyboardInterrupt:
+            return "interrupted"
+
+    def _submit(self) -> End | None:
+        """Fill the executor; say why nothing more is to be submitted, if that is so."""
+        while self._under_way < self._executor.slots:
+            if (end := self._end()) is not None:
+                return end
+            proposal = self._left.popleft() if self._left else self._propose()
+            if proposal is None:
+                return "exhausted"
+            self._executor.submit(self._task(proposal))
+            self._under_way += 1
+        return None
+
+    def _end(self) -> End | None:
+        if self._stop():
+            return "interrupted"
+        if self._failures >= FAILURES_IN_A_ROW:
+            return "failing"
+        if self._left:
+            return None
+        if self._trained + self._under_way >= self._config.trials:
+            return "finished"
+        return "proposals" if len(self._records) + self._under_way >= self._config.most_proposals else None
+
+    def _propose(self) -> Proposal | None:
+        proposal = self._proposer.next(self._next_number)
+        if proposal is not None:
+            self._next_number += 1
+            self._store.propose(proposal)
+            self._proposer.took(proposal.spec_id)
+        return proposal
+
+    def _task(self, proposal: Proposal) -> Task:
+        spec, folder = lower(proposal.point), self._store.trial(proposal.number)
+        if spec.id != proposal.spec_id:
+            raise InputError(
+                folder, "was proposed by a version of segsearch that reads its point otherwise; delete it to go on"
+            )
+        self._progress.started(proposal)
+        return Task(
+            proposal=proposal, spec=spec, folder=folder, seed=seed_of(self._config.seed, spec.id), started_at=_now()
+        )
+
+    def _finish(self, task: Task, result: TrialResult) -> None:
+        """Write the record first, then tell everybody."""
+        record = TrialRecord.of(
+            task.proposal,
+            result,
+            recipe_id=self._config.recipe.id,
+            recipe=self._config.recipe,
+            seed=task.seed,
+            device=self._study.file.device,
+            commit=commit(),
+            versions=versions(),
+            started_at=task.started_at,
+            finished_at=_now(),
+        )
+        self._store.finish(record)
+        self._under_way -= 1
+        self._records = sorted([*self._records, record], key=lambda r: r.number)
+        self._proposer.saw(record)
+        self._failures = self._failures + 1 if record.state == "failed" else 0
+        self._progress.finished(record)
+        if record.latency is not None and record.latency.contention.busy:
+            others = record.latency.contention.others_percent_during
+            self._progress.note(f"others used {others:.0f} % of the processor while trial {record.number} was measured")
+
+    def outcome(self, end: End) -> StudyOutcome:
+        """Say how it ended. Raises BudgetError if that is because of a budget that no proposal meets."""
+        counts = {state: sum(r.state == state for r in self._records) for state in ("complete", "rejected", "failed")}
+        line = self._line(end, counts)
+        self._progress.closed(line)
+        if end in ("proposals", "exhausted") and not counts["complete"] and counts["rejected"]:
+            tried, budget = len(self._records), self._config.budget
+            raise BudgetError(f"none of {tried} networks meets the budget of {budget}; {self._nearest()}")
+        return StudyOutcome(folder=self._store.path, end=end, line=line, records=tuple(self._records))
+
+    def _line(self, end: End, counts: dict[str, int]) -> str:
+        trained = f"{counts['complete']} of {self._config.trials} trained"
+        reasons = {
+            "finished": "finished",
+            "proposals": f"stopped after {self._config.most_proposals} proposals (raise `proposals` to go on)",
+            "exhausted": "stopped: space exhausted, every network found in it has been tried",
+            "failing": f"stopped: {FAILURES_IN_A_ROW} failures in a row, the last: {self._last_failure()}",
+            "interrupted": "interrupted; the same command goes on from here",
+        }
+        return f"{reasons[end]} ({trained}, {counts['rejected']} rejected, {counts['failed']} failed)"
+
+    def _nearest(self) -> str:
+        """Say which rejected network is least over the budget, all limits together."""
+
+        def over(record: TrialRecord) -> float:
+            latency_ms = record.latency_ms if record.latency else None
+            excess = self._config.budget.excess(record.params, record.macs, latency_ms)
+            return sum(max(0.0, share) for share in excess.values())
+
+        record = min((r for r in self._records if r.state == "rejected"), key=lambda r: (over(r), r.number))
+        return f"the nearest is {record.name} (spec {record.spec_id}): {record.reason}"
+
+    def _last_failure(self) -> str | None:
+        return next((r.reason for r in reversed(self._records) if r.state == "failed"), None)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(folder, f"cannot be made: {error.strerror}") from error

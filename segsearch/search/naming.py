@@ -1,0 +1,21 @@
+"""Names for people: what a network mostly is, and enough of its id to tell it from others."""
+
+from segsearch.space.nodes import Point
+
+
+def describe(point: Point, spec_id: str) -> str:
+    """Name a sampled network by its encoder and fusion: ``resnet18x0.75/fam#1a2b3c4d``, ``fpe-p3q9/meu#1a2b3c4d``."""
+    if "encoder" not in point or "fusion" not in point:
+        return f"network#{spec_id[:8]}"
+    return f"{_encoder(point)}/{point['fusion']}#{spec_id[:8]}"
+
+
+def _encoder(point: Point) -> str:
+    family = str(point["encoder"])
+    inside = {name.removeprefix(f"encoder.{family}."): value for name, value in point.items()}
+    if "depth" in inside:
+        family += str(inside["depth"])
+    elif "p" in inside and "q" in inside:
+        family += f"-p{inside['p']}q{inside['q']}"
+    width = float(point.get("encoder_width", 1.0))
+    return family if width == 1.0 else f"{family}x{width:g}"

@@ -1,0 +1,113 @@
+"""A dry run: what a study would try first, and about how long it would take. Nothing is written."""
+
+import itertools
+import statistics
+import time
+from dataclasses import dataclass
+
+import torch
+
+from segsearch.measure.cost import count
+from segsearch.models.build import build
+from segsearch.progress import Report, silent
+from segsearch.search.config import StudyConfig
+from segsearch.search.proposals import too_small
+from segsearch.search.record import Proposal
+from segsearch.search.study import Study, prepare
+from segsearch.space.lower import lower
+from segsearch.train.loop import train
+
+TIMED_STEPS = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """One proposal and what its network costs."""
+
+    proposal: Proposal
+    params: int
+    macs: int
+    refusal: str | None
+    """Why it would not be trained, as far as counting tells."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a study is about to do."""
+
+    config: StudyConfig
+    space_size: int
+    """Points that the narrowed space can propose."""
+    images: dict[str, int]
+    """Per part of the data: train, val, report."""
+    classes: tuple[str, ...]
+    first: tuple[Planned, ...]
+    left_out: tuple[str, ...]
+    """Named points that are too large for images of this size."""
+    steps: int
+    """Optimiser steps of one training."""
+    seconds_per_training: float
+    """Guess for the network of middling cost among ``first``, from a few real steps."""
+
+    @property
+    def seconds(self) -> float:
+        """Guess for all wanted trials; measuring and scoring come on top."""
+        return self.seconds_per_training * self.config.trials
+
+
+def plan(config: StudyConfig, *, first: int = 8, report: Report = silent) -> Plan:
+    """Prepare a study, count its first proposals, and time a few training steps of the middling one of them.
+
+    Raises: as `segsearch.search.study.prepare`, and InputError if a training image cannot be read.
+    """
+    study = prepare(config)
+    planned = _first(study, first, report)
+    splits = study.setup.splits
+    parts = {"train": splits.train, "val": splits.val, "report": splits.report}
+    steps = config.recipe.total_steps(len(splits.train))
+    return Plan(
+        config=config,
+        space_size=study.space.size,
+        images={name: len(part) for name, part in parts.items() if part is not None},
+        classes=splits.train.classes,
+        first=tuple(planned),
+        left_out=tuple(too_small(study.named, study.setup.size_hw)),
+        steps=steps,
+        seconds_per_training=steps * _seconds_per_step(study, planned) if planned else 0.0,
+    )
+
+
+def _first(study: Study, most: int, report: Report) -> list[Planned]:
+    """Propose as a study does that has not learnt anything yet."""
+    proposer, planned = study.proposer(), list[Planned]()
+    for number in range(1, most + 1):
+        proposal = proposer.next(number)
+        if proposal is None:
+            break
+        proposer.took(proposal.spec_id)
+        planned.append(_count(study, proposal))
+        report("count", number, most)
+    return planned
+
+
+def _count(study: Study, proposal: Proposal) -> Planned:
+    network = build(lower(proposal.point), len(study.setup.splits.train.classes))
+    cost = count(network, study.setup.size_hw)
+    refusal = study.config.budget.refusal(cost.params, cost.macs, None)
+    return Planned(proposal=proposal, params=cost.params, macs=cost.macs, refusal=refusal)
+
+
+def _seconds_per_step(study: Study, planned: list[Planned]) -> float:
+    middling = sorted(planned, key=lambda p: p.macs)[len(planned) // 2]
+    recipe, splits = study.config.recipe, study.setup.splits
+    short = recipe.model_copy(update={"iterations": 1 + TIMED_STEPS, "epochs": None, "warmup": 0})
+    network = build(lower(middling.proposal.point), len(splits.train.classes), recipe.auxiliary)
+    marks: list[float] = []
+
+    def mark(step: object) -> None:
+        if study.config.device == "cuda":
+            torch.cuda.synchronize()
+        marks.append(time.perf_counter())
+
+    train(network, short, splits.train, seed=0, device=study.config.device, on_step=mark)
+    return statistics.median(later - earlier for earlier, later in itertools.pairwise(marks))

@@ -1,0 +1,78 @@
+"""What a study keeps of each trial: the proposal, written first, and the record, written last."""
+
+from typing import Self
+
+from segsearch.frozen import Frozen
+from segsearch.space.nodes import Scalar
+from segsearch.train.recipe import Recipe
+from segsearch.trial import TrialResult
+
+
+class Proposal(Frozen):
+    """One network that a study is to try."""
+
+    number: int
+    origin: str
+    """``named:NAME``, ``sampler`` or ``random``."""
+    name: str
+    """For people: ``fpenet``, or ``fpe-p3q9/meu#1a2b3c4d``."""
+    point: dict[str, Scalar]
+    spec_id: str
+    attempt: int = 0
+    """How many proposals before it, at this number, had been seen already."""
+
+
+class TrialRecord(TrialResult):
+    """One finished trial with all that is needed to believe or repeat it."""
+
+    number: int
+    origin: str
+    name: str
+    point: dict[str, Scalar]
+    recipe_id: str
+    recipe: Recipe
+    seed: int
+    """Of this trial's initial weights, batches and augmentation."""
+    device: str
+    """The device by its maker's name."""
+    commit: str
+    """Of segsearch's source, ``-dirty`` where files differ from it."""
+    versions: dict[str, str]
+    started_at: str
+    """Time of day in UTC, ISO 8601; of the last start, if the trial was taken up again."""
+    finished_at: str
+
+    @property
+    def trained(self) -> bool:
+        """Whether the network was trained and scored."""
+        return self.state == "complete"
+
+    @property
+    def miou(self) -> float:
+        """Mean IoU on the search's validation images, 0..1; of trained ones only."""
+        assert self.scores is not None, f"trial {self.number} is {self.state}"
+        return self.scores.miou
+
+    @property
+    def latency_ms(self) -> float:
+        """Median latency in milliseconds; of measured ones only."""
+        assert self.latency is not None, f"trial {self.number} was not measured"
+        return self.latency.median_ms
+
+    @property
+    def fps(self) -> float:
+        """Images per second, one after another; of measured ones only."""
+        return 1000 / self.latency_ms
+
+    @property
+    def named(self) -> str | None:
+        """Name of the paper's point, where it is one."""
+        return self.origin.removeprefix("named:") if self.origin.startswith("named:") else None
+
+    @classmethod
+    def of(cls, proposal: Proposal, result: TrialResult, **facts: object) -> Self:
+        """Join a proposal, its result, and the circumstances."""
+        known = proposal.model_dump(exclude={"spec_id", "attempt"}) | {
+            name: getattr(result, name) for name in TrialResult.model_fields
+        }
+        return cls.model_validate(known | facts)

@@ -1,0 +1,151 @@
+"""A study on disk: one folder per trial, and a trial exists if and only if its ``result.json`` does.
+
+``proposal.json`` is written first and ``result.json`` last, each whole or not at all: a study may be killed anywhere.
+"""
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from segsearch.errors import InputError
+from segsearch.files import write_atomic
+from segsearch.frozen import Frozen
+from segsearch.search.config import StudyConfig
+from segsearch.search.record import Proposal, TrialRecord
+from segsearch.trial import CHECKPOINT
+
+STUDY, PROPOSAL, RESULT = "study.json", "proposal.json", "result.json"
+_FREE = ("name", "trials", "proposals")
+"""What may differ when a study is taken up again; everything else would mix results that do not compare."""
+
+
+class StudyFile(Frozen):
+    """What was decided when the study was first started."""
+
+    segsearch: str
+    config: StudyConfig
+    space_id: str
+    """Of the narrowed space."""
+    device: str
+    """The device by its maker's name: latencies of two devices do not belong on one front."""
+    threads: int
+
+
+class StudyFolder:
+    """Reads and writes the trials below one folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def trial(self, number: int) -> Path:
+        """Folder of one trial."""
+        return self.path / "trials" / f"{number:04d}"
+
+    def begin(self, study: StudyFile) -> None:
+        """Write down what is searched, or, in a folder that has a study, see that it is the same.
+
+        Raises:
+            InputError: it is another study, or the folder holds something else.
+        """
+        if (self.path / STUDY).exists():
+            _must_equal(self.read_study(), study, self.path)
+        elif (self.path / "trials").exists():
+            raise InputError(self.path, f"has trials but no {STUDY}; start in another folder")
+        _write(self.path / STUDY, study)
+
+    def read_study(self) -> StudyFile:
+        """Read what was decided. Raises InputError where there is no study."""
+        path = self.path / STUDY
+        if not path.is_file():
+            raise InputError(self.path, f"is not the folder of a study: it has no {STUDY}")
+        return StudyFile.parse(_read(path), path)
+
+    def records(self) -> list[TrialRecord]:
+        """Read all finished trials in the order of their numbers. Raises InputError where a file is damaged."""
+        return [self._record(path / RESULT) for path in self._folders() if (path / RESULT).exists()]
+
+    def unfinished(self) -> tuple[list[Proposal], list[str]]:
+        """Return the proposals without a result, and sentences on those that were damaged and are cleared away."""
+        proposals: list[Proposal] = []
+        notes: list[str] = []
+        for path in self._folders():
+            if (path / RESULT).exists():
+                (path / CHECKPOINT).unlink(missing_ok=True)  # killed between the result and the tidying up
+                continue
+            try:
+                proposals.append(Proposal.parse(_read(path / PROPOSAL), path / PROPOSAL))
+            except InputError as error:
+                notes.append(f"trial {path.name} is proposed again: {error}")
+                shutil.rmtree(path)
+        return proposals, notes
+
+    def propose(self, proposal: Proposal) -> None:
+        """Write a proposal into its new folder."""
+        _write(self.trial(proposal.number) / PROPOSAL, proposal)
+
+    def finish(self, record: TrialRecord) -> None:
+        """Write the record, which makes the trial exist, and drop what only served the way there."""
+        folder = self.trial(record.number)
+        _write(folder / RESULT, record)
+        (folder / CHECKPOINT).unlink(missing_ok=True)
+
+    def _folders(self) -> Iterator[Path]:
+        folders = (self.path / "trials").glob("*") if (self.path / "trials").is_dir() else ()
+        yield from sorted(
+            (p for p in folders if p.is_dir() and re.fullmatch(r"\d{4,}", p.name)), key=lambda p: int(p.name)
+        )
+
+    def _record(self, path: Path) -> TrialRecord:
+        try:
+            return TrialRecord.parse(_read(path), path)
+        except InputError as error:
+            raise InputError(error.place, f"{error.problem}; delete this file to run its trial again") from error
+
+
+def _must_equal(stored: StudyFile, wanted: StudyFile, folder: Path) -> None:
+    """Refuse to go on with another study in the same folder; names the first difference."""
+    before, now = _decisions(stored), _decisions(wanted)
+    for key in [*now, *before]:
+        if before.get(key) != now.get(key):
+            raise InputError(
+                folder,
+                f"holds a study with {key} {_short(before.get(key))}, not {_short(now.get(key))}; "
+                "choose another folder (--out DIR) or leave the study as it was",
+            )
+
+
+def _decisions(study: StudyFile) -> dict[str, object]:
+    """All that must stay as it was, flat: ``recipe.iterations`` and its like."""
+    config = study.config.model_dump(mode="json", exclude={*_FREE, "space", "threads", "device"})
+    return _flat({"space": study.space_id, **config, "device": study.device, "threads": study.threads})
+
+
+def _flat(data: dict[str, Any], prefix: str = "") -> dict[str, object]:
+    flat: dict[str, object] = {}
+    for key, value in data.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) and value else {f"{prefix}{key}": value}
+    return flat
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value, sort_keys=True)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _write(path: Path, value: Frozen) -> None:
+    """Write as JSON with one line per field, for people and for diff."""
+    fields = value.model_dump(mode="json").items()
+    lines = [f"  {json.dumps(name)}: {json.dumps(field, ensure_ascii=False)}" for name, field in fields]
+    write_atomic(path, "{\n" + ",\n".join(lines) + "\n}\n")
+
+
+def _read(path: Path) -> object:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(path, f"cannot be read: {error.strerror or error}") from error
+    except ValueError as error:
+        raise InputError(path, "is not whole JSON") from error

@@ -1,0 +1,121 @@
+"""A study made ready: its space narrowed, its points checked, its data open, its device proven to be there."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from segsearch import __version__
+from segsearch.data.open import open_data
+from segsearch.errors import DeviceError, InputError
+from segsearch.measure.backends import BACKENDS
+from segsearch.measure.machine import device_name, find_device
+from segsearch.search.config import StudyConfig
+from segsearch.search.executors.base import Task, Work
+from segsearch.search.proposals import Proposer
+from segsearch.search.store import StudyFile
+from segsearch.search.watch import StudyProgress
+from segsearch.space.load import load_space, narrow
+from segsearch.space.nodes import Space
+from segsearch.space.points import NamedPoint, named_point, named_points
+from segsearch.trial import CHECKPOINT, TrialResult, TrialSetup, run_trial
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """What every trial and every proposal of one study needs."""
+
+    config: StudyConfig
+    space: Space
+    """Narrowed as the study asks."""
+    named: tuple[NamedPoint, ...]
+    setup: TrialSetup
+    file: StudyFile
+
+    def proposer(self) -> Proposer:
+        """One that has seen nothing yet."""
+        config = self.config
+        return Proposer(
+            self.space,
+            self.named,
+            budget=config.budget,
+            size_hw=self.setup.size_hw,
+            seed=config.seed,
+            sampler=config.sampler,
+            startup=config.startup,
+        )
+
+
+def prepare(config: StudyConfig) -> Study:
+    """Check everything that can be checked before the first trial, and open the data.
+
+    Raises:
+        InputError: an unknown space, choice, point or data set. DeviceError: the device is not here.
+        MissingExtraError: the backend is not installed.
+    """
+    space = narrow(load_space(config.space), {name: list(values) for name, values in config.narrow.items()})
+    named = _named(config)
+    device = _device(config)
+    file = StudyFile(
+        segsearch=__version__,
+        config=config,
+        space_id=space.id,
+        device=device,
+        threads=config.threads or torch.get_num_threads(),
+    )
+    return Study(config=config, space=space, named=named, setup=set_up(config), file=file)
+
+
+def set_up(config: StudyConfig) -> TrialSetup:
+    """Open the data and gather what all trials share. Raises InputError if the data cannot be opened."""
+    return TrialSetup(
+        splits=open_data(config.data),
+        size_hw=config.data.size,
+        recipe=config.recipe,
+        gate=config.budget.refusal,
+        device=config.device,
+        backend=config.backend,
+        threads=config.threads,
+        timer=config.timer,
+    )
+
+
+def trial_work(setup: TrialSetup, progress: StudyProgress, stop: Callable[[], bool]) -> Work:
+    """Return what runs one trial here: told to ``progress``, ended between two steps once ``stop`` says so."""
+
+    def report(what: str, done: int, total: int) -> None:
+        progress.stage(what, done, total)
+        if stop():
+            raise KeyboardInterrupt
+
+    def work(task: Task) -> TrialResult:
+        try:
+            return run_trial(task.spec, setup, task.folder, seed=task.seed, report=report)
+        except InputError as error:
+            if not _useless(task.folder / CHECKPOINT, error):
+                raise
+            progress.note(f"trial {task.proposal.number} trains again from the start: {error}")
+            (task.folder / CHECKPOINT).unlink()
+            return run_trial(task.spec, setup, task.folder, seed=task.seed, report=report)
+
+    return work
+
+
+def _useless(checkpoint: Path, error: InputError) -> bool:
+    """Whether the error is that this file cannot be resumed from; a full disk names it too, but knows no cure."""
+    return error.place == str(checkpoint) and error.allowed is not None
+
+
+def _named(config: StudyConfig) -> tuple[NamedPoint, ...]:
+    if config.points is None:
+        return tuple(named_points().values())
+    return tuple(named_point(name, "points") for name in config.points)
+
+
+def _device(config: StudyConfig) -> str:
+    backend = BACKENDS[config.backend]()
+    if config.device not in backend.devices:
+        raise DeviceError(f"backend: {config.backend} does not run on {config.device}")
+    backend.version()
+    return device_name(find_device(config.device))

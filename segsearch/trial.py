@@ -1,0 +1,171 @@
+"""The one meeting room: spec -> build -> count -> deploy -> measure -> gate -> train -> evaluate -> result.
+
+What costs nothing comes first, and nothing is trained that the gate refuses. A trial run again in its folder keeps the
+latency that was measured and goes on with the training where it stood.
+"""
+
+import json
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from segsearch.data.dataset import Splits
+from segsearch.data.normalise import MEAN, STD
+from segsearch.errors import InputError, MissingExtraError
+from segsearch.export.deploy import deploy
+from segsearch.files import write_atomic
+from segsearch.frozen import Frozen
+from segsearch.measure.cost import count
+from segsearch.measure.record import LatencyRecord, measure
+from segsearch.measure.timer import TimerSettings
+from segsearch.models.auxiliary import Auxiliary
+from segsearch.models.build import build
+from segsearch.models.network import Network
+from segsearch.progress import Report, silent
+from segsearch.spec.network import NetworkSpec
+from segsearch.train.evaluate import Scores, evaluate
+from segsearch.train.loop import train
+from segsearch.train.recipe import Recipe
+from segsearch.train.weights import save_weights
+
+LATENCY, CHECKPOINT, WEIGHTS, ERROR = "latency.json", "checkpoint.pt", "weights.safetensors", "error.txt"
+
+Gate = Callable[[int, int, float | None], str | None]
+"""From params, macs and latency_ms (None before it is measured) to the reason for not training, if there is one."""
+
+
+class TrialResult(Frozen):
+    """What became of one network: ``complete`` (trained, scored), ``rejected`` by the gate, ``failed`` on the way."""
+
+    state: Literal["complete", "rejected", "failed"]
+    reason: str | None = None
+    spec_id: str
+    spec: NetworkSpec
+    params: int | None = None
+    macs: int | None = None
+    latency: LatencyRecord | None = None
+    scores: Scores | None = None
+    """On the images that steer the search."""
+    report_scores: Scores | None = None
+    """On images that the search never sees, if the data set has any."""
+    trained_iterations: int = 0
+    final_loss: float | None = None
+    seconds: dict[str, float]
+    """Per stage: build, measure, train, evaluate; of a resumed training, all of its time."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialSetup:
+    """What all trials of a study share."""
+
+    splits: Splits
+    size_hw: tuple[int, int]
+    recipe: Recipe
+    gate: Gate
+    device: str
+    backend: str
+    threads: int | None
+    timer: TimerSettings
+
+
+def measure_deployed(network: Network, setup: TrialSetup, backend: str) -> LatencyRecord:
+    """Latency of a network as it would be deployed: folded, normalisation and argmax inside, one image of bytes."""
+    deployed = deploy(network, setup.size_hw, MEAN, STD)
+    example = torch.zeros(1, 3, *setup.size_hw, dtype=torch.uint8)
+    device, threads, timer = setup.device, setup.threads, setup.timer
+    return measure(
+        deployed, example, device=device, backend=backend, threads=threads, settings=timer, label=network.spec.id
+    )
+
+
+def run_trial(spec: NetworkSpec, setup: TrialSetup, folder: Path, *, seed: int, report: Report = silent) -> TrialResult:
+    """Measure one network, then train and score it if the gate lets it pass; what goes wrong with it is a result too.
+
+    ``report`` is told of every stage and step, and may raise KeyboardInterrupt to stop.
+
+    Raises:
+        InputError: what is not this network's fault: a full disk, an unreadable image, a damaged checkpoint.
+        MissingExtraError: the backend is not installed.
+        KeyboardInterrupt: Ctrl-C, or ``report`` raised it; the folder can be taken up again.
+
+    """
+    trial = _Trial(spec, setup, folder, seed, report)
+    try:
+        reason = trial.refusal()
+        if reason is None:
+            trial.train_and_score()
+        return TrialResult(state="rejected" if reason else "complete", reason=reason, **trial.facts)
+    except (InputError, MissingExtraError):
+        raise
+    except Exception as error:  # diverged, out of memory, a network that does not fit: the study learns and goes on
+        write_atomic(folder / ERROR, traceback.format_exc())
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        return TrialResult(state="failed", reason=reason, **trial.facts)
+
+
+class _Trial:
+    """One network's way through the stages; ``facts`` grow into its result."""
+
+    def __init__(self, spec: NetworkSpec, setup: TrialSetup, folder: Path, seed: int, report: Report) -> None:
+        self.spec, self.setup, self.folder, self.seed, self.report = spec, setup, folder, seed, report
+        self.facts: dict[str, Any] = {"spec": spec, "spec_id": spec.id, "seconds": {}}
+
+    def refusal(self) -> str | None:
+        with self._stage("build"):
+            network = self._build("none")
+            cost = count(network, self.setup.size_hw)
+        self.facts |= {"params": cost.params, "macs": cost.macs}
+        if reason := self.setup.gate(cost.params, cost.macs, None):
+            return reason
+        with self._stage("measure"):
+            latency = self.facts["latency"] = self._latency(network)
+        return self.setup.gate(cost.params, cost.macs, latency.median_ms)
+
+    def train_and_score(self) -> None:
+        network, setup = self._build(self.setup.recipe.auxiliary), self.setup
+        with self._stage("train"):
+            trained = train(
+                network,
+                setup.recipe,
+                setup.splits.train,
+                seed=self.seed,
+                device=setup.device,
+                checkpoint=self.folder / CHECKPOINT,
+                on_step=lambda step: self.report("train", step.done, step.total),
+            )
+        self.facts |= {"trained_iterations": trained.iterations, "final_loss": trained.final_loss}
+        self.facts["seconds"]["train"] = trained.seconds
+        save_weights(network, self.folder / WEIGHTS, {"spec": self.spec.id})
+        with self._stage("evaluate"):
+            self.facts["scores"] = evaluate(network, setup.splits.val, device=setup.device, report=self.report)
+            if setup.splits.report is not None:
+                self.facts["report_scores"] = evaluate(
+                    network, setup.splits.report, device=setup.device, report=self.report
+                )
+
+    def _build(self, auxiliary: Auxiliary) -> Network:
+        with torch.random.fork_rng([]):
+            torch.manual_seed(self.seed)
+            return build(self.spec, len(self.setup.splits.train.classes), auxiliary)
+
+    def _latency(self, network: Network) -> LatencyRecord:
+        """Measure the network as it would be deployed, once: a trial taken up again reads what was measured."""
+        path, setup = self.folder / LATENCY, self.setup
+        with suppress(OSError, ValueError, InputError):  # not there, or not whole
+            return LatencyRecord.parse(json.loads(path.read_text(encoding="utf-8")), path)
+        record = measure_deployed(network, setup, setup.backend)
+        write_atomic(path, json.dumps(record.model_dump(mode="json")))
+        return record
+
+    @contextmanager
+    def _stage(self, name: str) -> Iterator[None]:
+        self.report(name, 0, 1)
+        start = time.perf_counter()
+        yield
+        self.facts["seconds"][name] = time.perf_counter() - start

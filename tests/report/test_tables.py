@@ -1,0 +1,39 @@
+from rich.console import Console, RenderableType
+from search.builders import record
+
+from segsearch.report.tables import front_table, study_table, summary, trials_table
+from segsearch.search.budget import Budget
+
+RECORDS = [
+    record(1, miou=0.5, latency_ms=10.0, origin="named:fpenet"),
+    record(2, miou=0.4, latency_ms=20.0),
+    record(3, latency_ms=50.0, reason="50.00 ms, allowed 40.00 ms"),
+    record(4, latency_ms=None, state="failed", reason="OutOfMemoryError: no room"),
+    record(5, miou=0.7, latency_ms=25.0),
+]
+
+
+def text(table: RenderableType) -> str:
+    console = Console(width=200, color_system=None)
+    with console.capture() as captured:
+        console.print(table)
+    return captured.get()
+
+
+def test_the_front_is_shown_fastest_first() -> None:
+    shown = text(front_table(RECORDS, title="s"))
+    assert shown.index("fpenet") < shown.index(RECORDS[4].name)
+    assert RECORDS[1].name not in shown and "0.500" in shown and "9.00-12.00" in shown and "100.0" in shown
+
+
+def test_every_trial_is_shown_with_its_state() -> None:
+    shown = text(trials_table(RECORDS, title="s"))
+    assert all(r.name in shown for r in RECORDS)
+    assert shown.count("on the front") == 2
+    assert "failed: OutOfMemoryError: no room" in shown and "rejected: 50.00 ms, allowed 40.00 ms" in shown
+
+
+def test_the_summary_counts() -> None:
+    assert summary(RECORDS) == "3 trained, 1 rejected before training, 1 failed; 12 s in all"
+    assert summary(RECORDS, Budget(fps=25)).endswith("; budget: 25 FPS (40.00 ms)")
+    assert "0 trained" in text(study_table([], title="empty"))

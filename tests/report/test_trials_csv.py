@@ -1,0 +1,47 @@
+from pathlib import Path
+
+import pandas as pd
+from search.builders import record, some_point
+
+from segsearch.report.trials_csv import trials_frame, write_csv
+
+RECORDS = [
+    record(1, some_point(1), miou=0.5, latency_ms=10.0, origin="named:fpenet"),
+    record(2, some_point(2), latency_ms=20.0, reason="20.00 ms, allowed 15.00 ms"),
+    record(3, some_point(3), latency_ms=None, state="failed", reason='a, "quoted" reason'),
+    record(4, some_point(4), miou=0.4, latency_ms=30.0),
+]
+
+
+def test_one_row_per_trial_that_reads_back(tmp_path: Path) -> None:
+    write_csv(RECORDS, tmp_path / "trials.csv")
+    frame = pd.read_csv(tmp_path / "trials.csv")
+    assert list(frame["number"]) == [1, 2, 3, 4] and list(frame["state"]) == [r.state for r in RECORDS]
+    assert frame["miou"].dropna().tolist() == [0.5, 0.4] and frame["fps"].dropna().tolist() == [100, 50, 1000 / 30]
+    assert list(frame["on_front"]) == [True, False, False, False]
+    assert frame["reason"][2] == 'a, "quoted" reason' and frame["iou.road"][0] == 0.5 and frame["iou.sky"].isna().all()
+    for row, record_ in zip(frame.to_dict("records"), RECORDS, strict=True):
+        for name, value in record_.point.items():
+            assert row[f"point.{name}"] == value or str(row[f"point.{name}"]) == str(value)
+
+
+def test_columns_stand_in_groups() -> None:
+    names = list(trials_frame(RECORDS).columns)
+    kinds = [name.split(".")[0] if "." in name else "" for name in names]
+    assert [k for k, before in zip(kinds, [None, *kinds], strict=False) if k != before] == [
+        "",
+        "seconds",
+        "iou",
+        "point",
+    ]
+    assert {"latency_p10_ms", "latency_p90_ms", "params", "macs", "recipe_id", "commit", "report_miou"} <= set(names)
+
+
+def test_counts_stay_whole_where_some_are_missing(tmp_path: Path) -> None:
+    unbuilt = RECORDS[2].model_copy(update={"params": None, "macs": None})
+    write_csv([RECORDS[0], unbuilt], tmp_path / "trials.csv")
+    assert ",1000,1000000," in (tmp_path / "trials.csv").read_text()
+
+
+def test_a_study_without_trials_has_no_rows() -> None:
+    assert len(trials_frame([])) == 0

@@ -1,0 +1,101 @@
+"""Studies small enough for tests, and a stand-in for training that is quick and a pure function of the network."""
+
+import hashlib
+import sys
+from pathlib import Path
+from typing import Any
+
+from segsearch.search.budget import Budget
+from segsearch.search.config import StudyConfig, parse_study
+from segsearch.search.executors.base import Task
+from segsearch.space.lower import lower
+from segsearch.trial import TrialResult
+
+from .builders import SMALL, result
+
+TIMER = {"min_samples": 3, "min_seconds": 0.01, "warmup_block_seconds": 0.01, "max_warmup_seconds": 0.1}
+
+
+def study(**changes: Any) -> StudyConfig:
+    """Twelve pictures of 32 x 48 pixels, a few steps, no named points, one thread."""
+    data = {
+        "name": "tiny",
+        "data": {"name": "streets", "size": [32, 48], "train": 8, "val": 3},
+        "recipe": {"iterations": 4, "batch_size": 2},
+        "timer": TIMER,
+        "points": [],
+        "threads": 1,
+        "trials": 5,
+        "startup": 3,
+    }
+    return parse_study(data | changes, "tiny.yaml")
+
+
+def quick(**changes: Any) -> StudyConfig:
+    """A study over sixteen networks that each train in a moment."""
+    return study(narrow=SMALL, **changes)
+
+
+def luck(spec_id: str) -> float:
+    """A number 0..1 that depends on the network alone."""
+    return int(hashlib.sha256(spec_id.encode()).hexdigest()[:6], 16) / 16**6
+
+
+def made_up(task: Task) -> TrialResult:
+    """Score a network by its id, its latency by another digest of it."""
+    luck_ms = 1 + 20 * luck(task.spec.id + "ms")
+    return result(task.proposal.point, miou=luck(task.spec.id), latency_ms=luck_ms)
+
+
+def gated(limit_ms: float) -> Any:
+    """As `made_up`, but what is slower is rejected."""
+    budget = Budget(latency_ms=limit_ms)
+
+    def work(task: Task) -> TrialResult:
+        outcome = made_up(task)
+        assert outcome.latency is not None
+        reason = budget.refusal(0, 0, outcome.latency.median_ms)
+        if reason is None:
+            return outcome
+        return result(task.proposal.point, latency_ms=outcome.latency.median_ms, reason=reason)
+
+    return work
+
+
+def points(folder: Path) -> dict[int, str]:
+    """Spec ids of the finished trials, by number, straight from the files."""
+    import json
+
+    files = sorted(folder.glob("trials/*/result.json"))
+    records = [json.loads(path.read_text()) for path in files]
+    assert all(lower(r["point"]).id == r["spec_id"] for r in records)
+    return {r["number"]: r["spec_id"] for r in records}
+
+
+CHILD = """
+import sys
+from pathlib import Path
+import torch
+torch.set_num_threads(1)
+from segsearch.search.budget import Budget
+from segsearch.search.config import StudyConfig
+from segsearch.search.driver import run_study
+from segsearch.search.watch import Silent
+
+class Loud(Silent):
+    def opened(self, name, wanted, records): print("opened", len(records), flush=True)
+    def stage(self, what, done, total): print(what, done, flush=True)
+    def finished(self, record): print("finished", record.number, flush=True)
+    def note(self, line): print("note", line, flush=True)
+    def closed(self, line): print("closed", line, flush=True)
+
+config = StudyConfig.model_validate_json(Path(sys.argv[1]).read_text())
+sys.exit(run_study(config, Path(sys.argv[2]), progress=Loud()).exit_code)
+"""
+
+
+def child(config: StudyConfig, folder: Path) -> list[str]:
+    """Command line of a process that runs a study, telling every step on a line of its own."""
+    file = folder.with_suffix(".config.json")
+    file.write_text(config.model_dump_json())
+    return [sys.executable, "-W", "error", "-c", CHILD, str(file), str(folder)]

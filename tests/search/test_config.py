@@ -1,0 +1,99 @@
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from segsearch.errors import InputError
+from segsearch.measure.backends import BACKENDS
+from segsearch.search.config import StudyConfig, load_study, parse_study
+from segsearch.search.study import prepare
+
+MINIMAL = {"name": "s", "data": {"name": "streets"}, "recipe": {"iterations": 10}, "trials": 4}
+
+TEXT = """
+name: mine
+narrow: {encoder: [fpe], encoder_width: 0.5}
+data: {name: streets, size: [64, 96], train: 8, val: 4}
+recipe: {iterations: 20, batch_size: 2, learning_rate: 1e-2}
+budget: {fps: 60, params: 1000000}
+trials: 5
+sampler: random
+"""
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "mine.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_a_study_file_is_read(tmp_path: Path) -> None:
+    config = load_study(written(tmp_path, TEXT))
+    assert config.narrow == {"encoder": ("fpe",), "encoder_width": (0.5,)}
+    assert config.data.size == (64, 96) and config.recipe.learning_rate == 0.01
+    assert config.budget.fps == 60 and config.budget.params == 1_000_000
+    assert (config.most_proposals, config.points, config.seed) == (100, None, 0)
+    assert StudyConfig.parse(config.model_dump(mode="json"), "again") == config
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        ("sampler:", "smpler:", "mine.yaml.smpler: unknown key, did you mean 'sampler'?"),
+        ("trials: 5", "", "mine.yaml.trials: is missing"),
+        ("trials: 5", "trials: 0", "mine.yaml.trials: should be greater than or equal to 1, got 0"),
+        ("fps: 60", "fps: fast", 'mine.yaml.budget.fps: should be a valid number, got "fast"'),
+        ("fps: 60", "fps: -1", "mine.yaml.budget.fps: should be greater than 0, got -1"),
+        ("name: streets", "name: cities", "mine.yaml.data: name 'cities' is not known"),
+        ("name: streets, ", "", "mine.yaml.data: must have the key name"),
+        ("sampler: random", "sampler: grid", "mine.yaml.sampler: 'grid' is not known"),
+        ("iterations: 20, ", "", "mine.yaml.recipe: exactly one of iterations and epochs must be given"),
+        ("iterations: 20", "iteration: 20", "mine.yaml.recipe.iteration: unknown key, did you mean 'iterations'?"),
+        ("name: mine", "name: mine\nname: mine", "mine.yaml:3: key 'name' stands twice"),
+    ],
+)
+def test_a_refusal_is_one_line_with_its_place(old: str, new: str, line: str, tmp_path: Path) -> None:
+    path = written(tmp_path, TEXT.replace(old, new))
+    with pytest.raises(InputError) as caught:
+        load_study(path)
+    assert str(caught.value).removeprefix(f"{tmp_path}/").startswith(line)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_absent_study_names_the_shipped_ones() -> None:
+    with pytest.raises(InputError, match=r"nowhere: no such file \(allowed: a YAML file, or one of .*quickstart"):
+        load_study("nowhere")
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"narrow": {"encodr": "fpe"}}, "narrow.encodr: unknown choice"),
+        ({"narrow": {"encoder": ["vgg"]}}, r"narrow.encoder: \['vgg'\] must be some of its values"),
+        ({"points": ["nonet"]}, "points: 'nonet' is not a named point"),
+        ({"space": "narnia"}, "narnia: no such file"),
+        ({"data": {"name": "camvid", "root": "/nowhere"}}, "/nowhere"),
+    ],
+)
+def test_what_a_file_alone_cannot_tell_is_checked_before_the_first_trial(changes: dict, line: str) -> None:
+    with pytest.raises(InputError, match=line):
+        prepare(parse_study(MINIMAL | changes, "x"))
+
+
+def test_backends_are_those_that_exist() -> None:
+    assert set(get_args(StudyConfig.model_fields["backend"].annotation)) == set(BACKENDS)
+
+
+def test_reading_a_study_loads_no_torch() -> None:
+    import subprocess
+    import sys
+
+    code = "import sys; import segsearch.search.config; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_shipped_studies_can_be_read() -> None:
+    for path in Path("studies").glob("*.yaml"):
+        if path.stat().st_size:
+            assert load_study(path).trials > 0

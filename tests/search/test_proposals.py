@@ -1,0 +1,101 @@
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from segsearch.search.budget import Budget
+from segsearch.search.proposals import Proposer, too_small
+from segsearch.search.record import Proposal
+from segsearch.space.load import narrow
+from segsearch.space.lower import lower
+from segsearch.space.nodes import Space
+from segsearch.space.points import named_points
+from segsearch.space.walk import contains
+
+from .builders import record, small, some_point, unified
+
+SIZE = (64, 96)
+
+
+def proposer(space: Space | None = None, names: tuple[str, ...] = (), **settings: object) -> Proposer:
+    points = [named_points()[name] for name in names]
+    return Proposer(space or unified(), points, **{"budget": Budget(), "size_hw": SIZE, "seed": 0, **settings})
+
+
+def run(chooser: Proposer, count: int) -> list[Proposal]:
+    """Propose, and tell a made-up result at once."""
+    proposals = []
+    for number in range(1, count + 1):
+        proposal = chooser.next(number)
+        if proposal is None:
+            break
+        proposals.append(proposal)
+        chooser.saw(record(number, proposal.point, miou=(number % 5) / 10, latency_ms=1.0 + number % 3))
+    return proposals
+
+
+def test_named_points_come_first_and_once() -> None:
+    names = tuple(named_points())[:3]
+    proposals = run(proposer(names=(*names, names[0])), 5)
+    assert [p.origin for p in proposals[:3]] == [f"named:{name}" for name in names]
+    assert [p.name for p in proposals[:3]] == list(names)
+    assert not any(p.origin.startswith("named") for p in proposals[3:])
+
+
+def test_a_named_point_outside_of_the_space_is_still_tried() -> None:
+    name = next(name for name, point in named_points().items() if not contains(small(), point.choices))
+    assert run(proposer(small(), names=(name,)), 1)[0].origin == f"named:{name}"
+
+
+def test_a_named_point_too_small_for_the_images_is_left_out_by_name() -> None:
+    points = list(named_points().values())
+    assert too_small(points, SIZE) == []
+    assert too_small(points, (16, 16)) == [p.name for p in points]
+
+
+@settings(max_examples=5)
+@given(st.integers(0, 2**31))
+def test_equal_seeds_propose_equally_and_others_do_not(seed: int) -> None:
+    assert run(proposer(seed=seed), 14) == run(proposer(seed=seed), 14)
+    assert run(proposer(seed=seed), 14) != run(proposer(seed=seed + 1), 14)
+
+
+def test_one_that_is_built_anew_proposes_as_the_one_that_went_on() -> None:
+    went_on = proposer(seed=3)
+    proposals = run(went_on, 12)
+    anew = proposer(seed=3)
+    for p in proposals:
+        anew.saw(record(p.number, p.point, miou=(p.number % 5) / 10, latency_ms=1.0 + p.number % 3))
+    assert anew.next(13) == went_on.next(13)
+
+
+def test_nothing_is_proposed_twice_and_a_small_space_is_exhausted() -> None:
+    proposals = run(proposer(small()), 100)
+    distinct = {lower(some_point(seed, small())).id for seed in range(300)}
+    assert {p.spec_id for p in proposals} == distinct
+    assert len(proposals) == len(distinct) < 100
+    assert all(lower(p.point).id == p.spec_id for p in proposals)
+
+
+def test_what_is_under_way_is_not_proposed_again() -> None:
+    chooser = proposer(seed=5)
+    first = chooser.next(1)
+    assert first is not None
+    chooser.took(first.spec_id)
+    again = chooser.next(1)
+    assert again is not None and again.spec_id != first.spec_id and again.attempt > 0
+
+
+def test_the_sampler_begins_after_the_startup() -> None:
+    origins = [p.origin for p in run(proposer(startup=4), 7)]
+    assert origins == ["random"] * 4 + ["sampler"] * 3
+    assert {p.origin for p in run(proposer(startup=4, sampler="random"), 7)} == {"random"}
+
+
+def test_networks_too_small_for_the_images_are_not_proposed() -> None:
+    proposals = run(proposer(size_hw=(32, 32)), 12)
+    assert {p.point["input_scale"] for p in proposals} == {1.0}
+
+
+def test_a_space_without_choices_has_one_proposal() -> None:
+    one = narrow(small(), {name: [value] for name, value in some_point(1, small()).items()})
+    assert one.size == 1
+    assert len(run(proposer(one), 5)) == 1

@@ -1,0 +1,172 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from segsearch.data.config import StreetsData
+from segsearch.data.open import open_data
+from segsearch.errors import InputError
+from segsearch.measure.timer import TimerSettings
+from segsearch.models.build import build
+from segsearch.space.lower import lower
+from segsearch.spec.network import NetworkSpec
+from segsearch.train.recipe import Recipe
+from segsearch.train.weights import load_weights
+from segsearch.trial import CHECKPOINT, ERROR, LATENCY, WEIGHTS, TrialSetup, run_trial
+
+SIZE = (32, 48)
+TIMER = TimerSettings(min_samples=3, min_seconds=0.01, warmup_block_seconds=0.01, max_warmup_seconds=0.1)
+POINT: dict[str, Any] = {
+    "input_scale": 1.0,
+    "align_corners": False,
+    "finest": "P2",
+    "coarsest": "P3",
+    "pool": "avg",
+    "encoder_width": 0.25,
+    "encoder": "fpe",
+    "encoder.fpe.p": 2,
+    "encoder.fpe.q": 2,
+    "encoder.fpe.expansion": 1,
+    "encoder.fpe.dilations": "1",
+    "encoder.fpe.cascade": False,
+    "encoder.fpe.long_skip": False,
+    "context": "none",
+    "fusion_width": 16,
+    "fusion": "fpn",
+    "smooth": False,
+    "head": "plain",
+}
+
+
+@pytest.fixture(scope="module")
+def spec() -> NetworkSpec:
+    return lower(POINT)
+
+
+@pytest.fixture(scope="module")
+def setup() -> TrialSetup:
+    splits = open_data(StreetsData(size=SIZE, train=6, val=2))
+    return TrialSetup(
+        splits=splits,
+        size_hw=SIZE,
+        recipe=Recipe(iterations=6, batch_size=2, auxiliary="neck"),
+        gate=lambda params, macs, latency_ms: None,
+        device="cpu",
+        backend="eager",
+        threads=1,
+        timer=TIMER,
+    )
+
+
+def test_a_trial_measures_trains_scores_and_keeps_its_weights(
+    spec: NetworkSpec, setup: TrialSetup, tmp_path: Path
+) -> None:
+    stages: list[str] = []
+    result = run_trial(spec, setup, tmp_path, seed=1, report=lambda what, done, total: stages.append(what))
+    assert list(dict.fromkeys(stages)) == ["build", "measure", "train", "evaluate"]
+    assert result.state == "complete" and result.reason is None and result.spec_id == spec.id
+    assert result.scores is not None and result.scores.images == 2 and result.report_scores is None
+    assert result.latency is not None and result.latency.size_hw == SIZE and result.latency.threads == 1
+    assert result.trained_iterations == 6 and result.final_loss is not None
+    assert set(result.seconds) == {"build", "measure", "train", "evaluate"}
+    network = build(spec, len(setup.splits.train.classes))
+    load_weights(network, tmp_path / WEIGHTS)
+    assert result.params == sum(p.numel() for p in network.parameters())
+
+
+def test_images_that_the_search_never_sees_are_scored_apart(
+    spec: NetworkSpec, setup: TrialSetup, tmp_path: Path
+) -> None:
+    other = replace(setup, splits=replace(setup.splits, report=setup.splits.train))
+    result = run_trial(spec, other, tmp_path, seed=1)
+    assert result.report_scores is not None and result.report_scores.images == 6
+    assert result.scores is not None and result.scores.images == 2
+
+
+@pytest.mark.parametrize("by_count", [True, False])
+def test_what_the_gate_refuses_is_not_trained(
+    by_count: bool, spec: NetworkSpec, setup: TrialSetup, tmp_path: Path
+) -> None:
+    asked: list[float | None] = []
+
+    def gate(params: int, macs: int, latency_ms: float | None) -> str | None:
+        asked.append(latency_ms)
+        return "too much" if by_count or latency_ms is not None else None
+
+    result = run_trial(spec, replace(setup, gate=gate), tmp_path, seed=1)
+    assert (result.state, result.reason, result.scores) == ("rejected", "too much", None)
+    assert result.params and result.macs
+    assert (result.latency is None) == by_count == (asked == [None])
+    assert not (tmp_path / WEIGHTS).exists() and not (tmp_path / CHECKPOINT).exists()
+
+
+def test_a_trial_run_again_keeps_its_latency(spec: NetworkSpec, setup: TrialSetup, tmp_path: Path) -> None:
+    first = run_trial(spec, setup, tmp_path, seed=1)
+    again = run_trial(spec, setup, tmp_path, seed=1)
+    assert again.latency == first.latency and again.scores == first.scores
+
+
+def test_a_torn_latency_is_measured_again(spec: NetworkSpec, setup: TrialSetup, tmp_path: Path) -> None:
+    first = run_trial(spec, setup, tmp_path, seed=1)
+    text = (tmp_path / LATENCY).read_text()
+    (tmp_path / LATENCY).write_text(text[:50])
+    again = run_trial(spec, setup, tmp_path, seed=1)
+    assert again.latency is not None and again.latency != first.latency
+    assert json.loads((tmp_path / LATENCY).read_text())["median_ms"] == again.latency.median_ms
+
+
+def test_stopped_in_the_middle_it_ends_with_the_same_weights(
+    spec: NetworkSpec, setup: TrialSetup, tmp_path: Path
+) -> None:
+    def stop(what: str, done: int, total: int) -> None:
+        if (what, done) == ("train", 3):
+            raise KeyboardInterrupt
+
+    steps: list[int] = []
+    whole = run_trial(spec, setup, tmp_path / "whole", seed=1)
+    with pytest.raises(KeyboardInterrupt):
+        run_trial(spec, setup, tmp_path / "torn", seed=1, report=stop)
+    torn = run_trial(
+        spec, setup, tmp_path / "torn", seed=1, report=lambda w, d, t: steps.append(d) if w == "train" else None
+    )
+    assert steps == [0, 4, 5, 6]
+    assert (tmp_path / "torn" / WEIGHTS).read_bytes() == (tmp_path / "whole" / WEIGHTS).read_bytes()
+    assert torn.scores == whole.scores and torn.final_loss == whole.final_loss
+
+
+def test_the_seed_decides_the_weights(spec: NetworkSpec, setup: TrialSetup, tmp_path: Path) -> None:
+    weights = []
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        torch.manual_seed(len(weights))
+        before = torch.random.get_rng_state()
+        run_trial(spec, setup, tmp_path / name, seed=seed)
+        assert torch.equal(torch.random.get_rng_state(), before)
+        weights.append((tmp_path / name / WEIGHTS).read_bytes())
+    assert weights[0] == weights[1] != weights[2]
+
+
+def test_divergence_is_a_result(spec: NetworkSpec, setup: TrialSetup, tmp_path: Path) -> None:
+    recipe = Recipe(iterations=6, batch_size=2, optimizer="sgd", learning_rate=1e30)
+    result = run_trial(spec, replace(setup, recipe=recipe), tmp_path, seed=1)
+    assert result.state == "failed" and result.reason is not None and "diverged" in result.reason
+    assert result.latency is not None and result.params and result.scores is None
+    assert "Traceback" in (tmp_path / ERROR).read_text()
+    assert "\n" not in result.reason
+
+
+def test_running_out_of_memory_is_a_result(spec: NetworkSpec, setup: TrialSetup, tmp_path: Path) -> None:
+    result = run_trial(spec, replace(setup, gate=_no_memory), tmp_path, seed=1)
+    assert (result.state, result.reason) == ("failed", "OutOfMemoryError: no room")
+
+
+def _no_memory(params: int, macs: int, latency_ms: float | None) -> str | None:
+    raise torch.OutOfMemoryError("no room")
+
+
+def test_a_damaged_checkpoint_is_named(spec: NetworkSpec, setup: TrialSetup, tmp_path: Path) -> None:
+    tmp_path.joinpath(CHECKPOINT).write_bytes(b"not a checkpoint")
+    with pytest.raises(InputError, match=rf"{CHECKPOINT}: cannot be read as a checkpoint"):
+        run_trial(spec, setup, tmp_path, seed=1)
