@@ -1,5 +1,5 @@
 """``python -m segsearch``."""
 
-from segsearch.cli.main import main
+from segsearch.cli.app import main
 
 main()

@@ -38,7 +38,9 @@ class Frozen(BaseModel):
         try:
             return cls.model_validate_json(json.dumps(data))
         except ValidationError as error:
-            raise _refusal(cls, error.errors()[0], str(place)) from error
+            # an unknown key first: it is often why another one is missing
+            first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
+            raise _refusal(cls, first, str(place)) from error
         except (TypeError, ValueError) as error:
             raise InputError(place, f"cannot be read as data: {error}") from error
 

@@ -136,6 +136,7 @@ class _Trial:
                 setup.splits.train,
                 seed=self.seed,
                 device=setup.device,
+                channels_last=True,  # a tenth faster on processors, more on GPUs
                 checkpoint=self.folder / CHECKPOINT,
                 on_step=lambda step: self.report("train", step.done, step.total),
             )

@@ -54,7 +54,7 @@ class Stage(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Stem and stages; ``channels`` declares what it returns, checked against the real maps by tests for every family."""
+    """Stem and stages; ``channels`` declares what it returns, which tests hold against the real maps."""
 
     channels: Channels
 

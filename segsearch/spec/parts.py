@@ -49,7 +49,7 @@ class EncoderSpec(Frozen):
 
 
 class PyramidSpec(Frozen):
-    """Which levels leave the encoder; Pk has stride 2**k. Those coarser than the encoder's own are pooled, 3x3 stride 2."""
+    """Which levels leave the encoder; Pk has stride 2**k. Levels beyond the encoder's own are pooled, 3x3 stride 2."""
 
     finest: Level
     coarsest: Level
