@@ -3,17 +3,21 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from segsearch.progress import Report
+from segsearch.progress import Report, silent
 
 
 @contextmanager
 def bar(title: str) -> Iterator[Report]:
-    """Show a bar on stderr while the block runs; what is yielded goes to functions that take ``report=``."""
+    """Show a bar on stderr, where that is a terminal, while the block runs; what is yielded goes to functions that take ``report=``."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield silent
+        return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task(title, total=None)
 
         def report(what: str, done: int, total: int) -> None:

@@ -1,6 +1,7 @@
 """The state of a training between two steps, in a file that is whole or not there and that carries no code."""
 
 import hashlib
+import io
 import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -11,7 +12,7 @@ import torch
 from torch import nn
 
 from segsearch.errors import InputError
-from segsearch.files import replacing
+from segsearch.files import write_atomic
 
 _FORMAT = "segsearch training 1"
 CURE = "a checkpoint of this very training; delete the file to start again"
@@ -45,8 +46,10 @@ def save_checkpoint(path: Path, stamp: Stamp, state: Mapping[str, object]) -> No
     Raises:
         InputError: the folder cannot be written, or the disk is full.
     """
-    with replacing(path) as temporary:
-        torch.save({"format": _FORMAT, "stamp": asdict(stamp), "state": dict(state)}, temporary)
+    # through memory: torch's own file writer turns a full disk into a RuntimeError, which reads like the network's fault
+    buffer = io.BytesIO()
+    torch.save({"format": _FORMAT, "stamp": asdict(stamp), "state": dict(state)}, buffer)
+    write_atomic(path, buffer.getvalue())
 
 
 def load_checkpoint(path: Path, stamp: Stamp) -> dict[str, Any]:
