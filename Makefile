@@ -33,5 +33,9 @@ lint: $(READY)
 nightly: $(READY) ## the long tests too
 	$(BIN)/pytest -n 2 --dist worksteal -m 'nightly or not nightly'
 
+docs: search     ## the pictures of the README, made anew
+	cp $(RUN)/pareto.png docs/quickstart.png
+	$(BIN)/python -m segsearch.data.contact_sheet docs/streets.png
+
 clean:           ## what was built; runs/ stays
 	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -43,7 +43,9 @@ def test_every_study_and_space_is_in_the_wheel(installed: Path) -> None:
     shipped = installed / "segsearch" / "shipped"
     for folder in ("spaces", "studies"):
         inside = {p.relative_to(shipped / folder) for p in (shipped / folder).rglob("*.yaml")}
-        assert inside == {p.relative_to(REPO / folder) for p in (REPO / folder).rglob("*.yaml") if "results" not in p.parts}
+        assert inside == {
+            p.relative_to(REPO / folder) for p in (REPO / folder).rglob("*.yaml") if "results" not in p.parts
+        }
 
 
 def test_no_stray_files(installed: Path) -> None:

@@ -60,7 +60,9 @@ def test_declares_whether_it_projects(name) -> None:
 def test_a_warp_without_flow_is_a_resize() -> None:
     deep = torch.randn(1, 3, 4, 5)
     still = Warp()(deep, torch.zeros(1, 2, 8, 10))
-    torch.testing.assert_close(still, nn.functional.interpolate(deep, size=(8, 10), mode="bilinear", align_corners=True))
+    torch.testing.assert_close(
+        still, nn.functional.interpolate(deep, size=(8, 10), mode="bilinear", align_corners=True)
+    )
 
 
 def test_a_warp_moves_along_x_by_half_the_flow() -> None:
