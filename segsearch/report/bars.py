@@ -8,7 +8,7 @@ from segsearch.progress import Report, silent
 
 @contextmanager
 def bar(title: str) -> Iterator[Report]:
-    """Show a bar on stderr, where that is a terminal, while the block runs; what is yielded goes to functions that take ``report=``."""
+    """Show a bar while the block runs, if stderr is a terminal; yields what functions take as ``report=``."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

@@ -46,7 +46,7 @@ def save_checkpoint(path: Path, stamp: Stamp, state: Mapping[str, object]) -> No
     Raises:
         InputError: the folder cannot be written, or the disk is full.
     """
-    # through memory: torch's own file writer turns a full disk into a RuntimeError, which reads like the network's fault
+    # through memory: torch's own file writer turns a full disk into a RuntimeError, as if the network were at fault
     buffer = io.BytesIO()
     torch.save({"format": _FORMAT, "stamp": asdict(stamp), "state": dict(state)}, buffer)
     write_atomic(path, buffer.getvalue())
