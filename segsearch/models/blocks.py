@@ -1,10 +1,10 @@
-"""Blocks, the smallest units of a stage. A new one: a class here, a row in `BLOCKS`, a word in spec.parts.BlockName."""
+"""Blocks, the smallest units of a stage. A new one: a class here, a row in `BLOCKS`, a word in spec.encoder.BlockName."""
 
 import torch
 from torch import Tensor, nn
 
 from segsearch.models.ops import ConvNorm
-from segsearch.spec.parts import StageSpec
+from segsearch.spec.encoder import StageSpec
 
 
 class BasicBlock(nn.Module):

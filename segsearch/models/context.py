@@ -1,10 +1,10 @@
-"""Context modules on the coarsest level. A new one is a class here, a row in `CONTEXTS`, a spec in spec.parts."""
+"""Context modules on the coarsest level. A new one is a class here, a row in `CONTEXTS`, a spec in spec.context."""
 
 import torch
 from torch import Tensor, nn
 
 from segsearch.models.ops import ConvNorm, Resize, size_of
-from segsearch.spec.parts import ContextSpec, NoContext, PyramidPoolingSpec
+from segsearch.spec.context import ContextSpec, NoContext, PyramidPoolingSpec
 
 
 class Passing(nn.Module):

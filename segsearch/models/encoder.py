@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from segsearch.models.blocks import BLOCKS
 from segsearch.models.ops import Channels, ConvNorm, Features
 from segsearch.spec.channels import encoder_levels, stage_inputs
-from segsearch.spec.parts import EncoderSpec, StageSpec, StemSpec
+from segsearch.spec.encoder import EncoderSpec, StageSpec, StemSpec
 
 
 class Stem(nn.Module):

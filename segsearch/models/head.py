@@ -1,4 +1,4 @@
-"""Heads: Features -> logits at the finest level. A new one is a class here, a row in `HEADS`, a spec in spec.parts."""
+"""Heads: Features -> logits at the finest level. A new one is a class here, a row in `HEADS`, a spec in spec.head."""
 
 from abc import abstractmethod
 from typing import final
@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from segsearch.models.ops import Channels, ConvNorm, Features, Resize, size_of
-from segsearch.spec.parts import ConcatHead, HeadSpec, PlainHead
+from segsearch.spec.head import ConcatHead, HeadSpec, PlainHead
 
 
 class Head(nn.Module):

@@ -3,7 +3,7 @@
 from torch import nn
 
 from segsearch.models.ops import Channels, Features
-from segsearch.spec.parts import PyramidSpec
+from segsearch.spec.neck import PyramidSpec
 
 
 class Levels(nn.Module):

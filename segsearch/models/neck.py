@@ -4,7 +4,7 @@ from torch import nn
 
 from segsearch.models.fusions import FUSIONS
 from segsearch.models.ops import Channels, ConvNorm, Features
-from segsearch.spec.parts import TopDownSpec
+from segsearch.spec.neck import TopDownSpec
 
 
 class TopDown(nn.Module):

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from segsearch.space.nodes import Scalar
-from segsearch.spec.parts import EncoderSpec, StageSpec, StemSpec
+from segsearch.spec.encoder import EncoderSpec, StageSpec, StemSpec
 
 Choices = Mapping[str, Scalar]
 

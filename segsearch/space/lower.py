@@ -3,19 +3,11 @@
 from segsearch.space.families import FAMILIES, rates
 from segsearch.space.nodes import Point, Scalar
 from segsearch.spec.channels import encoder_levels, pyramid_levels
+from segsearch.spec.context import ContextSpec, NoContext, PyramidPoolingSpec
+from segsearch.spec.encoder import EncoderSpec, StageSpec
+from segsearch.spec.head import ConcatHead, HeadSpec, PlainHead
+from segsearch.spec.neck import PyramidSpec, TopDownSpec
 from segsearch.spec.network import NetworkSpec
-from segsearch.spec.parts import (
-    ConcatHead,
-    ContextSpec,
-    EncoderSpec,
-    HeadSpec,
-    NoContext,
-    PlainHead,
-    PyramidPoolingSpec,
-    PyramidSpec,
-    StageSpec,
-    TopDownSpec,
-)
 
 
 def lower(point: Point) -> NetworkSpec:

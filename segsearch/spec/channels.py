@@ -1,6 +1,7 @@
 """Channels and strides that follow from a spec, in plain integers: what the builder must keep and rules may ask."""
 
-from segsearch.spec.parts import EncoderSpec, PyramidSpec, StageSpec, StemSpec
+from segsearch.spec.encoder import EncoderSpec, StageSpec, StemSpec
+from segsearch.spec.neck import PyramidSpec
 
 
 def stem_levels(stem: StemSpec) -> dict[int, int]:

@@ -6,7 +6,10 @@ from pydantic import Field, model_validator
 
 from segsearch.errors import InputError
 from segsearch.frozen import Frozen
-from segsearch.spec.parts import ContextSpec, EncoderSpec, HeadSpec, NoContext, PyramidSpec, TopDownSpec
+from segsearch.spec.context import ContextSpec, NoContext
+from segsearch.spec.encoder import EncoderSpec
+from segsearch.spec.head import HeadSpec
+from segsearch.spec.neck import PyramidSpec, TopDownSpec
 from segsearch.spec.rules import RULES
 
 SCHEMA = 1

@@ -4,7 +4,9 @@ from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from segsearch.spec.channels import encoder_levels, stage_inputs
-from segsearch.spec.parts import ContextSpec, EncoderSpec, PyramidSpec, TopDownSpec
+from segsearch.spec.context import ContextSpec
+from segsearch.spec.encoder import EncoderSpec
+from segsearch.spec.neck import PyramidSpec, TopDownSpec
 
 
 class Parts(Protocol):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from segsearch.models.blocks import BLOCKS, FPEBlock
-from segsearch.spec.parts import StageSpec
+from segsearch.spec.encoder import StageSpec
 
 RATES = {"basic": (2,), "fpe": (1, 2, 4, 8)}
 

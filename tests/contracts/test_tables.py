@@ -11,7 +11,7 @@ from segsearch.models.head import HEADS
 from segsearch.space.families import FAMILIES
 from segsearch.space.load import load_space
 from segsearch.space.nodes import OneOf
-from segsearch.spec import parts
+from segsearch.spec import context, encoder, head, neck
 from segsearch.spec.rules import PROJECTING
 
 ARMS = {name: set(node.arms) for name, node in load_space("unified").nodes() if isinstance(node, OneOf)}
@@ -26,10 +26,10 @@ def kinds(union: object) -> set[str]:
 @pytest.mark.parametrize(
     ("word", "table", "literal", "where"),
     [
-        ("fusion", FUSIONS, set(get_args(parts.FusionName)), "models/fusions.py FUSIONS, spec/parts.py FusionName"),
-        ("block", BLOCKS, set(get_args(parts.BlockName)), "models/blocks.py BLOCKS, spec/parts.py BlockName"),
-        ("context", CONTEXTS, kinds(parts.ContextSpec), "models/context.py CONTEXTS, spec/parts.py ContextSpec"),
-        ("head", HEADS, kinds(parts.HeadSpec), "models/head.py HEADS, spec/parts.py HeadSpec"),
+        ("fusion", FUSIONS, set(get_args(neck.FusionName)), "models/fusions.py FUSIONS, spec/neck.py FusionName"),
+        ("block", BLOCKS, set(get_args(encoder.BlockName)), "models/blocks.py BLOCKS, spec/encoder.py BlockName"),
+        ("context", CONTEXTS, kinds(context.ContextSpec), "models/context.py CONTEXTS, spec/context.py ContextSpec"),
+        ("head", HEADS, kinds(head.HeadSpec), "models/head.py HEADS, spec/head.py HeadSpec"),
     ],
 )
 def test_words_and_classes_are_the_same(word: str, table: dict, literal: set[str], where: str) -> None:
