@@ -1,4 +1,4 @@
-"""Blocks, the smallest units of a stage. A new one: a class here, a row in `BLOCKS`, a word in spec.encoder.BlockName."""
+"""Blocks, the smallest units of a stage. A new one: a class, a row in `BLOCKS`, a word in spec.encoder.BlockName."""
 
 import torch
 from torch import Tensor, nn
