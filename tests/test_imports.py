@@ -15,6 +15,7 @@ FLOORS = {
     "search": 5,
     "trial": 4,
     "describe": 4,
+    "importer": 4,
     "space": 3,
     "models": 3,
     "train": 3,

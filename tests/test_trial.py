@@ -33,9 +33,11 @@ POINT: dict[str, Any] = {
     "encoder.fpe.dilations": "1",
     "encoder.fpe.cascade": False,
     "encoder.fpe.long_skip": False,
+    "encoder.fpe.code": "paper",
     "context": "none",
     "fusion_width": 16,
     "fusion": "fpn",
+    "fusion.fpn.style": "sfnet",
     "smooth": False,
     "head": "plain",
 }

@@ -19,7 +19,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for verb in (study.search, study.pareto, study.export, use.predict, use.measure, look.show, look.points, look.schema):
+for verb in (study.search, study.pareto, study.export, use.predict, use.measure, use.import_weights):
+    app.command()(verb)
+for verb in (look.show, look.diff, look.points, look.schema):
     app.command()(verb)
 app.add_typer(look.space, name="space")
 app.add_typer(use.data, name="data")

@@ -37,26 +37,60 @@ def show(
         render(report.others(counts))
 
 
+def diff(
+    left: PointArgument,
+    right: PointArgument,
+    size: SizeOption = "1024x2048",
+    classes: ClassesOption = 19,
+    as_json: JsonOption = False,
+) -> None:
+    """Set two points side by side: the choices in which they differ, and what every part costs."""
+    from segsearch.describe import differ
+
+    found = differ(left, right, size_hw(size), classes)
+    if as_json:
+        print(json.dumps(found.as_json(), indent=2))
+        return
+    from rich import print as render
+
+    from segsearch.report.diff import difference
+
+    render(difference(found))
+
+
 def _others(network: object, size: tuple[int, int]) -> list:  # type: ignore[type-arg]  # measure's types load torch
     from segsearch.measure.counters import others
 
     return list(others(network, size))  # type: ignore[arg-type]
 
 
-def points(as_json: JsonOption = False) -> None:
-    """List the papers' networks that are points of the space, with what the papers print."""
-    from segsearch.space.points import named_points
+def points(
+    paper: Annotated[str | None, typer.Option("--paper", metavar="NAME", help="Of one paper, such as sgcpnet.")] = None,
+    as_json: JsonOption = False,
+    table: Annotated[Path | None, typer.Option("--table", metavar="FILE.md", help="Write the table instead.")] = None,
+) -> None:
+    """List the papers' networks that are points of the space: what the papers print, ours, and where they differ."""
+    from segsearch.describe import compare_all
 
+    compared = compare_all(paper)
+    if table is not None:
+        from segsearch.files import write_atomic
+        from segsearch.report.published import markdown
+
+        write_atomic(table, markdown(compared))
+        return
     if as_json:
-        print(
-            json.dumps({n: p.model_dump(mode="json", exclude_none=True) for n, p in named_points().items()}, indent=2)
-        )
+        plain = {
+            point.name: point.model_dump(mode="json", exclude_none=True) | {"published": [c.as_json() for c in rows]}
+            for point, rows in compared
+        }
+        print(json.dumps(plain, indent=2))
         return
     from rich import print as render
 
     from segsearch.report import point as report
 
-    render(report.points(named_points()))
+    render(report.points(compared))
 
 
 @space.command("show")

@@ -55,6 +55,33 @@ def predict(
     print(f"{len(written)} files in {out}")
 
 
+def import_weights(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A released checkpoint: .pth, .pt or .safetensors.")],
+    point: Annotated[str, typer.Option("--as", metavar="POINT", help="The point whose network it fills.")],
+    out: Annotated[Path, typer.Option("--out", metavar="OUT.safetensors", help="The file to write.")],
+    names: Annotated[str | None, typer.Option(help="Whose tensor names, where the point does not say it.")] = None,
+    partial: Annotated[bool, typer.Option("--partial", help="Write although some tensors stay fresh.")] = False,
+) -> None:
+    """Bring released weights to our names; every unused and missing tensor is told. No code in the file is run."""
+    from segsearch.describe import read_point
+    from segsearch.errors import InputError
+    from segsearch.importer import import_state, read_state, release_of
+    from segsearch.space.lower import lower
+    from segsearch.train.weights import save_weights
+
+    name, choices = read_point(point)
+    spec = lower(choices)
+    found = import_state(read_state(file), spec, release_of(name, names), file)
+    for word, tensors in (("unused", found.unused), ("missing", found.missing)):
+        for tensor in tensors:
+            print(f"{word}  {tensor}")
+    if found.missing and not partial:
+        raise InputError(file, f"{len(found.missing)} tensors are missing", "--partial leaves them fresh")
+    metadata = {"point": name, "id": spec.id, "release": found.release, "classes": str(found.network.classes)}
+    save_weights(found.network, out, metadata)
+    print(f"{found.filled} tensors filled, {len(found.unused)} unused, {len(found.missing)} missing: {out}")
+
+
 @data.command("check")
 def data_check(
     study: Annotated[str, typer.Argument(metavar="STUDY", help="A study whose data is read to the last label.")],

@@ -23,6 +23,8 @@ MAX_CLASSES = 256
 def fold(network: nn.Module) -> nn.Module:
     """Copy a network for deployment: each BatchNorm inside its convolution, no dropout, no auxiliary heads, eval mode.
 
+    A module that has ``freeze_scalars`` turns its learnt numbers into constants there, as ESeg (section 3.2) asks.
+
     The copy gives the same logits as ``network.eval()`` up to rounding; the given network is not touched.
 
     Raises:
@@ -34,6 +36,8 @@ def fold(network: nn.Module) -> nn.Module:
     for module in list(folded.modules()):
         _fold_norm(module)
         _drop_dropout(module)
+        if callable(freeze := getattr(module, "freeze_scalars", None)):
+            freeze()
     left = [name for name, module in folded.named_modules() if isinstance(module, _BatchNorm)]
     assert not left, f"BatchNorm without a convolution of its own: {left}"
     return folded

@@ -12,6 +12,7 @@ from segsearch.errors import InputError
 from segsearch.frozen import Frozen
 from segsearch.measure.calls import Call, record_calls
 from segsearch.measure.cost import CONVOLUTIONS, TRANSPOSED, macs_of
+from segsearch.measure.elementwise import Elementwise
 
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 _RELUS = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.ELU)
@@ -37,6 +38,8 @@ class Tally(Frozen):
     """Input elements of max, average and adaptive pooling."""
     resize_output_elements: int
     """Output elements of resizes, see `counts_as_resize`."""
+    elementwise: int
+    """Sums, products and pooled numbers outside of convolutions, see `measure.elementwise`."""
 
 
 def tally(network: nn.Module, size_hw: tuple[int, int], batch: int = 1) -> Tally:
@@ -45,7 +48,8 @@ def tally(network: nn.Module, size_hw: tuple[int, int], batch: int = 1) -> Tally
     Raises:
         InputError: ``size_hw`` or ``batch`` is not positive.
     """
-    calls = record_calls(network, size_hw, batch)
+    with Elementwise() as counter:
+        calls = record_calls(network, size_hw, batch)
     return Tally(
         macs=sum(map(macs_of, calls)),
         conv_bias=_outputs(call for call in calls if _is_conv(call.module) and call.module.bias is not None),
@@ -53,6 +57,7 @@ def tally(network: nn.Module, size_hw: tuple[int, int], batch: int = 1) -> Tally
         relu_elements=_outputs(call for call in calls if isinstance(call.module, _RELUS)),
         pool_input_elements=sum(call.input_elements for call in calls if isinstance(call.module, _POOLS)),
         resize_output_elements=_outputs(call for call in calls if counts_as_resize(call)),
+        elementwise=counter.total,
     )
 
 
@@ -100,7 +105,21 @@ def sfnet(counts: Tally) -> int:
     )
 
 
-CONVENTIONS: dict[str, Callable[[Tally], int]] = {"macs": macs, "ptflops": ptflops, "sfnet": sfnet}
+def tfprof(counts: Tally) -> int:
+    """MAC + half of conv bias, sums, products and pooled numbers; BatchNorm, ReLU, sigmoid and resizes are free.
+
+    Source: half of what TensorFlow's profiler calls float operations, the rule of EfficientDet's code, emulated.
+    ESeg's "FLOPs" in Tables 1, 2, 4 and 8 meet it within 0.3 %, plain MACs only within 2 %.
+    """
+    return counts.macs + (counts.conv_bias + counts.elementwise) // 2
+
+
+CONVENTIONS: dict[str, Callable[[Tally], int]] = {
+    "macs": macs,
+    "ptflops": ptflops,
+    "sfnet": sfnet,
+    "tfprof": tfprof,
+}
 
 
 def count_by(network: nn.Module, size_hw: tuple[int, int], convention: str) -> int:

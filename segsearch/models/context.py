@@ -1,13 +1,31 @@
 """Context modules on the coarsest level. A new one is a class here, a row in `CONTEXTS`, a spec in spec.context."""
 
+from collections.abc import Callable
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from segsearch.models.attention import FcAttention
 from segsearch.models.ops import ConvNorm, Resize, size_of
-from segsearch.spec.context import ContextSpec, NoContext, PyramidPoolingSpec
+from segsearch.spec.context import (
+    AsppSpec,
+    ContextSpec,
+    DenseAsppSpec,
+    FcAttentionSpec,
+    NoContext,
+    NonLocalSpec,
+    PyramidPoolingSpec,
+)
 
 
-class Passing(nn.Module):
+class Context(nn.Module):
+    """Turns the coarsest level (B, C, H, W) into (B, out_channels, H, W)."""
+
+    out_channels: int
+
+
+class Passing(Context):
     """No context: the map goes on as it is."""
 
     def __init__(self, spec: NoContext, in_channels: int, align_corners: bool) -> None:
@@ -19,7 +37,7 @@ class Passing(nn.Module):
         return x
 
 
-class PyramidPooling(nn.Module):
+class PyramidPooling(Context):
     """Averages over growing grids beside the map itself, then a 1x1 (PSPNet; SFNet, section 3.3)."""
 
     def __init__(self, spec: PyramidPoolingSpec, in_channels: int, align_corners: bool) -> None:
@@ -41,9 +59,129 @@ class PyramidPooling(nn.Module):
         return out
 
 
-CONTEXTS: dict[str, type[Passing | PyramidPooling]] = {"none": Passing, "ppm": PyramidPooling}
+class Aspp(Context):
+    """A 1x1, dilated 3x3 and the image's average side by side, then a 1x1 (DeepLabv3, section 3.3)."""
+
+    def __init__(self, spec: AsppSpec, in_channels: int, align_corners: bool) -> None:
+        super().__init__()
+        assert spec.inner is not None, "without an inner width this is AtrousSum"
+        inner = spec.inner
+        self.point = ConvNorm(in_channels, inner, 1)
+        self.branches = nn.ModuleList(ConvNorm(in_channels, inner, dilation=rate) for rate in spec.rates)
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.image = ConvNorm(in_channels, inner, 1)
+        self.resize = Resize(align_corners)
+        self.bottleneck = ConvNorm(inner * (len(spec.rates) + 2), spec.width, 1)
+        self.dropout = nn.Dropout2d(0.1)
+        self.out_channels = spec.width
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Tensor (B, C, H, W) to (B, width, H, W)."""
+        image = self.resize(self.image(self.pool(x)), size_of(x))
+        maps = (self.point(x), *(branch(x) for branch in self.branches), image)
+        out: Tensor = self.dropout(self.bottleneck(torch.cat(maps, dim=1)))
+        return out
 
 
-def build_context(spec: ContextSpec, in_channels: int, align_corners: bool) -> Passing | PyramidPooling:
+class AtrousSum(Context):
+    """Dilated 3x3 convolutions, summed (DeepLabv2's ASPP; the layout that DFANet's table 2 needs)."""
+
+    def __init__(self, spec: AsppSpec, in_channels: int, align_corners: bool) -> None:
+        super().__init__()
+        self.branches = nn.ModuleList(ConvNorm(in_channels, spec.width, dilation=rate) for rate in spec.rates)
+        self.out_channels = spec.width
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Tensor (B, C, H, W) to (B, width, H, W)."""
+        first, *others = (branch(x) for branch in self.branches)
+        out: Tensor = sum(others, first)
+        return out
+
+
+def aspp(spec: AsppSpec, in_channels: int, align_corners: bool) -> Aspp | AtrousSum:
+    """Build the layout that ``spec`` describes: joined by a 1x1, or summed."""
+    return (AtrousSum if spec.inner is None else Aspp)(spec, in_channels, align_corners)
+
+
+class DenseAspp(Context):
+    """Blocks of 1x1 and dilated 3x3, each reading the map and all blocks before it (DenseASPP, figure 3)."""
+
+    def __init__(self, spec: DenseAsppSpec, in_channels: int, align_corners: bool) -> None:
+        super().__init__()
+        inputs = [in_channels + i * spec.growth for i in range(len(spec.rates) + 1)]
+        self.blocks = nn.ModuleList(
+            nn.Sequential(ConvNorm(c, spec.inner, 1), ConvNorm(spec.inner, spec.growth, dilation=rate))
+            for c, rate in zip(inputs[:-1], spec.rates, strict=True)
+        )
+        self.bottleneck = ConvNorm(inputs[-1], spec.width, 1)
+        self.dropout = nn.Dropout2d(0.1)
+        self.out_channels = spec.width
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Tensor (B, C, H, W) to (B, width, H, W)."""
+        for block in self.blocks:
+            x = torch.cat((x, block(x)), dim=1)
+        out: Tensor = self.dropout(self.bottleneck(x))
+        return out
+
+
+class NonLocal(Context):
+    """x + W softmax(query key) value over all places, beside the map itself (Non-local Neural Networks, equation 6).
+
+    A 3x3 leads in and a 3x3 joins the result with the map, as in DANet and its kin. The two matrix products are no
+    modules: `measure.cost` does not see them.
+    """
+
+    def __init__(self, spec: NonLocalSpec, in_channels: int, align_corners: bool) -> None:
+        super().__init__()
+        self.entry = ConvNorm(in_channels, spec.entry)
+        self.query = nn.Conv2d(spec.entry, spec.inner, 1)
+        # a bias here would shift all of a place's scores alike, which softmax cancels
+        self.key = nn.Conv2d(spec.entry, spec.inner, 1, bias=False)
+        self.value = nn.Conv2d(spec.entry, spec.inner, 1)
+        self.restore = ConvNorm(spec.inner, spec.entry, 1, act=False)
+        self.merge = ConvNorm(in_channels + spec.entry, spec.width)
+        self.dropout = nn.Dropout2d(0.1)
+        self.out_channels = spec.width
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Tensor (B, C, H, W) to (B, width, H, W)."""
+        entry = self.entry(x)
+        attended = entry + self.restore(self._attend(entry))
+        out: Tensor = self.dropout(self.merge(torch.cat((x, attended), dim=1)))
+        return out
+
+    def _attend(self, x: Tensor) -> Tensor:
+        query, key, value = (part(x).flatten(2).transpose(1, 2) for part in (self.query, self.key, self.value))
+        # without the division by sqrt(inner): the paper's embedded Gaussian has none
+        seen = F.scaled_dot_product_attention(query, key, value, scale=1.0)
+        return seen.transpose(1, 2).reshape(x.shape[0], -1, *size_of(x))
+
+
+class ChannelAttention(Context):
+    """Channels weighed by what the whole image shows (DFANet's FC attention, section 3.2)."""
+
+    def __init__(self, spec: FcAttentionSpec, in_channels: int, align_corners: bool) -> None:
+        super().__init__()
+        self.attention = FcAttention(in_channels, spec.hidden)
+        self.out_channels = in_channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Tensor (B, C, H, W), weighed."""
+        out: Tensor = self.attention(x)
+        return out
+
+
+CONTEXTS: dict[str, Callable[..., Context]] = {
+    "none": Passing,
+    "ppm": PyramidPooling,
+    "aspp": aspp,
+    "denseaspp": DenseAspp,
+    "nonlocal": NonLocal,
+    "fc": ChannelAttention,
+}
+
+
+def build_context(spec: ContextSpec, in_channels: int, align_corners: bool) -> Context:
     """Build the context module that ``spec`` names."""
-    return CONTEXTS[spec.kind](spec, in_channels, align_corners)  # type: ignore[arg-type]  # the row fits the kind
+    return CONTEXTS[spec.kind](spec, in_channels, align_corners)

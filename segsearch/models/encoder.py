@@ -3,20 +3,22 @@
 import torch
 from torch import Tensor, nn
 
-from segsearch.models.blocks import BLOCKS
+from segsearch.models.attention import FcAttention, GatedFcAttention
+from segsearch.models.blocks.table import BLOCKS
 from segsearch.models.ops import Channels, ConvNorm, Features
-from segsearch.spec.channels import encoder_levels, stage_inputs
+from segsearch.spec.channels import encoder_levels, level_stages, stage_inputs, stage_out, stages_at, stages_out
 from segsearch.spec.encoder import EncoderSpec, StageSpec, StemSpec
 
 
 class Stem(nn.Module):
-    """3x3 convolutions, then the max-pool if there is one."""
+    """Convolutions, then the max-pool if there is one."""
 
     def __init__(self, spec: StemSpec) -> None:
         super().__init__()
-        inputs = (3, *spec.widths[:-1])
+        inputs, kernels = (3, *spec.widths[:-1]), (spec.kernel, *(3,) * (len(spec.widths) - 1))
         self.convs = nn.ModuleList(
-            ConvNorm(i, o, stride=s) for i, o, s in zip(inputs, spec.widths, spec.strides, strict=True)
+            ConvNorm(i, o, k, stride=s, activation=spec.activation)
+            for i, o, k, s in zip(inputs, spec.widths, kernels, spec.strides, strict=True)
         )
         self.strides = spec.strides
         self.pool = None if spec.pool == "none" else nn.MaxPool2d(3, 2, 1, ceil_mode=spec.pool == "ceil")
@@ -34,14 +36,14 @@ class Stem(nn.Module):
 
 
 class Stage(nn.Module):
-    """A run of blocks; with a long skip it returns its first and last map of its own resolution side by side."""
+    """A run of blocks; with a long skip it joins its first and last map of its own resolution."""
 
     def __init__(self, spec: StageSpec, in_channels: int) -> None:
         super().__init__()
         block = BLOCKS[spec.block]
         inputs = (in_channels, *(spec.width,) * (spec.depth - 1))
         self.blocks = nn.ModuleList(block(c, spec, 1 if i else spec.stride) for i, c in enumerate(inputs))
-        self.stride, self.concat = spec.stride, spec.long_skip == "concat"
+        self.stride, self.long_skip = spec.stride, spec.long_skip
 
     def forward(self, x: Tensor) -> Tensor:
         """Tensor (B, C, H, W) to (B, C', H/stride, W/stride)."""
@@ -50,7 +52,9 @@ class Stage(nn.Module):
             x = block(x)
             if i == 0 and self.stride == 2:
                 first = x
-        return torch.cat((first, x), dim=1) if self.concat else x
+        if self.long_skip == "none":
+            return x
+        return torch.cat((first, x), dim=1) if self.long_skip == "concat" else first + x
 
 
 class Encoder(nn.Module):
@@ -60,17 +64,51 @@ class Encoder(nn.Module):
 
     def __init__(self, spec: EncoderSpec) -> None:
         super().__init__()
+        self.spec = spec
         self.stem = Stem(spec.stem)
         self.stages = nn.ModuleList(Stage(stage, c) for stage, c in zip(spec.stages, stage_inputs(spec), strict=True))
+        self.attention = self.make_attention()
         self.channels = encoder_levels(spec)
+        _set_eps(self, spec.norm_eps)
 
     def forward(self, image: Tensor) -> Features:
-        """Tensor (B, 3, H, W) to every level, the last map at each stride."""
+        """Tensor (B, 3, H, W) to every level: the last map at each stride, or the tapped ones."""
         features = self.stem(image)
-        stride = max(features)
-        x = features[stride]
+        x = features[max(features)]
+        maps: list[Tensor] = []
         for stage in self.stages:
             x = stage(x)
-            stride *= stage.stride
-            features[stride] = x
-        return {s: f for s, f in features.items() if s > 1}
+            maps.append(x)
+        maps[-1] = self.attention(maps[-1])
+        features |= {stride: maps[i] for stride, i in level_stages(self.spec).items()}
+        return {stride: features[stride] for stride in self.channels}
+
+    def stage_channels(self, stride: int, in_channels: int) -> int:
+        """Channels that `make_stage` with the same arguments returns."""
+        return stages_out(stages_at(self.spec, stride), in_channels)
+
+    def make_stage(self, stride: int, in_channels: int) -> nn.Sequential:
+        """Make the stages of one stride anew, on ``in_channels``: fresh weights, nothing shared (DFANet, figure 3).
+
+        It takes (B, in_channels, h, w) and strides as this encoder's own stages do on their way into ``stride``.
+        """
+        made: list[nn.Module] = []
+        for stage in stages_at(self.spec, stride):
+            made.append(Stage(stage, in_channels))
+            in_channels = stage_out(stage, in_channels)
+        run = nn.Sequential(*made)
+        _set_eps(run, self.spec.norm_eps)
+        return run
+
+    def make_attention(self) -> nn.Module:
+        """Make what follows the last stage anew, on its channels: nothing, or an attention of fresh weights."""
+        if self.spec.attention == "none":
+            return nn.Identity()
+        channels = stage_out(self.spec.stages[-1], stage_inputs(self.spec)[-1])
+        return FcAttention(channels) if self.spec.attention == "fc" else GatedFcAttention(channels)
+
+
+def _set_eps(module: nn.Module, eps: float) -> None:
+    for child in module.modules():
+        if isinstance(child, nn.BatchNorm2d):
+            child.eps = eps

@@ -4,13 +4,13 @@ A new one is a class here, a row in `FUSIONS`, a word in spec.neck.FusionName, a
 """
 
 from abc import abstractmethod
-from typing import ClassVar, final
+from typing import ClassVar, Literal, final
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segsearch.models.ops import Resize, size_of
+from segsearch.models.ops import Nearest, Resize, size_of
 
 
 class PairFusion(nn.Module):
@@ -30,13 +30,16 @@ class PairFusion(nn.Module):
 
 @final
 class FPN(PairFusion):
-    """shallow + up(deep) (Feature Pyramid Networks, figure 3; SFNet's baseline)."""
+    """shallow + up(deep) (Feature Pyramid Networks, figure 3; SFNet's baseline).
+
+    ``nearest``: up by nearest neighbour, ESeg's baseline.
+    """
 
     projects = False
 
-    def __init__(self, deep: int, shallow: int, width: int, align_corners: bool) -> None:
+    def __init__(self, deep: int, shallow: int, width: int, align_corners: bool, nearest: bool = False) -> None:
         super().__init__(deep, shallow, width, align_corners)
-        self.resize = Resize(align_corners)
+        self.resize = Nearest() if nearest else Resize(align_corners)
 
     def forward(self, deep: Tensor, shallow: Tensor) -> Tensor:
         """See `PairFusion`."""
@@ -82,30 +85,44 @@ class FAM(PairFusion):
 
 @final
 class MEU(PairFusion):
-    """deep and shallow weigh each other, by where and by what (FPENet's mutual embedding upsample, section 3.2)."""
+    """deep and shallow weigh each other, by where and by what (FPENet's mutual embedding upsample, section 3.2).
+
+    ``attention`` names which of the two weights there are (table 6).
+    """
 
     projects = True
 
-    def __init__(self, deep: int, shallow: int, width: int, align_corners: bool) -> None:
+    def __init__(
+        self,
+        deep: int,
+        shallow: int,
+        width: int,
+        align_corners: bool,
+        attention: Literal["both", "channel", "spatial", "none"] = "both",
+    ) -> None:
         super().__init__(deep, shallow, width, align_corners)
         self.resize = Resize(align_corners)
         self.embed_deep = nn.Sequential(nn.Conv2d(deep, width, 1), nn.ReLU(inplace=True))
         self.embed_shallow = nn.Sequential(nn.Conv2d(shallow, width, 1), nn.ReLU(inplace=True))
         self.pool = nn.AdaptiveAvgPool2d(1)
-        self.channel = nn.Sequential(nn.Conv2d(width, width, 1), nn.ReLU(inplace=True))
-        self.spatial = nn.Sequential(nn.Conv2d(1, 1, 1), nn.ReLU(inplace=True))
-        # an attention that starts below zero is shut by its ReLU and may never open
-        for attention in (self.channel, self.spatial):
-            nn.init.ones_(attention[0].bias)  # type: ignore[arg-type]
+        self.channel = _attention(width) if attention in ("both", "channel") else None
+        self.spatial = _attention(1) if attention in ("both", "spatial") else None
 
     def forward(self, deep: Tensor, shallow: Tensor) -> Tensor:
         """See `PairFusion`."""
         high = self.embed_deep(self.resize(deep, size_of(shallow)))
         low = self.embed_shallow(shallow)
-        what = self.channel(self.pool(high))
-        where = self.spatial(low.mean(dim=1, keepdim=True))
-        out: Tensor = low * what + high * where
+        weighed_low = low if self.channel is None else low * self.channel(self.pool(high))
+        weighed_high = high if self.spatial is None else high * self.spatial(low.mean(dim=1, keepdim=True))
+        out: Tensor = weighed_low + weighed_high
         return out
+
+
+def _attention(channels: int) -> nn.Sequential:
+    conv = nn.Conv2d(channels, channels, 1)
+    # an attention that starts below zero is shut by its ReLU and may never open
+    nn.init.ones_(conv.bias)  # type: ignore[arg-type]  # it has one
+    return nn.Sequential(conv, nn.ReLU(inplace=True))
 
 
 @final

@@ -6,8 +6,9 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
+from segsearch.models.necks.nodes import Separable, WeightedSum
 from segsearch.models.ops import Channels, ConvNorm, Features, Resize, size_of
-from segsearch.spec.head import ConcatHead, HeadSpec, PlainHead
+from segsearch.spec.head import ConcatHead, HeadSpec, PlainHead, WeightedHead
 
 
 class Head(nn.Module):
@@ -50,12 +51,35 @@ class Concat(Head):
         return logits
 
 
-HEADS: dict[str, type[Plain | Concat]] = {"plain": Plain, "concat": Concat}
+@final
+class Weighted(Head):
+    """All levels brought to the finest and summed by learnt weights, separable 3x3, classifier (ESeg, section 3.2)."""
+
+    def __init__(self, spec: WeightedHead, channels: Channels, classes: int, align_corners: bool) -> None:
+        super().__init__()
+        self.resize = Resize(align_corners)
+        other = {s: c for s, c in channels.items() if c != spec.width}
+        # ESeg's levels are all of one width; other necks' need not be
+        self.projections = nn.ModuleDict({str(s): ConvNorm(c, spec.width, 1, act=False) for s, c in other.items()})
+        self.sum = WeightedSum(len(channels), spec.weights)
+        separable = spec.conv == "separable"
+        self.conv = Separable(spec.width, spec.width, activation="silu") if separable else nn.Identity()
+        self.classify = nn.Conv2d(spec.width, classes, 1)
+
+    def forward(self, features: Features) -> Tensor:
+        """See `Head`."""
+        size = size_of(features[min(features)])
+        maps = (self.projections[str(s)](f) if str(s) in self.projections else f for s, f in sorted(features.items()))
+        logits: Tensor = self.classify(self.conv(self.sum(*(self.resize(m, size) for m in maps))))
+        return logits
 
 
-def strides_read(spec: HeadSpec, strides: tuple[int, ...]) -> tuple[int, ...]:
-    """Which of the neck's levels a head looks at, so that nothing is built for the others."""
-    return (min(strides),) if spec.kind == "plain" else tuple(sorted(strides))
+HEADS: dict[str, type[Plain | Concat | Weighted]] = {"plain": Plain, "concat": Concat, "weighted": Weighted}
+
+
+def only_finest(spec: HeadSpec) -> bool:
+    """Whether a head looks at the finest level alone, so that a neck need build nothing for the others."""
+    return spec.kind == "plain"
 
 
 def build_head(spec: HeadSpec, channels: Channels, classes: int, align_corners: bool) -> Head:

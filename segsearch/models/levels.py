@@ -2,31 +2,38 @@
 
 from torch import nn
 
+from segsearch.models.halving import halving
 from segsearch.models.ops import Channels, Features
+from segsearch.spec.channels import own_levels, pooled_strides, pyramid_levels
+from segsearch.spec.encoder import EncoderSpec
 from segsearch.spec.neck import PyramidSpec
 
 
 class Levels(nn.Module):
-    """Picks the levels finest..coarsest and pools those coarser than the encoder's own; they keep its channels."""
+    """Picks the encoder's levels finest..coarsest, widens them if asked, and pools those beyond unless the neck does.
+
+    Pooled levels keep the channels they are pooled from. Widening is a bare 1x1: SGCPNet's high-dimension features
+    (section 3.1).
+    """
 
     channels: Channels
 
-    def __init__(self, spec: PyramidSpec, encoder: Channels) -> None:
+    def __init__(self, spec: PyramidSpec, encoder: EncoderSpec) -> None:
         super().__init__()
-        self.strides = tuple(2**level for level in range(spec.finest, spec.coarsest + 1))
-        pooled = [s for s in self.strides if s > max(encoder)]
-        self.pools = nn.ModuleList(_pool(spec.pool) for _ in pooled)
-        self.channels = {s: encoder[min(s, max(encoder))] for s in self.strides}
+        own, narrow = own_levels(encoder, spec), own_levels(encoder, spec.model_copy(update={"expand": ()}))
+        self.strides = tuple(own)
+        self.expansions = nn.ModuleDict({str(s): nn.Conv2d(narrow[s], own[s], 1) for s in own if spec.expand})
+        self.pooled = pooled_strides(encoder, spec)
+        self.pools_here = spec.at == "encoder"
+        self.pools = nn.ModuleList(halving(spec.pool) for _ in self.pooled if self.pools_here)
+        self.channels = pyramid_levels(encoder, spec)
 
     def forward(self, features: Features) -> Features:
         """Return exactly the declared levels, finest first."""
-        features = dict(features)
+        levels = {
+            s: self.expansions[str(s)](features[s]) if str(s) in self.expansions else features[s] for s in self.strides
+        }
         for pool in self.pools:
-            coarsest = max(features)
-            features[coarsest * 2] = pool(features[coarsest])
-        return {s: features[s] for s in self.strides}
-
-
-def _pool(kind: str) -> nn.Module:
-    # the border must not drag averages to zero
-    return nn.MaxPool2d(3, 2, 1) if kind == "max" else nn.AvgPool2d(3, 2, 1, count_include_pad=False)
+            coarsest = max(levels)
+            levels[coarsest * 2] = pool(levels[coarsest])
+        return levels

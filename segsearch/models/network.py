@@ -5,9 +5,10 @@ from torch import Tensor, nn
 from segsearch.models.auxiliary import Auxiliary, AuxiliaryHead, auxiliary_heads
 from segsearch.models.context import build_context
 from segsearch.models.encoder import Encoder
-from segsearch.models.head import build_head, strides_read
+from segsearch.models.head import build_head, only_finest
 from segsearch.models.levels import Levels
-from segsearch.models.neck import TopDown
+from segsearch.models.necks.base import Site
+from segsearch.models.necks.table import build_neck
 from segsearch.models.ops import Features, Resize, size_of
 from segsearch.spec.network import NetworkSpec, scaled_size
 
@@ -21,14 +22,21 @@ class Network(nn.Module):
         align = spec.align_corners
         self.resize = Resize(align)
         self.encoder = Encoder(spec.encoder)
-        self.levels = Levels(spec.pyramid, self.encoder.channels)
+        self.levels = Levels(spec.pyramid, spec.encoder)
         channels = dict(self.levels.channels)
         coarsest = max(channels)
         self.context = build_context(spec.context, channels[coarsest], align)
         channels[coarsest] = self.context.out_channels
-        read = strides_read(spec.head, tuple(channels))
-        self.neck = TopDown(spec.neck, channels, read, align)
-        self.head = build_head(spec.head, {s: self.neck.channels[s] for s in read}, classes, align)
+        site = Site(
+            inputs=channels,
+            pooled=self.levels.pooled,
+            pools_itself=spec.pyramid.at == "neck",
+            encoder=self.encoder,
+            only_finest=only_finest(spec.head),
+            align_corners=align,
+        )
+        self.neck = build_neck(spec.neck, site)
+        self.head = build_head(spec.head, {s: self.neck.channels[s] for s in self.neck.read}, classes, align)
         self.auxiliary = auxiliary_heads(auxiliary, self.encoder.channels, self.neck.channels, classes)
 
     def forward(self, image: Tensor) -> Tensor:

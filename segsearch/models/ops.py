@@ -1,14 +1,26 @@
 """The small modules every part is made of. All are modules, so that counters, folding and hooks see them."""
 
+from collections.abc import Callable
+
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from segsearch.spec.words import Activation
 
 Features = dict[int, Tensor]
 Channels = dict[int, int]
 
+ACTIVATIONS: dict[Activation, Callable[[], nn.Module]] = {
+    "relu": lambda: nn.ReLU(inplace=True),
+    "silu": lambda: nn.SiLU(inplace=True),
+    "hswish": lambda: nn.Hardswish(inplace=True),
+    "none": nn.Identity,
+}
+"""Each works in place: give it only what nobody else reads."""
+
 
 class ConvNorm(nn.Module):
-    """Convolution, BatchNorm, and ReLU unless ``act`` is False; padded so that stride 1 keeps the size."""
+    """Convolution, BatchNorm, activation; padded so that stride 1 keeps the size. ``act=False`` means "none"."""
 
     def __init__(
         self,
@@ -21,14 +33,16 @@ class ConvNorm(nn.Module):
         groups: int = 1,
         bias: bool = False,
         act: bool = True,
+        activation: Activation = "relu",
+        eps: float = 1e-5,
     ) -> None:
         super().__init__()
         padding = dilation * (kernel // 2)
         self.conv = nn.Conv2d(
             in_channels, out_channels, kernel, stride, padding, dilation=dilation, groups=groups, bias=bias
         )
-        self.norm = nn.BatchNorm2d(out_channels)
-        self.act: nn.Module = nn.ReLU(inplace=True) if act else nn.Identity()
+        self.norm = nn.BatchNorm2d(out_channels, eps=eps)
+        self.act = ACTIVATIONS[activation if act else "none"]()
 
     def forward(self, x: Tensor) -> Tensor:
         """Tensor (B, C, H, W) to (B, C', H/stride, W/stride), sizes rounded up."""
@@ -54,6 +68,14 @@ class Resize(nn.Module):
     def extra_repr(self) -> str:
         """Show the convention in ``print(network)``."""
         return f"align_corners={self.align_corners}"
+
+
+class Nearest(nn.Module):
+    """Nearest-neighbour resize to the size of another map; exact for any pair of sizes."""
+
+    def forward(self, x: Tensor, size_hw: tuple[int, int]) -> Tensor:
+        """Tensor (B, C, h, w) to (B, C, *size_hw)."""
+        return x if size_of(x) == size_hw else F.interpolate(x, size=size_hw, mode="nearest")
 
 
 def size_of(x: Tensor) -> tuple[int, int]:

@@ -6,9 +6,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from segsearch.describe import Comparison, Description
+from segsearch.describe import Compared, Comparison, Description
 from segsearch.measure.counters import OtherCount
-from segsearch.space.points import NamedPoint
 
 
 def engineering(value: float) -> str:
@@ -42,14 +41,33 @@ def others(counts: list[OtherCount]) -> Table:
     return table
 
 
-def points(named: dict[str, NamedPoint]) -> Table:
-    """List the named points with what their papers print."""
-    table = _table("named points", *((name, "left") for name in ("name", "id", "params", "published", "source")))
-    for point in named.values():
-        rows = [f"{r.metric} {r.printed} ({r.where})" for r in point.published if r.metric in ("miou", "fps")]
-        params = f"{point.expected.params:,}" if point.expected else ""
-        table.add_row(point.name, point.spec.id, params, "\n".join(rows), f"{point.title}: {point.source}")
+def points(compared: Compared) -> Table:
+    """List the named points: what their papers print, ours beside it where it can be counted, and how they deviate."""
+    columns = ("name", "params, MACs", "published", "ours", "source and deviations")
+    table = _table("named points", *((name, "left") for name in columns))
+    for point, rows in compared:
+        expected = point.expected
+        ours = (
+            f"{expected.params:,}\n{engineering(expected.macs)} at {expected.size[0]}x{expected.size[1]}"
+            if expected
+            else ""
+        )
+        printed = "\n".join(f"{_figure(c)} {c.row.printed} {c.row.device or c.row.split or ''}".strip() for c in rows)
+        table.add_row(
+            f"{point.name}\n{point.spec.id}",
+            ours,
+            printed,
+            "\n".join(map(_ours, rows)),
+            "\n".join((f"{point.title}: {point.source}", *point.deviations)),
+        )
+        table.add_section()
     return table
+
+
+def _ours(c: Comparison) -> str:
+    if c.ours is None or c.residual is None:
+        return ""
+    return f"{engineering(c.ours)} " + ("same digits" if c.same_digits else f"{c.residual:+.1%}")
 
 
 def _table(title: str, *columns: tuple[str, str]) -> Table:

@@ -50,7 +50,7 @@ def _node(data: object, place: str) -> Node:
     if not isinstance(data, dict) or sum(kind in data for kind in _KINDS) != 1:
         raise InputError(place, "must be one node", [f"{kind}: ..." for kind in _KINDS])
     kind = next(k for k in _KINDS if k in data)
-    known = (kind, "fixed") if kind == "choice" else (kind, "step") if kind == "integer" else (kind,)
+    known = (kind, *{"choice": ("fixed", "searched"), "integer": ("step",), "one_of": ()}[kind])
     for key in data:
         if key not in known:
             raise InputError(f"{place}.{key}", "unknown key", known)
@@ -69,9 +69,20 @@ def _choice(data: dict[str, Any], place: str) -> Choice:
         raise InputError(place, "choice must be a list of words, numbers or truth values")
     if len({(type(o) is bool, o) for o in options}) != len(options):
         raise InputError(place, "choice names a value twice")
-    if "fixed" in data and data["fixed"] not in options:
-        raise InputError(f"{place}.fixed", f"{data['fixed']!r} is not an option", options)
-    return Choice(options=tuple(options), fixed=data.get("fixed"))
+    return Choice(options=tuple(options), searched=_searched(data, options, place))
+
+
+def _searched(data: dict[str, Any], options: list[Scalar], place: str) -> tuple[Scalar, ...] | None:
+    if "fixed" in data:
+        if data["fixed"] not in options:
+            raise InputError(f"{place}.fixed", f"{data['fixed']!r} is not an option", options)
+        return (data["fixed"],)
+    if "searched" not in data:
+        return None
+    searched = data["searched"]
+    if not isinstance(searched, list) or not searched or any(value not in options for value in searched):
+        raise InputError(f"{place}.searched", f"{searched!r} must be some of the options", options)
+    return tuple(searched)
 
 
 def _integer(data: dict[str, Any], place: str) -> Integer:

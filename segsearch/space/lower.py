@@ -1,12 +1,14 @@
 """Lowering: from a point's choices to the one explicit spec they stand for."""
 
-from segsearch.space.families import FAMILIES, rates
+from segsearch.space.contexts import CONTEXT_CHOICES
+from segsearch.space.families.table import FAMILIES
+from segsearch.space.heads import HEAD_CHOICES
+from segsearch.space.necks import NECK_CHOICES, Lowered, Shared
 from segsearch.space.nodes import Point, Scalar
-from segsearch.spec.channels import encoder_levels, pyramid_levels
-from segsearch.spec.context import ContextSpec, NoContext, PyramidPoolingSpec
-from segsearch.spec.encoder import EncoderSpec, StageSpec
-from segsearch.spec.head import ConcatHead, HeadSpec, PlainHead
-from segsearch.spec.neck import PyramidSpec, TopDownSpec
+from segsearch.spec.channels import level_stages
+from segsearch.spec.context import ContextSpec
+from segsearch.spec.encoder import EncoderSpec
+from segsearch.spec.head import HeadSpec
 from segsearch.spec.network import NetworkSpec
 
 
@@ -14,16 +16,14 @@ def lower(point: Point) -> NetworkSpec:
     """Return the network that a checked point of the unified tree stands for. Pure: equal choices, equal spec."""
     finest, coarsest = _level(point["finest"]), _level(point["coarsest"])
     encoder = _cut(_encoder(point), coarsest)
-    pooled = 2**coarsest > max(encoder_levels(encoder))
-    # the kind of pooling is a choice that means nothing where nothing is pooled
-    pyramid = PyramidSpec(finest=finest, coarsest=coarsest, pool="max" if pooled and point["pool"] == "max" else "avg")
+    pyramid, neck = _neck(point, encoder, finest, coarsest)
     return NetworkSpec(
         input_scale=float(point["input_scale"]),
         align_corners=bool(point["align_corners"]),
         encoder=encoder,
         pyramid=pyramid,
         context=_context(point),
-        neck=_neck(point, tuple(pyramid_levels(encoder, pyramid).values())),
+        neck=neck,
         head=_head(point),
     )
 
@@ -46,30 +46,31 @@ def _encoder(point: Point) -> EncoderSpec:
 
 def _cut(encoder: EncoderSpec, coarsest: int) -> EncoderSpec:
     """Drop the stages beyond the coarsest level: nobody would read them."""
-    stride = max(s for s in encoder_levels(encoder.model_copy(update={"stages": ()})))
-    kept: list[StageSpec] = []
-    for stage in encoder.stages:
-        stride *= stage.stride
-        if stride <= 2**coarsest:
-            kept.append(stage)
-    return encoder.model_copy(update={"stages": tuple(kept)})
+    kept = [i for stride, i in level_stages(encoder).items() if stride <= 2**coarsest]
+    last = max(kept, default=-1)
+    taps = tuple(tap for tap in encoder.taps if tap <= last)
+    return encoder.model_copy(update={"stages": encoder.stages[: last + 1], "taps": taps})
 
 
 def _context(point: Point) -> ContextSpec:
     kind, choices = _arm(point, "context")
-    if kind == "none":
-        return NoContext()
-    return PyramidPoolingSpec(kind="ppm", width=int(point["fusion_width"]), bins=rates(choices["bins"]))
+    return CONTEXT_CHOICES[kind](choices, int(point["fusion_width"]))
 
 
-def _neck(point: Point, channels: tuple[int, ...]) -> TopDownSpec:
-    fusion, choices = _arm(point, "fusion")
-    follow = choices.get("widths") == "encoder"
-    widths = tuple(c if follow else int(point["fusion_width"]) for c in channels[:-1])
-    return TopDownSpec.model_validate({"fusion": fusion, "widths": widths, "smooth": bool(point["smooth"])})
+def _neck(point: Point, encoder: EncoderSpec, finest: int, coarsest: int) -> Lowered:
+    kind, choices = _arm(point, "fusion")
+    shared = Shared(
+        encoder=encoder,
+        finest=finest,
+        coarsest=coarsest,
+        pool="max" if point["pool"] == "max" else "avg",
+        width=int(point["fusion_width"]),
+        smooth=bool(point["smooth"]),
+        only_finest=point["head"] == "plain",
+    )
+    return NECK_CHOICES[kind](choices, shared)
 
 
 def _head(point: Point) -> HeadSpec:
-    if point["head"] == "plain":
-        return PlainHead(kind="plain")
-    return ConcatHead(kind="concat", width=int(point["fusion_width"]))
+    kind, choices = _arm(point, "head")
+    return HEAD_CHOICES[kind](choices, int(point["fusion_width"]))

@@ -12,14 +12,14 @@ Point = dict[str, Scalar]
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """One of a few scalars. With ``fixed`` a search always proposes that one; a written point may hold any option."""
+    """One of a few scalars. A search proposes those ``searched``, all if None; a written point may hold any option."""
 
     options: tuple[Scalar, ...]
-    fixed: Scalar | None = None
+    searched: tuple[Scalar, ...] | None = None
 
     def proposals(self) -> tuple[Scalar, ...]:
         """Values a search may propose."""
-        return self.options if self.fixed is None else (self.fixed,)
+        return self.options if self.searched is None else self.searched
 
     def accepted(self) -> tuple[Scalar, ...]:
         """Values a written point may hold."""

@@ -25,7 +25,7 @@ class Published(Frozen):
     size: tuple[int, int] | None = None
     """Input (H, W) in pixels."""
     classes: int | None = None
-    convention: Literal["macs", "ptflops", "sfnet"] | None = None
+    convention: Literal["macs", "ptflops", "sfnet", "tfprof"] | None = None
     """How the paper counted, for ``flops``: a row of measure.conventions."""
     auxiliary: Literal["none", "encoder"] = "none"
     """Auxiliary head that the paper counted among the parameters."""
@@ -92,6 +92,20 @@ def named_points() -> dict[str, NamedPoint]:
     for path in sorted(shipped("spaces/points").glob("*.yaml")):
         points |= _read(load_yaml(path), space, f"points/{path.name}")
     return points
+
+
+def points_of(paper: str | None, place: object = "paper") -> dict[str, NamedPoint]:
+    """Return the points of one paper, such as ``sgcpnet``, or all.
+
+    Raises:
+        InputError: no point is of that paper; names the known ones.
+
+    """
+    chosen = {name: point for name, point in named_points().items() if paper in (None, point.paper)}
+    if not chosen:
+        known = sorted({point.paper for point in named_points().values()})
+        raise InputError(place, f"'{paper}' has no named points", known)
+    return chosen
 
 
 def named_point(name: str, place: object = "point") -> NamedPoint:

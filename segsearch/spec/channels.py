@@ -16,9 +16,17 @@ def stem_levels(stem: StemSpec) -> dict[int, int]:
     return levels
 
 
+def inner_width(stage: StageSpec, in_channels: int) -> int:
+    """Width inside a block: given, a quarter of the output for blocks narrow inside, or the expanded input."""
+    if stage.inner is not None:
+        return stage.inner
+    narrow = stage.block in ("bottleneck", "separable", "separable_biased")
+    return max(1, stage.width // 4) if narrow else stage.expansion * in_channels
+
+
 def stage_out(stage: StageSpec, in_channels: int) -> int:
     """Channels a stage returns. A long skip joins its last map to its input, or to its first map if it strides."""
-    if stage.long_skip == "none":
+    if stage.long_skip != "concat":
         return stage.width
     return stage.width + (in_channels if stage.stride == 1 else stage.width)
 
@@ -31,21 +39,55 @@ def stage_inputs(encoder: EncoderSpec) -> tuple[int, ...]:
     return tuple(channels[:-1])
 
 
-def encoder_levels(encoder: EncoderSpec) -> dict[int, int]:
-    """Return ``{stride: channels}`` of every level an encoder offers: the last map at each stride."""
-    levels = stem_levels(encoder.stem)
-    stride, channels = max(levels, default=1), encoder.stem.widths[-1]
+def stage_strides(encoder: EncoderSpec) -> tuple[int, ...]:
+    """Stride of each stage's maps, over the whole encoder."""
+    strides = [max(stem_levels(encoder.stem), default=1)]
     for stage in encoder.stages:
-        stride, channels = stride * stage.stride, stage_out(stage, channels)
-        levels[stride] = channels
-    return levels
+        strides.append(strides[-1] * stage.stride)
+    return tuple(strides[1:])
+
+
+def stages_at(encoder: EncoderSpec, stride: int) -> tuple[StageSpec, ...]:
+    """Stages whose maps have this stride, in order."""
+    return tuple(s for s, at in zip(encoder.stages, stage_strides(encoder), strict=True) if at == stride)
+
+
+def stages_out(stages: tuple[StageSpec, ...], in_channels: int) -> int:
+    """Channels a run of stages returns for ``in_channels``."""
+    for stage in stages:
+        in_channels = stage_out(stage, in_channels)
+    return in_channels
+
+
+def level_stages(encoder: EncoderSpec) -> dict[int, int]:
+    """Return ``{stride: index of its stage}`` of the levels that stages make; nominal strides where they are tapped."""
+    strides = stage_strides(encoder)
+    if encoder.taps:
+        return {strides[encoder.taps[0]] << i: tap for i, tap in enumerate(encoder.taps)}
+    return {stride: i for i, stride in enumerate(strides)}
+
+
+def encoder_levels(encoder: EncoderSpec) -> dict[int, int]:
+    """Return ``{stride: channels}`` of every level an encoder offers: the last at each stride, or the tapped ones."""
+    channels = [stage_out(s, c) for s, c in zip(encoder.stages, stage_inputs(encoder), strict=True)]
+    levels = {} if encoder.taps else stem_levels(encoder.stem)
+    return levels | {stride: channels[i] for stride, i in level_stages(encoder).items()}
+
+
+def own_levels(encoder: EncoderSpec, pyramid: PyramidSpec) -> dict[int, int]:
+    """Return ``{stride: channels}`` of the levels that the encoder itself makes, widened if asked, finest first."""
+    own = {s: c for s, c in sorted(encoder_levels(encoder).items()) if 2**pyramid.finest <= s <= 2**pyramid.coarsest}
+    return dict(zip(own, pyramid.expand or own.values(), strict=True))
+
+
+def pooled_strides(encoder: EncoderSpec, pyramid: PyramidSpec) -> tuple[int, ...]:
+    """Strides of the levels that are pooled from the encoder's last one, finest first."""
+    last = max(encoder_levels(encoder)).bit_length()
+    return tuple(2**level for level in range(max(last, pyramid.finest), pyramid.coarsest + 1))
 
 
 def pyramid_levels(encoder: EncoderSpec, pyramid: PyramidSpec) -> dict[int, int]:
-    """Return ``{stride: channels}`` from finest to coarsest; pooled levels keep the channels they are pooled from."""
-    own = encoder_levels(encoder)
-    levels, channels = {}, 0
-    for level in range(pyramid.finest, pyramid.coarsest + 1):
-        channels = own.get(2**level, channels)
-        levels[2**level] = channels
-    return levels
+    """Return ``{stride: channels}`` of the levels the neck is given; pooled ones keep the channels they come from."""
+    levels = own_levels(encoder, pyramid)
+    pooled = pooled_strides(encoder, pyramid) if pyramid.at == "encoder" else ()
+    return levels | {stride: levels[max(levels)] for stride in pooled}

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from segsearch.frozen import Frozen
+from segsearch.spec.neck import Weights
 from segsearch.spec.words import Width
 
 
@@ -21,4 +22,14 @@ class ConcatHead(Frozen):
     width: Width
 
 
-HeadSpec = Annotated[PlainHead | ConcatHead, Field(discriminator="kind")]
+class WeightedHead(Frozen):
+    """All levels upsampled to the finest, summed by learnt weights, then the 1x1 classifier (ESeg, section 3.2)."""
+
+    kind: Literal["weighted"]
+    width: Width
+    weights: Weights = "softmax"
+    conv: Literal["separable", "none"] = "separable"
+    """Between the sum and the classifier."""
+
+
+HeadSpec = Annotated[PlainHead | ConcatHead | WeightedHead, Field(discriminator="kind")]

@@ -9,7 +9,7 @@ from segsearch.frozen import Frozen
 from segsearch.spec.context import ContextSpec, NoContext
 from segsearch.spec.encoder import EncoderSpec
 from segsearch.spec.head import HeadSpec
-from segsearch.spec.neck import PyramidSpec, TopDownSpec
+from segsearch.spec.neck import NeckSpec, PyramidSpec
 from segsearch.spec.rules import RULES
 
 SCHEMA = 1
@@ -30,7 +30,7 @@ class NetworkSpec(Frozen):
     encoder: EncoderSpec
     pyramid: PyramidSpec
     context: ContextSpec = NoContext()
-    neck: TopDownSpec
+    neck: NeckSpec
     head: HeadSpec
 
     @model_validator(mode="after")

@@ -5,8 +5,9 @@ from typing import Protocol
 
 from segsearch.spec.channels import encoder_levels, stage_inputs
 from segsearch.spec.context import ContextSpec
-from segsearch.spec.encoder import EncoderSpec
-from segsearch.spec.neck import PyramidSpec, TopDownSpec
+from segsearch.spec.encoder import EncoderSpec, StageSpec
+from segsearch.spec.neck import NeckSpec, PyramidSpec
+from segsearch.spec.neck_rules import neck_complaints
 
 
 class Parts(Protocol):
@@ -25,12 +26,18 @@ class Parts(Protocol):
         """What looks at the coarsest level."""
 
     @property
-    def neck(self) -> TopDownSpec:
+    def neck(self) -> NeckSpec:
         """How levels are fused."""
 
 
-PROJECTING = frozenset({"meu", "up"})
-"""Fusions that bring both maps to their width themselves; the others are handed maps of one width."""
+READERS = {
+    "kernel": frozenset({"conv", "fused", "mbconv", "mobile", "separable", "separable_biased"}),
+    "expansion": frozenset({"fpe", "fpe_projected", "fused", "mbconv", "mobile"}),
+    "inner": frozenset({"bottleneck", "fused", "mbconv", "mobile", "separable", "separable_biased"}),
+    "squeeze": frozenset({"fused", "mbconv", "mobile"}),
+    "cascade": frozenset({"fpe", "fpe_projected"}),
+}
+"""Blocks that read a field of their stage; every block reads the others."""
 
 
 def stem_lists_match(spec: Parts) -> Iterator[str]:
@@ -43,13 +50,35 @@ def stem_lists_match(spec: Parts) -> Iterator[str]:
 def one_rate_or_branches(spec: Parts) -> Iterator[str]:
     """models.blocks: a basic block takes one rate; fpe branches must share the inner width evenly."""
     for i, (stage, channels) in enumerate(zip(spec.encoder.stages, stage_inputs(spec.encoder), strict=True)):
-        branches = len(stage.dilations)
-        if stage.block != "fpe" and branches != 1:
+        branches, branched = len(stage.dilations), stage.block in READERS["cascade"]
+        if not branched and branches != 1:
             yield f"encoder.stages[{i}].dilations: a {stage.block} block takes one rate, got {branches}"
-        for width in (channels, stage.width) if stage.block == "fpe" else ():
+        for width in (channels, stage.width) if branched else ():
             if stage.expansion * width % branches:
                 inner = f"{stage.expansion} x {width}"
                 yield f"encoder.stages[{i}].dilations: {branches} branches must divide {inner} channels"
+
+
+def halves_are_even(spec: Parts) -> Iterator[str]:
+    """models.blocks.shuffle: its two halves are equally wide."""
+    for i, stage in enumerate(spec.encoder.stages):
+        if stage.block == "shuffle" and stage.width % 2:
+            yield f"encoder.stages[{i}].width: a shuffle block has two equal halves, got {stage.width}"
+
+
+def blocks_read_their_fields(spec: Parts) -> Iterator[str]:
+    """models.blocks: a field that a block does not read keeps its default, so that one network has one id."""
+    for i, stage in enumerate(spec.encoder.stages):
+        for field, readers in READERS.items():
+            if stage.block not in readers and getattr(stage, field) != StageSpec.model_fields[field].default:
+                yield f"encoder.stages[{i}].{field}: a {stage.block} block has none, only {', '.join(sorted(readers))}"
+
+
+def taps_are_stages(spec: Parts) -> Iterator[str]:
+    """models.encoder.Encoder: tapped stages exist, in order, and nothing is built behind the last one."""
+    taps, last = spec.encoder.taps, len(spec.encoder.stages) - 1
+    if taps and (list(taps) != sorted(set(taps)) or taps[-1] != last):
+        yield f"encoder.taps: must be rising indices of stages that end with {last}, got {list(taps)}"
 
 
 def long_skip_has_two_ends(spec: Parts) -> Iterator[str]:
@@ -58,6 +87,13 @@ def long_skip_has_two_ends(spec: Parts) -> Iterator[str]:
         if stage.long_skip != "none" and stage.stride == 2 and stage.depth < 2:
             place = f"encoder.stages[{i}].depth"
             yield f"{place}: a striding stage with a long skip needs at least 2 blocks, got {stage.depth}"
+
+
+def long_skip_adds_one_width(spec: Parts) -> Iterator[str]:
+    """models.encoder.Stage: what a long skip adds up must be equally wide."""
+    for i, (stage, channels) in enumerate(zip(spec.encoder.stages, stage_inputs(spec.encoder), strict=True)):
+        if stage.long_skip == "add" and stage.stride == 1 and stage.width != channels:
+            yield f"encoder.stages[{i}].width: a long skip adds {channels} channels to it, got {stage.width}"
 
 
 def levels_exist(spec: Parts) -> Iterator[str]:
@@ -75,23 +111,19 @@ def levels_exist(spec: Parts) -> Iterator[str]:
         yield f"encoder: skips a level between P{finest} and P{coarsest}, it has {known}"
 
 
-def one_width_per_fusion(spec: Parts) -> Iterator[str]:
-    """models.neck.TopDown: as many widths as fusions, all equal where the fusion adds maps without projecting them."""
-    fusions, widths = spec.pyramid.coarsest - spec.pyramid.finest, spec.neck.widths
-    if len(widths) != fusions:
-        yield f"neck.widths: {fusions + 1} levels need {fusions} widths, got {len(widths)}"
-    if spec.neck.fusion in PROJECTING or not widths:
-        return
-    if len(set(widths)) > 1:
-        yield f"neck.widths: {spec.neck.fusion} adds maps of one width, got {sorted(set(widths))}"
-    elif spec.context.kind != "none" and spec.context.width != widths[0]:
-        yield f"context.width: {spec.neck.fusion} needs the neck's {widths[0]}, got {spec.context.width}"
+def neck_fits_its_levels(spec: Parts) -> Iterator[str]:
+    """models.necks: see spec.neck_rules."""
+    yield from neck_complaints(spec.encoder, spec.pyramid, spec.context, spec.neck)
 
 
 RULES: tuple[Callable[[Parts], Iterator[str]], ...] = (
     stem_lists_match,
     one_rate_or_branches,
+    halves_are_even,
+    blocks_read_their_fields,
+    taps_are_stages,
     long_skip_has_two_ends,
+    long_skip_adds_one_width,
     levels_exist,
-    one_width_per_fusion,
+    neck_fits_its_levels,
 )

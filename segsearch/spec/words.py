@@ -12,3 +12,4 @@ Rate = Annotated[int, Field(ge=1, le=64)]
 Level = Annotated[int, Field(ge=1, le=9)]
 """A place in the pyramid: Pk has stride 2**k."""
 Pool = Literal["avg", "max"]
+Activation = Literal["relu", "silu", "hswish", "none"]

@@ -6,6 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+
+from segsearch.models.build import build
+from segsearch.space.points import named_point
+from segsearch.train.weights import load_weights
 
 
 def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -17,7 +22,7 @@ def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess
     ("arguments", "message"),
     [
         (["shw"], "No such command 'shw'. Did you mean 'show'?"),
-        (["show", "nope"], "point: 'nope' is not a named point (allowed: fpenet, "),
+        (["show", "nope"], "point: 'nope' is not a named point (allowed: dfanet_a, "),
         (["show", "nope.yaml"], "nope.yaml: no such file"),
         (["show", "fpenet", "--size", "10x"], "--size: '10x' is not a size (allowed: HEIGHTxWIDTH in pixels"),
         (["show", "fpenet", "--size", "0x10"], "--size: '0x10' is not a size"),
@@ -33,6 +38,9 @@ def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess
         (["export", "/nowhere", "--out", "x"], "/nowhere: is not the folder of a study"),
         (["predict", "nope.onnx", "x.png"], "nope.onnx"),
         (["space", "check", "fpenet", "--space", "nope"], "nope: no such file"),
+        (["points", "--paper", "nope"], "paper: 'nope' has no named points (allowed: dfanet, eseg, "),
+        (["diff", "fpenet", "nope"], "point: 'nope' is not a named point"),
+        (["import-weights", "nope.pth", "--as", "sgcpnet1", "--out", "x"], "nope.pth: cannot be read"),
     ],
 )
 def test_what_a_user_causes_is_one_line_and_code_2(arguments: list[str], message: str, tmp_path: Path) -> None:
@@ -93,6 +101,52 @@ def test_schemas(what: str, tmp_path: Path) -> None:
 
 def test_help_teaches() -> None:
     text = run("--help").stdout
-    for verb in ("search", "pareto", "export", "predict", "measure", "show", "points", "space", "schema", "data"):
+    for verb in (
+        *("search", "pareto", "export", "predict", "measure", "import-weights"),
+        *("show", "diff", "points", "space", "schema", "data"),
+    ):
         assert verb in text
     assert "First steps" in text
+
+
+def test_points_of_one_paper() -> None:
+    points = json.loads(run("points", "--paper", "sgcpnet", "--json").stdout)
+    assert {"sgcpnet1", "sgcpnet2"} <= points.keys()
+    rows = {row["printed"]: row for row in points["sgcpnet1"]["published"] if row["metric"] == "flops"}
+    assert rows["4.5G"]["ours"] == 3_274_893_536
+    assert rows["4.5G"]["residual"] == pytest.approx(-0.272, abs=1e-3)
+    assert points["sgcpnet1"]["deviations"]
+    assert "sgcpnet_td1" in run("points", "--paper", "sgcpnet").stdout
+
+
+def test_diff() -> None:
+    found = json.loads(run("diff", "eseg_s", "eseg_s_p5", "--size", "128x256", "--json").stdout)
+    assert found["choices"] == {"coarsest": ["P9", "P5"]}
+    assert found["params"] == [6_860_547, 6_408_111]
+    assert "choices that differ" in run("diff", "eseg_s", "eseg_s_p5", "--size", "64x64").stdout
+
+
+@pytest.mark.parametrize("name", ["unified", "sfnet", "dfanet", "eseg", "fpenet", "sgcpnet", "realtime"])
+def test_every_space_can_be_looked_at(name: str, tmp_path: Path) -> None:
+    assert "points, id " in run("space", "show", name).stdout
+    assert int(run("space", "size", name).stdout) > 100
+    (tmp_path / "drawn.yaml").write_text(run("space", "sample", name, "--seed", "1").stdout)
+    assert len(run("space", "check", "drawn.yaml", "--space", name, cwd=tmp_path).stdout.strip()) == 12
+
+
+def test_import_weights_tells_what_is_left(tmp_path: Path) -> None:
+    torch.save(
+        {"segmenter": {"module.classifier.bias": torch.ones(19), "module.more": torch.ones(1)}}, tmp_path / "a.pth"
+    )
+    arguments = ("import-weights", "a.pth", "--as", "sgcpnet1", "--out", "b.safetensors")
+    refused = run(*arguments, cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "missing  head.classify.weight" in refused.stdout
+    assert "tensors are missing (allowed: --partial leaves them fresh)" in refused.stderr
+    assert not (tmp_path / "b.safetensors").exists()
+    done = run(*arguments, "--partial", cwd=tmp_path)
+    assert "unused  more" in done.stdout
+    assert "1 tensors filled, 1 unused, " in done.stdout
+    network = build(named_point("sgcpnet1").spec)
+    assert load_weights(network, tmp_path / "b.safetensors")["point"] == "sgcpnet1"
+    assert network.head.classify.bias.sum() == 19

@@ -17,20 +17,23 @@ def test_elementary_counts_by_hand():
         relu_elements=8 * 384 + 8 * 96,
         pool_input_elements=8 * 384 + 8 * 96,
         resize_output_elements=5 * 32 * 48,
+        # max-pool 3x3, average over the image, the gate's product
+        elementwise=9 * 8 * 96 + 8 * 96 + 8 * 96,
     )
 
 
 def test_formulas_give_each_count_its_weight():
     weights = {
-        "macs": (1, 0, 0, 0, 0, 0),
-        "ptflops": (1, 1, 2, 1, 1, 1),
-        "sfnet": (2, 2, 2, 1, 1, 0),
+        "macs": (2, 0, 0, 0, 0, 0, 0),
+        "ptflops": (2, 2, 4, 2, 2, 2, 0),
+        "sfnet": (4, 4, 4, 2, 2, 0, 0),
+        "tfprof": (2, 1, 0, 0, 0, 0, 1),
     }
     assert weights.keys() == CONVENTIONS.keys()
     fields = list(Tally.model_fields)
     for name, expected in weights.items():
-        ones = [Tally(**{field: int(field == one) for field in fields}) for one in fields]
-        assert tuple(map(CONVENTIONS[name], ones)) == expected
+        twos = [Tally(**{field: 2 * (field == one) for field in fields}) for one in fields]
+        assert tuple(map(CONVENTIONS[name], twos)) == expected
 
 
 def test_every_convention_names_its_source():
@@ -121,4 +124,19 @@ def test_relus_and_a_folded_network():
 def test_an_unknown_convention_is_one_line():
     with pytest.raises(InputError) as error:
         count_by(Mini(), SIZE, "flops")
-    assert str(error.value) == "convention: 'flops' is not known (allowed: macs, ptflops, sfnet)"
+    assert str(error.value) == "convention: 'flops' is not known (allowed: macs, ptflops, sfnet, tfprof)"
+
+
+def test_elementwise_work_by_hand():
+    class Work(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.act, self.scale = nn.SiLU(), nn.Parameter(torch.ones(2))
+
+        def forward(self, image):
+            first, second = self.scale.softmax(0).unbind()
+            x = self.act(image) * first + image * second
+            return nn.functional.avg_pool2d(x.relu().sigmoid(), 3, 2, 1).mean((2, 3))
+
+    x, halved = 3 * 16 * 16, 3 * 8 * 8
+    assert tally(Work(), (16, 16)).elementwise == x + 2 * x + x + 9 * halved + halved

@@ -66,7 +66,7 @@ def test_size_counts_points() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"fusion_width": 65}, r"point.fusion_width: 65 is not a choice \(allowed: 16, 32, 48, 64, 96, 128\)"),
+        ({"fusion_width": 65}, r"point.fusion_width: 65 is not a choice \(allowed: 16, 32, 48, 64, 80, 96, "),
         ({"fusion_width": True}, "point.fusion_width: True is not a choice"),
         ({"fusion_width": None}, "point.fusion_width: None is not a choice"),
         ({"encoder.fpe.p": 7}, r"point.encoder.fpe.p: 7 is not a choice \(allowed: 2 to 6\)"),
@@ -76,7 +76,7 @@ def test_size_counts_points() -> None:
         ),
         ({"encodr": "fpe"}, "point.encodr: unknown choice, did you mean 'encoder'"),
         ({"smooth": "maybe"}, "point.smooth: 'maybe' is not a choice"),
-        ({"fusion": "fam"}, "point.fusion.meu.widths: does not exist on this path"),
+        ({"fusion": "fam", "fusion.fam.levels": "all"}, "point.fusion.meu.widths: does not exist on this path"),
     ],
 )
 def test_bad_points_are_refused_in_one_line(change: dict, message: str) -> None:
@@ -98,6 +98,13 @@ def test_words_of_truth_are_read_as_truth() -> None:
 def test_a_fixed_choice_is_proposed_but_others_are_accepted() -> None:
     assert {sample(UNIFIED, random.Random(i))["align_corners"] for i in range(30)} == {False}
     assert contains(UNIFIED, FPENET | {"align_corners": True})
+
+
+def test_searched_choices_are_proposed_but_others_are_accepted() -> None:
+    tree = parse_space({"space": "t", "axes": {"a": {"choice": [1, 2, 3], "searched": [1, 3]}}}, "t")
+    assert {sample(tree, random.Random(i))["a"] for i in range(30)} == {1, 3}
+    assert contains(tree, {"a": 2})
+    assert tree.size == 2
 
 
 def test_narrowing() -> None:
@@ -130,6 +137,9 @@ def test_bad_narrowing(wanted: dict, message: str) -> None:
         ({"a": {"choice": []}}, "choice must be a list"),
         ({"a": {"choice": [1, 1]}}, "names a value twice"),
         ({"a": {"choice": [1, 2], "fixed": 3}}, "axes.a.fixed: 3 is not an option"),
+        ({"a": {"choice": [1, 2], "searched": [1, 3]}}, r"axes.a.searched: \[1, 3\] must be some of the options"),
+        ({"a": {"choice": [1, 2], "searched": []}}, r"axes.a.searched: \[\] must be some"),
+        ({"a": {"choice": [1, 2], "searched": 1}}, "axes.a.searched: 1 must be some"),
         ({"a": {"integer": [3, 1]}}, "low <= high must hold"),
         ({"a": {"integer": [1, True]}}, "integer must be"),
         ({"a": {"one_of": {}}}, "one_of must be"),

@@ -1,0 +1,58 @@
+"""FPENet's block, as the paper needs it and as public code has it."""
+
+import torch
+from torch import Tensor, nn
+
+from segsearch.models.blocks.basic import projected
+from segsearch.models.ops import ACTIVATIONS, ConvNorm
+from segsearch.spec.encoder import StageSpec
+
+
+class FPEBlock(nn.Module):
+    """Feature pyramid encoding: depthwise branches of growing rate, each added to the next (FPENet, section 3.1)."""
+
+    def __init__(self, in_channels: int, stage: StageSpec, stride: int) -> None:
+        super().__init__()
+        inner = in_channels * stage.expansion
+        share = inner // len(stage.dilations)
+        self.stride, self.cascade = stride, stage.cascade
+        self.shortcut: nn.Module | None = nn.Identity() if in_channels == stage.width and stride == 1 else None
+        self.expand = ConvNorm(in_channels, inner, 1, activation=stage.activation)
+        self.branches = nn.ModuleList(
+            ConvNorm(share, share, stride=stride, dilation=rate, groups=share, activation=stage.activation)
+            for rate in stage.dilations
+        )
+        self.project = ConvNorm(inner, stage.width, 1, activation="none")
+        self.act = ACTIVATIONS[stage.activation]()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Tensor (B, C, H, W) to (B, width, H/stride, W/stride)."""
+        groups = self.expand(x).chunk(len(self.branches), dim=1)
+        out: Tensor = self.project(torch.cat(self._pyramid(groups), dim=1))
+        if self.shortcut is not None:
+            out = out + self.shortcut(x)
+        out = self.act(out)
+        return out
+
+    def _pyramid(self, groups: tuple[Tensor, ...]) -> list[Tensor]:
+        outputs: list[Tensor] = []
+        for branch, group in zip(self.branches, groups, strict=True):
+            before = outputs[-1] if self.cascade and outputs else None
+            if before is None:
+                outputs.append(branch(group))
+            elif self.stride == 1:
+                outputs.append(branch(group + before))
+            else:
+                # a strided branch's output is smaller than its neighbour's input: the two meet behind the convolution
+                outputs.append(branch(group) + before)
+        return outputs
+
+
+class ProjectedFPEBlock(FPEBlock):
+    """`FPEBlock` as public code has it (xiaoyufenfei's): the first 1x1 strides, and every block has a shortcut."""
+
+    def __init__(self, in_channels: int, stage: StageSpec, stride: int) -> None:
+        super().__init__(in_channels, stage, 1)
+        inner = in_channels * stage.expansion
+        self.expand = ConvNorm(in_channels, inner, 1, stride=stride, activation=stage.activation)
+        self.shortcut = projected(in_channels, stage.width, stride)

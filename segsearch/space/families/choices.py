@@ -1,0 +1,21 @@
+"""What families share: their choices, and how an encoder is kept from shrinking its maps further."""
+
+from collections.abc import Mapping
+
+from segsearch.space.nodes import Scalar
+from segsearch.spec.channels import stage_strides
+from segsearch.spec.encoder import EncoderSpec, StageSpec
+
+Choices = Mapping[str, Scalar]
+"""What was chosen inside a family's arm, by name."""
+
+
+def held(encoder: EncoderSpec, output_stride: int) -> EncoderSpec:
+    """Dilate instead of striding beyond ``output_stride``, so that each layer sees as far as before (DeepLab)."""
+    stages: list[StageSpec] = []
+    for stage, stride in zip(encoder.stages, stage_strides(encoder), strict=True):
+        rate = max(1, stride // output_stride)
+        kept = 1 if rate > 1 else stage.stride
+        rates = tuple(rate * own for own in stage.dilations)
+        stages.append(stage.model_copy(update={"stride": kept, "dilations": rates}))
+    return encoder.model_copy(update={"stages": tuple(stages)})

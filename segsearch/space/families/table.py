@@ -1,0 +1,23 @@
+"""Every family by its word. A new one: a function, a row here, an arm under `encoder:` in spaces/unified.yaml."""
+
+from collections.abc import Callable
+
+from segsearch.space.families.choices import Choices
+from segsearch.space.families.df import df
+from segsearch.space.families.efficientnet import efficientnet
+from segsearch.space.families.fpe import fpe
+from segsearch.space.families.mobilenetv3 import mobilenetv3
+from segsearch.space.families.resnet import resnet
+from segsearch.space.families.shufflenetv2 import shufflenetv2
+from segsearch.space.families.xception import xception
+from segsearch.spec.encoder import EncoderSpec
+
+FAMILIES: dict[str, Callable[[Choices, float], EncoderSpec]] = {
+    "resnet": resnet,
+    "df": df,
+    "shufflenetv2": shufflenetv2,
+    "xception": xception,
+    "efficientnet": efficientnet,
+    "mobilenetv3": mobilenetv3,
+    "fpe": fpe,
+}

@@ -1,0 +1,22 @@
+"""Heads: from a few choices to explicit widths. Each is a pure function, looked up in `HEAD_CHOICES`."""
+
+from collections.abc import Callable, Mapping
+
+from segsearch.space.nodes import Scalar
+from segsearch.spec.head import ConcatHead, HeadSpec, PlainHead, WeightedHead
+
+Choices = Mapping[str, Scalar]
+
+
+def weighted(choices: Choices, width: int) -> WeightedHead:
+    """Sum all levels, weighed, at the width of the neck (ESeg, section 3.2)."""
+    return WeightedHead.model_validate(
+        {"kind": "weighted", "width": width, "weights": choices["weights"], "conv": choices["conv"]}
+    )
+
+
+HEAD_CHOICES: dict[str, Callable[[Choices, int], HeadSpec]] = {
+    "plain": lambda choices, width: PlainHead(kind="plain"),
+    "concat": lambda choices, width: ConcatHead(kind="concat", width=width),
+    "weighted": weighted,
+}

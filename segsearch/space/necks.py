@@ -1,0 +1,172 @@
+"""Necks: from a few choices to explicit levels and widths. Each is a pure function, looked up in `NECK_CHOICES`.
+
+A choice that means nothing on its path (the pool where nothing is pooled) is lowered to its default, so that equal
+networks have equal specs.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import partial
+from typing import cast, get_args
+
+from segsearch.space.nodes import Scalar
+from segsearch.space.numbers import rounded
+from segsearch.spec.channels import encoder_levels, pooled_strides, pyramid_levels
+from segsearch.spec.encoder import EncoderSpec
+from segsearch.spec.neck import (
+    AggregateSpec,
+    BidirectionalSpec,
+    FusionName,
+    NeckSpec,
+    Path,
+    PyramidSpec,
+    SkipSpec,
+    TopDownSpec,
+    Weights,
+)
+from segsearch.spec.words import Pool
+
+Choices = Mapping[str, Scalar]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shared:
+    """What all necks are told: the choices above the fork, and the encoder."""
+
+    encoder: EncoderSpec
+    finest: int
+    coarsest: int
+    pool: Pool
+    width: int
+    smooth: bool
+    only_finest: bool
+    """The head reads the finest level alone."""
+
+    def pyramid(self) -> PyramidSpec:
+        """Levels as asked for; what is beyond the encoder's is pooled from it."""
+        levels = PyramidSpec(finest=self.finest, coarsest=self.coarsest)
+        pooled = pooled_strides(self.encoder, levels)
+        return levels.model_copy(update={"pool": self.pool}) if pooled else levels
+
+
+Lowered = tuple[PyramidSpec, NeckSpec]
+
+
+def fpn(choices: Choices, shared: Shared) -> Lowered:
+    """SFNet's baseline, or ESeg's."""
+    return topdown("fpn", choices, shared, style="eseg" if choices["style"] == "eseg" else "sfnet")
+
+
+def fam(choices: Choices, shared: Shared) -> Lowered:
+    """Flow alignment onto all levels, or onto those named: ``"P3,P4"``. Onto none of these, it is an FPN."""
+    fused = range(shared.finest, shared.coarsest)
+    if choices["levels"] == "all":
+        return topdown("fam", choices, shared)
+    named = [int(level.removeprefix("P")) for level in str(choices["levels"]).split(",")]
+    warps = tuple(level for level in fused if level in named)
+    if fused and not warps:
+        return topdown("fpn", choices, shared)
+    return topdown("fam", choices, shared, warps=None if len(warps) == len(fused) else warps)
+
+
+def meu(choices: Choices, shared: Shared) -> Lowered:
+    """Mutual embedding upsample, its attentions on or off."""
+    return topdown("meu", choices, shared, attention=choices["attention"])
+
+
+def topdown(fusion: FusionName, choices: Choices, shared: Shared, **options: object) -> Lowered:
+    """Fold a pair fusion down the levels; ``options`` are of that fusion alone."""
+    pyramid = shared.pyramid()
+    *shallow, _ = pyramid_levels(shared.encoder, pyramid).values()
+    widths = tuple(shallow) if choices.get("widths") == "encoder" else (shared.width,) * len(shallow)
+    data = {"fusion": fusion, "widths": widths, "smooth": shared.smooth, **(options if shallow else {})}
+    return pyramid, TopDownSpec.model_validate(data)
+
+
+def bifpn(choices: Choices, shared: Shared) -> Lowered:
+    """Cells of down and up; one cell whose way up nobody reads is a way down (ESeg, section 3.2)."""
+    pyramid = shared.pyramid()
+    alone = shared.finest == shared.coarsest
+    repeats = 1 if alone else int(choices["repeats"])
+    return pyramid, BidirectionalSpec(
+        kind="bidirectional",
+        width=shared.width,
+        paths=_paths(("down", "up"), shared, repeats),
+        repeats=repeats,
+        weights="softmax" if alone else cast(Weights, choices["weights"]),
+        smooth=shared.smooth,
+    )
+
+
+HIGH = {1: Fraction(1), 2: Fraction(3, 2), 3: Fraction(5, 3), 4: Fraction(7, 3), 5: Fraction(10, 3)}
+"""SGCPNet widens its 24, 48 and 96 channels to 40, 112 and 320, EfficientNet's (section 3.1); P1 and P2 go on below."""
+
+
+def sgcp(choices: Choices, shared: Shared) -> Lowered:
+    """Down, up, down over levels that the neck pools itself (SGCPNet, section 3.2)."""
+    pyramid = PyramidSpec(finest=shared.finest, coarsest=shared.coarsest)
+    pooled = bool(pooled_strides(shared.encoder, pyramid))
+    own = {s: c for s, c in pyramid_levels(shared.encoder, pyramid).items() if s <= max(encoder_levels(shared.encoder))}
+    expand = tuple(rounded(float(c * HIGH.get(s.bit_length() - 1, HIGH[5]))) for s, c in own.items())
+    paths = _paths(cast("tuple[Path, ...]", tuple(str(choices["paths"]).split(","))), shared)
+    alone = shared.finest == shared.coarsest
+    inner = len(own) > 1 if pooled else len(own) > 2
+    pyramid = pyramid.model_copy(
+        update={"at": "neck" if pooled else "encoder", "expand": expand if choices["high_features"] else ()}
+    )
+    pools = pooled or ("up" in paths and not alone)
+    return pyramid, BidirectionalSpec(
+        kind="bidirectional",
+        width=shared.width,
+        paths=paths,
+        weights="softmax" if alone else "relu" if choices["weighted"] else "plain",
+        pool="avg" if pools and choices["pool"] == "avg" else "max",
+        pool_kernel=5 if pools and choices["pool_kernel"] == 5 else 3,
+        separate_skips=inner and "up" in paths and choices["skips"] == "separate",
+        bias=True,
+        smooth=shared.smooth,
+    )
+
+
+def _paths(wanted: tuple[Path, ...], shared: Shared, repeats: int = 1) -> tuple[Path, ...]:
+    if shared.finest == shared.coarsest:
+        return ("down",)
+    unread = shared.only_finest and repeats == 1 and wanted[-1] == "up"
+    return wanted[:-1] if unread else wanted
+
+
+def dfa(choices: Choices, shared: Shared) -> Lowered:
+    """DFANet's networks over the encoder's own levels: there are no stages beyond them to run again."""
+    last = min(shared.coarsest, max(encoder_levels(shared.encoder)).bit_length() - 1)
+    networks, decoder = int(choices["networks"]), str(choices["decoder"])
+    only_last = networks == 1 and decoder != "both"
+    pyramid = PyramidSpec(finest=last if only_last else min(shared.finest, last), coarsest=last)
+    data = {
+        "kind": "aggregate",
+        "networks": networks,
+        "decoder": decoder,
+        "smooth": shared.smooth,
+        **({} if decoder == "none" else {"width": shared.width}),
+    }
+    return pyramid, AggregateSpec.model_validate(data)
+
+
+def deeplab(choices: Choices, shared: Shared) -> Lowered:
+    """DeepLabV3+'s decoder (ESeg, table 8)."""
+    low = {} if shared.finest == shared.coarsest else {"low": int(choices["low"])}
+    data = {"kind": "skip", "width": shared.width, "smooth": shared.smooth, **low}
+    return shared.pyramid(), SkipSpec.model_validate(data)
+
+
+NECK_CHOICES: dict[str, Callable[[Choices, Shared], Lowered]] = {
+    # a pair fusion without options of its own needs no row
+    **{fusion: partial(topdown, fusion) for fusion in get_args(FusionName)},
+    "fpn": fpn,
+    "fam": fam,
+    "meu": meu,
+    "bifpn": bifpn,
+    "sgcp": sgcp,
+    "dfa": dfa,
+    "deeplab": deeplab,
+}

@@ -1,0 +1,20 @@
+"""How choices become numbers of channels, blocks and rates."""
+
+import math
+
+from segsearch.space.nodes import Scalar
+
+
+def numbers(text: Scalar) -> tuple[int, ...]:
+    """Read ``"1,2,4,8"``."""
+    return tuple(int(number) for number in str(text).split(","))
+
+
+def rounded(width: float, divisor: int = 8) -> int:
+    """Nearest multiple of ``divisor``, at least one: what tensor cores and depthwise kernels like."""
+    return max(divisor, int(width / divisor + 0.5) * divisor)
+
+
+def repeated(depth: int, times: float) -> int:
+    """Blocks of a stage when a network is made ``times`` as deep: rounded up, as EfficientNet does."""
+    return math.ceil(depth * times)
