@@ -52,7 +52,8 @@ def fpe(choices: Choices, width: float) -> EncoderSpec:
                 stride=stride,
                 expansion=inner,
                 dilations=rates(choices["dilations"]),
-                cascade=bool(choices["cascade"]),
+                # a single branch has nobody to add to: one network, one spec
+                cascade=bool(choices["cascade"]) or len(rates(choices["dilations"])) == 1,
                 long_skip="concat" if choices["long_skip"] else "none",
             )
             for depth, base, stride, inner in shapes

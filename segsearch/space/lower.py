@@ -71,6 +71,9 @@ def _context(point: Point) -> ContextSpec:
 
 
 def _neck(point: Point, channels: tuple[int, ...]) -> TopDownSpec:
+    if len(channels) == 1:
+        # a single level has nothing to fuse, whatever was chosen: one network, one spec
+        return TopDownSpec(fusion="fpn", widths=())
     fusion, choices = _arm(point, "fusion")
     follow = choices.get("widths") == "encoder"
     widths = tuple(c if follow else int(point["fusion_width"]) for c in channels[:-1])
