@@ -20,7 +20,6 @@ $(READY): pyproject.toml constraints.txt
 search: $(READY) ## the main job on embedded data: search, Pareto picture, exported and proven winner (about 5 minutes on 2 cores)
 	$(BIN)/segsearch search studies/quickstart.yaml --out $(RUN)
 	$(BIN)/segsearch export $(RUN) --out $(RUN)/winner
-	$(BIN)/segsearch predict $(RUN)/winner/model.onnx $(RUN)/winner/examples --out $(RUN)/winner/overlays
 
 test: lint       ## style, types, tests
 	$(BIN)/pytest -n 2 --dist worksteal

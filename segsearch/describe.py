@@ -9,10 +9,10 @@ import torch
 
 from segsearch.data.normalise import MEAN, STD
 from segsearch.errors import InputError
-from segsearch.export.deploy import deploy
 from segsearch.measure.conventions import CONVENTIONS, Tally, tally
 from segsearch.measure.cost import Cost, PartCost, count
-from segsearch.measure.record import LatencyRecord, measure
+from segsearch.measure.deployed import measure_deployed
+from segsearch.measure.record import LatencyRecord
 from segsearch.models.auxiliary import Auxiliary
 from segsearch.models.build import build
 from segsearch.models.network import Network
@@ -188,9 +188,16 @@ def latency_of(shown: Description, *, device: str, backend: str, threads: int | 
         DeviceError: the device is not here, or the backend does not run on it.
         MissingExtraError: the backend is not installed.
     """
-    deployed = deploy(shown.network, shown.size_hw, MEAN, STD)
-    example = torch.zeros(1, 3, *shown.size_hw, dtype=torch.uint8)
-    return measure(deployed, example, device=device, backend=backend, threads=threads, label=shown.name)
+    return measure_deployed(
+        shown.network,
+        shown.size_hw,
+        mean=MEAN,
+        std=STD,
+        device=device,
+        backend=backend,
+        threads=threads,
+        label=shown.name,
+    )
 
 
 def compare(point: NamedPoint, row: Published) -> Comparison:

@@ -49,6 +49,9 @@ def _construct_mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any
     return {loader.construct_object(k, deep=True): loader.construct_object(v, deep=True) for k, v in node.value}
 
 
+_MOST = 10_000_000
+"""Values and letters that a file may stand for; a few lines of aliases of aliases could fill any memory."""
+
 _Loader.add_constructor("tag:yaml.org,2002:int", _construct_int)
 _Loader.add_constructor("tag:yaml.org,2002:map", _construct_mapping)
 
@@ -71,12 +74,30 @@ def parse_yaml(text: str, place: str) -> dict[str, Any]:
     """Read one YAML mapping from text; ``place`` opens the error's line. Raises as `load_yaml`."""
     try:
         data = yaml.load(text, Loader=_Loader)
+        size = _size(data, {})
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"{place}:{mark.line + 1}" if mark else place
-        raise InputError(where, " ".join((error.problem or "is not YAML").split())) from error
+        raise InputError(where, _problem(error)) from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError(place, f"is not YAML: {' '.join(str(error).split())}") from error
+    if size > _MOST:
+        raise InputError(place, "is too large once its aliases are written out")
     if not isinstance(data, dict):
         raise InputError(place, f"must be a mapping of keys to values, got {type(data).__name__}")
     return data
+
+
+def _size(data: object, known: dict[int, int]) -> int:
+    """Count values and letters with every alias written out, without writing them out."""
+    if not isinstance(data, dict | list):
+        return 1 + (len(data) if isinstance(data, str) else 0)
+    if id(data) not in known:
+        known[id(data)] = 1 + sum(_size(value, known) for value in (data.values() if isinstance(data, dict) else data))
+    return known[id(data)]
+
+
+def _problem(error: yaml.MarkedYAMLError) -> str:
+    """Say it in one line; some problems of the parser only end a sentence that the context began."""
+    problem = error.problem or "is not YAML"
+    return " ".join(f"{error.context} {problem}".split() if problem.startswith("but ") else problem.split())

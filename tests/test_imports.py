@@ -29,10 +29,11 @@ FLOORS = {
     "yaml12": 1,
     "resources": 1,
     "progress": 1,
+    "quiet": 1,
     "__init__": 0,
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
-SHARED = {"errors", "frozen", "files", "yaml12", "resources", "progress"}
+SHARED = {"errors", "frozen", "files", "yaml12", "resources", "progress", "quiet"}
 """Single files of the ground floor that everybody may use, each other included."""
 
 

@@ -8,6 +8,7 @@ import pytest
 from segsearch.cli.app import app
 from segsearch.describe import compare
 from segsearch.models.build import build
+from segsearch.search.config import load_study
 from segsearch.space.points import named_points
 from segsearch.yaml12 import parse_yaml
 
@@ -46,6 +47,19 @@ def test_verbs_that_are_named_exist() -> None:
     used = set(re.findall(r"^segsearch (\w+)", README, re.M)) | set(re.findall(r"`segsearch (\w+)", README))
     assert used <= known
     assert {"search", "export", "pareto", "predict", "show"} <= used
+
+
+def test_the_quickstarts_budget_is_the_one_told() -> None:
+    (told,) = re.findall(r"\((\d+) FPS here\)", README)
+    assert load_study("quickstart").budget.fps == float(told)
+
+
+def test_make_search_is_the_lines_told() -> None:
+    (block,) = re.findall(r"```\n(segsearch search studies/quickstart.*?)```", README, re.S)
+    recipe = re.search(r"^search:.*\n((?:\t.*\n)+)", (REPO / "Makefile").read_text(), re.M)
+    assert recipe is not None
+    made = [line.strip().replace("$(BIN)/", "").replace("$(RUN)", "runs/quickstart") for line in recipe[1].splitlines()]
+    assert made == block.splitlines()
 
 
 def test_examples_parse() -> None:

@@ -41,6 +41,7 @@ def test_scalars_mean_what_a_person_means(text: str, value: object) -> None:
         ("- 1", "x.yaml: must be a mapping of keys to values, got list"),
         ("", "x.yaml: must be a mapping"),
         ("a: !!python/object/apply:os.system [ls]", "x.yaml:1: could not determine a constructor"),
+        ("a: 1\n---\nb: 2", "x.yaml:2: expected a single document in the stream but found another document"),
         ("[1]: 2", "a key must be a plain word or number"),
     ],
 )
@@ -57,3 +58,12 @@ def test_unreadable_files(tmp_path) -> None:
     (tmp_path / "latin.yaml").write_bytes(b"a: \xff")
     with pytest.raises(InputError, match="not UTF-8"):
         load_yaml(tmp_path / "latin.yaml")
+
+
+def test_aliases_are_kept_but_cannot_fill_the_memory() -> None:
+    assert parse_yaml("a: &a [1]\nb: *a", "x.yaml") == {"a": [1], "b": [1]}
+    bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
+    for level in range(1, 12):
+        bomb += f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 10)}]\n"
+    with pytest.raises(InputError, match="too large once its aliases are written out"):
+        parse_yaml(bomb, "x.yaml")

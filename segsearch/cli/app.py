@@ -21,8 +21,8 @@ app = typer.Typer(
 
 for verb in (study.search, study.pareto, study.export, use.predict, use.measure, use.import_weights):
     app.command()(verb)
-for verb in (look.show, look.diff, look.points, look.schema):
-    app.command()(verb)
+for looking in (look.show, look.diff, look.points, look.schema):
+    app.command()(looking)
 app.add_typer(look.space, name="space")
 app.add_typer(use.data, name="data")
 

@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from segsearch.errors import InputError
-
 if TYPE_CHECKING:
     from segsearch.search.config import StudyConfig
 
@@ -65,17 +63,14 @@ def changed(
     Raises:
         InputError: ``root`` for data that is drawn and lies nowhere.
     """
-    from segsearch.search.config import parse_study
+    from segsearch.search.config import at_root, parse_study
 
     data = config.model_dump(mode="json", exclude_unset=True)
     data |= {name: value for name, value in (("trials", trials), ("seed", seed)) if value is not None}
     if fps is not None:
         data["budget"] = data.get("budget", {}) | {"fps": fps}
-    if root is not None:
-        if "root" not in data["data"]:
-            raise InputError("--root", f"the study's data is {config.data.name}, which lies nowhere")
-        data["data"]["root"] = root
-    return parse_study(data, config.name)
+    new = parse_study(data, config.name)
+    return new if root is None else at_root(new, root)
 
 
 def pareto(
@@ -110,6 +105,7 @@ def export(
     point: Annotated[
         str | None, typer.Option(metavar="ID", help="Export this one: a named point, a network's name or spec id.")
     ] = None,
+    root: RootOption = None,
 ) -> None:
     """Export the best network within an FPS budget as ONNX, with proof.
 
@@ -121,5 +117,5 @@ def export(
     from segsearch.search.winner import export_winner
 
     with bar("export") as report:
-        card = export_winner(study, out=out, fps=fps, point=point, report=report)
+        card = export_winner(study, out=out, fps=fps, point=point, root=root, report=report)
     print("\n".join(lines(card, out)))

@@ -1,4 +1,4 @@
-"""Batches: an endless shuffled stream for training, whose place is one number, and one plain pass for evaluation."""
+"""Batches for training: an endless shuffled stream whose place is one number."""
 
 from collections.abc import Iterator, Sequence
 
@@ -49,19 +49,6 @@ def indices_of(count: int, batch_size: int, seed: int, k: int) -> list[int]:
             orders[epoch] = np.random.default_rng([seed, _SHUFFLE, epoch]).permutation(count).tolist()
         chosen.append(orders[epoch][offset])
     return chosen
-
-
-def whole(
-    dataset: Dataset, batch_size: int, device: torch.device | str = "cpu"
-) -> Iterator[tuple[Tensor, Tensor, list[int]]]:
-    """Give every image once, in order and unchanged, as (image, label, indices); the last batch may be smaller.
-
-    Raises:
-        InputError: an image or label turns out to be unreadable.
-    """
-    for first in range(0, len(dataset), batch_size):
-        indices = list(range(first, min(first + batch_size, len(dataset))))
-        yield *_stack(dataset, indices, device), indices
 
 
 def _stack(dataset: Dataset, indices: Sequence[int], device: torch.device | str) -> tuple[Tensor, Tensor]:

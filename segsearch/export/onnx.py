@@ -1,12 +1,8 @@
 """The ONNX artefact: writing one self-contained, checked file, and running it with onnxruntime."""
 
-import contextlib
 import hashlib
 import importlib
-import io
-import logging
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +17,7 @@ from segsearch.export.deploy import Deployed
 from segsearch.export.graph import INPUT, OPSET, OUTPUT, check_graph, strip
 from segsearch.export.metadata import Metadata
 from segsearch.files import write_atomic
+from segsearch.quiet import quiet
 
 Colour = tuple[int, int, int]
 
@@ -71,7 +68,7 @@ def to_onnx(
 def trace(deployed: Deployed, opset: int = OPSET) -> Any:
     """Run torch's exporter and return the ``onnx.ModelProto``, unchecked, without notes on the exporting machine."""
     example = torch.zeros(1, 3, *deployed.size_hw, dtype=torch.uint8)
-    with _quiet():
+    with quiet():
         program = torch.onnx.export(
             deployed,
             (example,),
@@ -112,19 +109,6 @@ def _describe(model: Any, facts: Metadata) -> None:
     del model.metadata_props[:]
     for key, value in sorted(facts.to_properties().items()):
         model.metadata_props.add(key=key, value=value)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Drop what the exporter prints, logs and warns about; what it raises passes."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)
 
 
 def _need(library: str) -> Any:
@@ -200,6 +184,10 @@ class OnnxModel:
         """
         if image.shape != (*self.size_hw, 3) or image.dtype != np.uint8:
             raise InputError("image", f"must be uint8 {(*self.size_hw, 3)}, got {image.dtype} {image.shape}")
-        planes = np.ascontiguousarray(image.transpose(2, 0, 1))[None]
-        mask: npt.NDArray[np.uint8] = self.session.run([OUTPUT], {INPUT: planes})[0][0]
+        mask: npt.NDArray[np.uint8] = self.run(np.ascontiguousarray(image.transpose(2, 0, 1))[None])[0]
+        return mask
+
+    def run(self, planes: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """Run the graph as it is: uint8 [1, 3, H, W] to uint8 [1, H, W]."""
+        mask: npt.NDArray[np.uint8] = self.session.run([OUTPUT], {INPUT: planes})[0]
         return mask

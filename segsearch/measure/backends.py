@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from segsearch.errors import MissingExtraError
 from segsearch.export.graph import OPSET
-from segsearch.measure.quiet import quiet
+from segsearch.quiet import quiet
 
 
 class Backend(Protocol):

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from segsearch.errors import MissingExtraError
 from segsearch.frozen import Frozen
-from segsearch.measure.quiet import quiet
+from segsearch.quiet import quiet
 
 
 class OtherCount(Frozen):

@@ -107,7 +107,8 @@ def software(device: torch.device) -> Software:
         "cuda": torch.version.cuda,
         "cudnn": str(cudnn.version()),  # type: ignore[no-untyped-call]
         "cudnn_benchmark": cudnn.benchmark,
-        "tf32": cudnn.allow_tf32,
+        # the older allow_tf32 raises where a program has used both ways
+        "tf32": cudnn.conv.fp32_precision == "tf32",  # type: ignore[attr-defined]
     }
     return common.model_copy(update=gpu)
 

@@ -22,6 +22,7 @@ from segsearch.measure.machine import (
     software,
 )
 from segsearch.measure.timer import (
+    MOST_THREADS,
     CudaStopwatch,
     Samples,
     Stopwatch,
@@ -173,8 +174,8 @@ def _check(network: nn.Module, example: Tensor, threads: int | None) -> None:
         raise InputError("network", f"is in train mode at {training[0]}", "eval mode everywhere")
     if example.ndim != 4 or example.numel() == 0:
         raise InputError("example", f"shape {tuple(example.shape)} is not a batch of images", "(B, C, H, W)")
-    if threads is not None and threads < 1:
-        raise InputError("threads", f"{threads} is too few", "whole numbers from 1")
+    if threads is not None and not 1 <= threads <= MOST_THREADS:
+        raise InputError("threads", f"{threads} is too {'few' if threads < 1 else 'many'}", f"1 to {MOST_THREADS}")
 
 
 def _find_backend(name: str) -> Backend:

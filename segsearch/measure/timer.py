@@ -20,6 +20,10 @@ from segsearch.frozen import Frozen
 Work = Callable[[], object]
 
 
+MOST_THREADS = 512
+"""More than any processor has; far more end the process where it stands."""
+
+
 class TimerSettings(Frozen):
     """When warm-up and sampling end. A slow network always gets its ``min_samples``, however long they take."""
 
@@ -111,16 +115,6 @@ class Samples:
     def p90_ms(self) -> float:
         """Nine tenths of the samples are below."""
         return quantile(self.samples_ms, 0.9)
-
-    @property
-    def p99_ms(self) -> float:
-        """99 of 100 samples are below; with fewer than 100 samples, little more than the worst one."""
-        return quantile(self.samples_ms, 0.99)
-
-    @property
-    def iqr_ms(self) -> float:
-        """Width of the middle half of the samples."""
-        return quantile(self.samples_ms, 0.75) - quantile(self.samples_ms, 0.25)
 
 
 def quantile(samples: Sequence[float], fraction: float) -> float:

@@ -53,12 +53,14 @@ class Warp(nn.Module):
     def forward(self, deep: Tensor, flow: Tensor) -> Tensor:
         """Tensors (B, C, h, w) and (B, 2, H, W), x then y, to (B, C, H, W)."""
         height, width = size_of(flow)
+        # half precision would round places near the border by a pixel and more
+        flow = flow.to(torch.promote_types(flow.dtype, torch.float32))
         x = torch.linspace(-1.0, 1.0, width, dtype=flow.dtype, device=flow.device)
         y = torch.linspace(-1.0, 1.0, height, dtype=flow.dtype, device=flow.device)
         grid = torch.stack((x + flow[:, 0] / width, y[:, None] + flow[:, 1] / height), dim=-1)
         # align_corners is True whatever the network's convention: the grid above counts corners as -1 and 1
-        warped: Tensor = F.grid_sample(deep, grid, mode="bilinear", padding_mode="zeros", align_corners=True)
-        return warped
+        warped = F.grid_sample(deep.to(grid.dtype), grid, mode="bilinear", padding_mode="zeros", align_corners=True)
+        return warped.to(deep.dtype)
 
 
 @final

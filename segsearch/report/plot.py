@@ -93,14 +93,17 @@ def _forbidden(axes: "Axes", budget: Budget | None) -> None:
     limit_ms = budget.limit_ms
     axes.axvspan(limit_ms, axes.get_xlim()[1], color=LIMIT, alpha=0.06, linewidth=0, zorder=0)
     axes.axvline(limit_ms, color=LIMIT, linewidth=1.2, zorder=1)
-    label = f"budget: {1000 / limit_ms:g} FPS"
+    across = axes.transAxes.inverted().transform(axes.transData.transform((limit_ms, 0)))[0]
+    left = across > 0.8  # no room for the words on the right
     place: dict[str, Any] = {
-        "xytext": (5, -4),
+        "xytext": (-5 if left else 5, -4),
         "textcoords": "offset points",
         "va": "top",
+        "ha": "right" if left else "left",
         "color": LIMIT,
         "fontsize": 9.5,
     }
+    label = f"budget: {1000 / limit_ms:g} FPS"
     axes.annotate(label, (limit_ms, 1.0), xycoords=axes.get_xaxis_transform(), **place)
 
 

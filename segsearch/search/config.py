@@ -3,11 +3,12 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from segsearch.data.config import DataSpec
+from segsearch.errors import InputError
 from segsearch.frozen import Frozen
-from segsearch.measure.timer import TimerSettings
+from segsearch.measure.timer import MOST_THREADS, TimerSettings
 from segsearch.resources import locate
 from segsearch.search.budget import Budget
 from segsearch.space.nodes import Scalar
@@ -22,13 +23,20 @@ def _listed(value: object) -> object:
     return tuple(value) if isinstance(value, list | tuple) else (value,)
 
 
+def _folder_name(name: str) -> str:
+    """Refuse what would lead out of the folder of all studies, or be no folder's name at all."""
+    if name in (".", "..") or not name.isprintable() or any(mark in name for mark in "/\\"):
+        raise ValueError(f"{name!r} cannot name a folder: no slashes, no line breaks")
+    return name
+
+
 Values = Annotated[tuple[Scalar, ...], BeforeValidator(_listed)]
 
 
 class StudyConfig(Frozen):
     """One study as a person writes it."""
 
-    name: str = Field(min_length=1)
+    name: Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_folder_name)]
     space: str = Field(default="unified", description="a shipped space's name, or the path of a space file")
     narrow: dict[str, Values] = Field(default={}, description="choices cut down to fewer values: {encoder: [fpe]}")
     data: DataSpec
@@ -39,7 +47,7 @@ class StudyConfig(Frozen):
         default="eager", description="software that latency is measured with"
     )
     threads: int | None = Field(
-        default=None, ge=1, description="processor threads while measuring; torch's number without"
+        default=None, ge=1, le=MOST_THREADS, description="processor threads while measuring; torch's number without"
     )
     timer: TimerSettings = Field(default=TimerSettings(), description="when a latency measurement ends")
     points: tuple[str, ...] | None = Field(default=None, description="named points tried first; all of them without")
@@ -70,3 +78,11 @@ def load_study(name: str | Path) -> StudyConfig:
 def parse_study(data: dict[str, Any], place: object) -> StudyConfig:
     """Build a study from plain data. Raises as `load_study`."""
     return StudyConfig.parse(data, place)
+
+
+def at_root(config: StudyConfig, root: str) -> StudyConfig:
+    """Return a study whose data lies elsewhere. Raises InputError for data that is drawn and lies nowhere."""
+    if "root" not in type(config.data).model_fields:
+        raise InputError("--root", f"the study's data is {config.data.name}, which lies nowhere")
+    data = type(config.data).parse(config.data.model_dump(mode="json") | {"root": root}, "--root")
+    return config.model_copy(update={"data": data})

@@ -3,7 +3,7 @@
 from segsearch.space.nodes import Point
 
 
-def describe(point: Point, spec_id: str) -> str:
+def network_name(point: Point, spec_id: str) -> str:
     """Name a sampled network by its encoder and fusion: ``resnet18x0.75/fam#1a2b3c4d``, ``fpe-p3q9/meu#1a2b3c4d``."""
     if "encoder" not in point or "fusion" not in point:
         return f"network#{spec_id[:8]}"

@@ -109,5 +109,5 @@ def _seconds_per_step(study: Study, planned: list[Planned]) -> float:
             torch.cuda.synchronize()
         marks.append(time.perf_counter())
 
-    train(network, short, splits.train, seed=0, device=study.config.device, on_step=mark)
+    train(network, short, splits.train, seed=0, device=study.config.device, channels_last=True, on_step=mark)
     return statistics.median(later - earlier for earlier, later in itertools.pairwise(marks))

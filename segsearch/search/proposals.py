@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from segsearch.errors import InputError
 from segsearch.search.budget import Budget
-from segsearch.search.naming import describe
+from segsearch.search.naming import network_name
 from segsearch.search.record import Proposal, TrialRecord
 from segsearch.search.sampler import Sampler, ask, seed_of, tell, uniform
 from segsearch.space.lower import lower
@@ -62,7 +62,7 @@ class Proposer:
             origin, point = self._draw(number, attempt)
             spec = lower(point)
             if spec.id not in self._seen and _fits(spec, self._size_hw):
-                name = describe(point, spec.id)
+                name = network_name(point, spec.id)
                 return Proposal(number=number, origin=origin, name=name, point=point, spec_id=spec.id, attempt=attempt)
         return None
 

@@ -21,12 +21,13 @@ from segsearch.export.images import write_png
 from segsearch.export.onnx import Exported, OnnxModel, to_onnx
 from segsearch.export.parity import Agreement, agreement, prove
 from segsearch.export.predict import overlay
+from segsearch.measure.deployed import example_image
 from segsearch.measure.machine import cpu_name
 from segsearch.measure.timer import TimerSettings, sample_latencies
 from segsearch.models.build import build
 from segsearch.models.network import Network
 from segsearch.progress import Report, silent
-from segsearch.search.config import StudyConfig
+from segsearch.search.config import StudyConfig, at_root
 from segsearch.search.pareto import best_within
 from segsearch.search.provenance import versions
 from segsearch.search.record import TrialRecord
@@ -40,7 +41,13 @@ MODEL, EXAMPLE = "model.onnx", "example.png"
 
 
 def export_winner(
-    folder: Path, *, out: Path, fps: float | None = None, point: str | None = None, report: Report = silent
+    folder: Path,
+    *,
+    out: Path,
+    fps: float | None = None,
+    point: str | None = None,
+    root: str | None = None,
+    report: Report = silent,
 ) -> Card:
     """Export a study's best network: ``model.onnx``, ``model.json``, ``MODEL_CARD.md`` and ``example.png`` in ``out``.
 
@@ -53,6 +60,7 @@ def export_winner(
         out: folder for the artefact; one exported earlier is replaced.
         fps: the winner must have reached so many images per second in the search; the study's own budget without.
         point: a named point, a network's name or spec id: export that one instead of the best.
+        root: where the data lies now, if not where the search found it.
         report: told of what is done.
 
     Raises:
@@ -63,7 +71,7 @@ def export_winner(
     store = StudyFolder(folder)
     config = store.read_study().config
     record = choose(store.records(), fps=fps, point=point)
-    setup = set_up(config)
+    setup = set_up(config if root is None else at_root(config, root))
     network = build(record.spec, len(setup.splits.val.classes))
     load_weights(network, store.trial(record.number) / WEIGHTS)
     with _appearing(out) as temporary:
@@ -130,9 +138,9 @@ def _score(model: OnnxModel, dataset: Dataset, report: Report) -> Scores:
 
 
 def _time(model: OnnxModel, timer: TimerSettings) -> Timing:
-    """Time the file itself, from bytes in memory to class indices in memory."""
-    image = np.zeros((*model.size_hw, 3), dtype=np.uint8)
-    samples = sample_latencies(lambda: model.predict(image), settings=timer)
+    """Time the file itself, on the image and the layout that the search timed its networks with."""
+    planes = example_image(model.size_hw).numpy()
+    samples = sample_latencies(lambda: model.run(planes), settings=timer)
     threads = int(model.session.get_session_options().intra_op_num_threads)
     return Timing(
         latency_ms=samples.median_ms, covers="mask", backend="onnxruntime", device=cpu_name(), threads=threads

@@ -6,6 +6,7 @@ from typing import Any
 from segsearch.errors import InputError
 from segsearch.resources import locate
 from segsearch.space.nodes import Choice, Group, Integer, Node, OneOf, Scalar, Space
+from segsearch.space.walk import accept
 from segsearch.yaml12 import load_yaml
 
 _KINDS = ("choice", "integer", "one_of")
@@ -115,10 +116,12 @@ def narrow(space: Space, wanted: dict[str, list[Scalar]], place: object = "narro
     for name, values in wanted.items():
         if name not in nodes:
             raise InputError(f"{place}.{name}", "unknown choice", sorted(nodes))
-        known = nodes[name].accepted()
-        if not values or any(v not in known for v in values):
-            raise InputError(f"{place}.{name}", f"{values!r} must be some of its values", known)
-    return Space(name=space.name, axes=_narrowed(space.axes, "", wanted))
+        if not values:
+            raise InputError(f"{place}.{name}", "leaves no value", nodes[name].accepted())
+    kept = {
+        name: [accept(nodes[name], value, f"{place}.{name}") for value in values] for name, values in wanted.items()
+    }
+    return Space(name=space.name, axes=_narrowed(space.axes, "", kept))
 
 
 def _narrowed(group: Group, prefix: str, wanted: dict[str, list[Scalar]]) -> Group:

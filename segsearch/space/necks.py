@@ -79,6 +79,9 @@ def topdown(fusion: FusionName, choices: Choices, shared: Shared, **options: obj
     """Fold a pair fusion down the levels; ``options`` are of that fusion alone."""
     pyramid = shared.pyramid()
     *shallow, _ = pyramid_levels(shared.encoder, pyramid).values()
+    if not shallow:
+        # a single level has nothing to fuse, whatever was chosen: one network, one spec
+        return pyramid, TopDownSpec(fusion="fpn", widths=())
     widths = tuple(shallow) if choices.get("widths") == "encoder" else (shared.width,) * len(shallow)
     data = {"fusion": fusion, "widths": widths, "smooth": shared.smooth, **(options if shallow else {})}
     return pyramid, TopDownSpec.model_validate(data)

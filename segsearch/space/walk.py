@@ -47,7 +47,7 @@ def check(space: Space, written: Point, place: object = "point") -> Point:
     def read(name: str, node: Node) -> Scalar:
         if name not in written:
             raise InputError(f"{place}.{name}", "is missing", _allowed(node))
-        return _accept(node, written[name], f"{place}.{name}")
+        return accept(node, written[name], f"{place}.{name}")
 
     point = suggest(space, read)
     for name in written:
@@ -65,7 +65,8 @@ def contains(space: Space, point: Point) -> bool:
     return True
 
 
-def _accept(node: Node, value: object, place: str) -> Scalar:
+def accept(node: Node, value: object, place: str) -> Scalar:
+    """Return the node's own value that a person means by ``value``. Raises InputError where there is none."""
     options = node.accepted()
     if isinstance(options[0], bool):
         value = yes_or_no(value)
@@ -79,7 +80,7 @@ def _accept(node: Node, value: object, place: str) -> Scalar:
 def _allowed(node: Node) -> str:
     if isinstance(node, Integer):
         return f"{node.low} to {node.high}" + (f" in steps of {node.step}" if node.step > 1 else "")
-    return ", ".join(str(v) for v in node.accepted())
+    return ", ".join(str(v).lower() if isinstance(v, bool) else str(v) for v in node.accepted())  # as YAML has them
 
 
 def _extra(space: Space, point: Point, name: str, place: str) -> InputError:

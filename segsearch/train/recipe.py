@@ -36,7 +36,7 @@ class Recipe(Frozen):
     )
     warmup: int = Field(default=0, ge=0, description="steps over which the rate grows linearly from near 0")
 
-    flip: YesNo = Field(default=True, description="mirror every second image, left to right")
+    flip: YesNo = Field(default=True, description="mirror an image left to right, with probability 1/2")
     scale: tuple[Factor, Factor] = Field(default=(0.5, 2.0), description="range of the random zoom")
     crop: tuple[Side, Side] | None = Field(default=None, description="(height, width) trained on; whole images without")
 

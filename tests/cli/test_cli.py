@@ -88,7 +88,7 @@ def test_measure_says_what_it_measured_on() -> None:
     record = json.loads(run("measure", "fpenet_plain", "--size", "64x64", "--threads", "1", "--json").stdout)
     assert record["threads"] == 1
     assert len(record["samples_ms"]) >= 50
-    assert sum(record["samples_ms"]) >= 1000
+    assert sum(record["samples_ms"]) >= 900  # of one second, which also holds the clock's own time
     assert record["p10_ms"] <= record["median_ms"] <= record["p90_ms"]
     assert record["fps"] == pytest.approx(1000 / record["median_ms"])
 

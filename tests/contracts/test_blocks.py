@@ -54,10 +54,20 @@ def test_shape_and_gradients(name, stride, in_channels, size) -> None:
     assert not [n for n, p in block.named_parameters() if p.grad is None]
 
 
+@pytest.mark.parametrize("name", ["basic", "bottleneck", "fpe"])
+@pytest.mark.parametrize(("in_channels", "stride"), [(8, 1), (16, 1), (8, 2)])
+def test_a_block_ends_with_a_relu(name: str, in_channels: int, stride: int) -> None:
+    """FPENet's published FLOPs need the last one as well."""
+    stage = StageSpec(block=name, depth=1, width=8, stride=stride, dilations=RATES.get(name, (1,)))
+    out = BLOCKS[name](in_channels, stage, stride)(torch.randn(2, in_channels, 8, 8))
+    assert (out >= 0).all() and (out == 0).any()
+
+
+@pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("cascade", [True, False])
-def test_the_cascade_carries_one_branch_into_the_next(cascade: bool) -> None:
-    stage = StageSpec(block="fpe", depth=1, width=8, stride=1, dilations=(1, 2), cascade=cascade)
-    block = FPEBlock(8, stage, 1).eval()
+def test_the_cascade_carries_one_branch_into_the_next(cascade: bool, stride: int) -> None:
+    stage = StageSpec(block="fpe", depth=1, width=8, stride=stride, dilations=(1, 2), cascade=cascade)
+    block = FPEBlock(8, stage, stride).eval()
     inner = block.expand(torch.rand(1, 8, 6, 6)).detach().requires_grad_()
     first, second = inner.chunk(2, dim=1)
     second_out = block._pyramid((first, second))[1]

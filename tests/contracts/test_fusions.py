@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from segsearch.models.fusions import FAM, FUSIONS, PairFusion, Warp
+from segsearch.models.fusions import FAM, FUSIONS, MEU, PairFusion, Warp
 
 
 def made(name: str, deep: int, shallow: int, width: int, align_corners: bool = False) -> PairFusion:
@@ -74,7 +74,42 @@ def test_a_warp_moves_along_x_by_half_the_flow() -> None:
     torch.testing.assert_close(moved[..., :-1], image[..., 1:])
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_a_warp_keeps_its_places_in_half_precision(dtype: torch.dtype) -> None:
+    """In half precision the places of a wide map's pixels would coincide."""
+    deep, still = torch.rand(1, 4, 6, 300), torch.zeros(1, 2, 12, 600)
+    exact = Warp()(deep, still)
+    with torch.autocast("cpu", dtype=dtype):
+        mixed = Warp()(deep, still.to(dtype))
+    assert mixed.dtype == deep.dtype
+    torch.testing.assert_close(mixed, exact)
+    half = Warp()(deep.to(dtype), still.to(dtype))
+    assert half.dtype == dtype
+    torch.testing.assert_close(half.float(), exact, atol=8e-3, rtol=0)
+
+
 def test_fam_starts_from_both_maps() -> None:
     fam = FAM(8, 8, 8, True)
     deep, shallow = torch.randn(1, 8, 4, 4), torch.randn(1, 8, 8, 8)
     assert not torch.allclose(fam(deep, shallow), fam(deep, torch.zeros_like(shallow)) + shallow)
+
+
+def test_meu_weighs_the_shallow_map_by_what_and_the_deep_map_by_where() -> None:
+    """FPENet, section 3.2: channel attention of the deep map on the shallow one, spatial attention the other way round."""
+    meu = MEU(3, 5, 4, True)
+    deep, shallow = torch.randn(2, 3, 4, 5), torch.randn(2, 5, 8, 9)
+    up = nn.functional.interpolate(deep, size=(8, 9), mode="bilinear", align_corners=True)
+    high, low = meu.embed_deep(up), meu.embed_shallow(shallow)
+    what = meu.channel(high.mean(dim=(2, 3), keepdim=True))
+    where = meu.spatial(low.mean(dim=1, keepdim=True))
+    assert what.shape == (2, 4, 1, 1) and where.shape == (2, 1, 8, 9)
+    torch.testing.assert_close(meu(deep, shallow), low * what + high * where)
+
+
+def test_meus_attentions_start_open() -> None:
+    """Behind a ReLU, one that starts shut for a whole batch never learns."""
+    for seed in range(20):
+        torch.manual_seed(seed)
+        meu = MEU(8, 8, 8, False)
+        high, low = torch.rand(1, 8, 1, 1), torch.rand(1, 1, 6, 6)
+        assert (meu.channel(high) > 0).float().mean() > 0.7 and (meu.spatial(low) > 0).all()

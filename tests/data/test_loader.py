@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from segsearch.data.augment import PLAIN, Augment, vary
 from segsearch.data.dataset import IGNORE, Pair
-from segsearch.data.loader import batches, indices_of, whole
+from segsearch.data.loader import batches, indices_of
 from segsearch.data.memory import Memory
 from segsearch.data.normalise import MEAN, STD, to_tensor
 from segsearch.data.streets.dataset import Streets
@@ -62,13 +62,6 @@ def test_without_augmentation_batches_are_the_images(streets: Streets) -> None:
     for k, i in enumerate(indices_of(5, 4, 0, 0)):
         assert torch.equal(label[k], torch.from_numpy(streets[i][1].copy()).long())
         assert torch.equal(image[k : k + 1], to_tensor(streets[i][0][None].copy()))
-
-
-def test_whole_gives_every_image_once_in_order(streets: Streets) -> None:
-    parts = list(whole(streets, 2))
-    assert [indices for _, _, indices in parts] == [[0, 1], [2, 3], [4]]
-    assert [len(image) for image, _, _ in parts] == [2, 2, 1]
-    assert torch.equal(parts[2][1][0], torch.from_numpy(streets[4][1].copy()).long())
 
 
 def test_normalise() -> None:
@@ -129,6 +122,30 @@ def test_image_and_label_go_through_the_same_grid(
     agree = (seen[:, 0] - 10).round().long() == marked
     assert agree[flat & inside].float().mean() > 0.85  # the rest: means of two classes that happen to be whole
     assert (seen[:, 0][~inside] < 16).all()
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 2**60), st.floats(0.4, 2.5), st.booleans(), st.tuples(st.integers(5, 60), st.integers(5, 60)))
+def test_the_label_is_of_the_very_place_that_is_seen(
+    seed: int, scale: float, flip: bool, crop: tuple[int, int]
+) -> None:
+    """The image shows where each of its pixels lies, the label says it: both agree to half a pixel, odd sizes too."""
+    height, width = 33, 47
+    y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    image = torch.stack([x, y]).float().expand(4, -1, -1, -1)
+    places = (1000 + y * width + x).expand(4, -1, -1)
+    seen, marked = vary(image, places, Augment(flip=flip, scale=(scale, scale), crop=crop), chance(seed))
+    rows, columns = (marked - 1000) // width, (marked - 1000) % width
+    inner = (marked != IGNORE) & (rows > 0) & (rows < height - 1) & (columns > 0) & (columns < width - 1)
+    assert (seen[:, 0] - columns).abs()[inner].le(0.501).all()
+    assert (seen[:, 1] - rows).abs()[inner].le(0.501).all()
+
+
+def test_crops_come_from_everywhere() -> None:
+    places = torch.arange(32 * 48).view(1, 32, 48).expand(400, -1, -1)
+    _, marked = vary(torch.zeros(400, 3, 32, 48), places, Augment(flip=False, crop=(28, 44)), chance())
+    rows, columns = marked[:, 0, 0] // 48, marked[:, 0, 0] % 48
+    assert set(rows.tolist()) == set(columns.tolist()) == set(range(5))
 
 
 def test_beyond_the_image_lies_the_mean_colour_and_nothing_to_learn() -> None:

@@ -49,6 +49,13 @@ def test_the_limit_is_exact(changed: int, passes: bool) -> None:
             prove(found)
 
 
+def test_the_limit_is_on_all_pixels_together() -> None:
+    changes = iter([0, 0, 2])
+    found = agreement(lambda _: constant(1), lambda _: constant(1, next(changes)), iter(pictures(3)))
+    assert found.worst == 0.998
+    prove(found)
+
+
 def test_no_images_prove_nothing() -> None:
     found = agreement(lambda _: constant(1), lambda _: constant(1), [])
     with pytest.raises(ProofError, match="0 images"):

@@ -125,7 +125,8 @@ def test_train_mode_anywhere_is_refused_by_name():
     [
         ({"device": "tpu"}, "device: 'tpu' is not known (allowed: cpu, cuda, cuda:N)"),
         ({"backend": "tensorrt"}, "backend: 'tensorrt' is not known (allowed: eager, onnxruntime)"),
-        ({"threads": 0}, "threads: 0 is too few (allowed: whole numbers from 1)"),
+        ({"threads": 0}, "threads: 0 is too few (allowed: 1 to 512)"),
+        ({"threads": 100_000}, "threads: 100000 is too many (allowed: 1 to 512)"),
         (
             {"example": torch.zeros(3, 4, 4)},
             "example: shape (3, 4, 4) is not a batch of images (allowed: (B, C, H, W))",

@@ -73,3 +73,13 @@ def test_marks_budget_and_names_are_drawn(tmp_path: Path) -> None:
     assert inks(beaten[:1], None) - frame == {"front"}
     assert inks(beaten, None) - frame == {"front", "beaten"}
     assert inks([record(0, miou=0.5, origin="named:x")], Budget(fps=10)) - frame == {"front", "paper", "budget"}
+
+
+@pytest.mark.parametrize("fps", [3, 8, 30, 400])
+def test_the_budget_is_written_inside_the_frame(fps: float, tmp_path: Path) -> None:
+    """Ink of the budget's words next to the right edge means that they are cut off there."""
+    records = [record(0, miou=0.5, latency_ms=4.0), record(1, miou=0.6, latency_ms=100.0)]
+    plot_study(records, tmp_path / "p.png", title="t", budget=Budget(fps=fps))
+    with Image.open(tmp_path / "p.png") as image:
+        edge = image.convert("RGB").crop((SIZE[0] - 25, 0, SIZE[0], SIZE[1]))
+        assert (201, 42, 42) not in {c for _, c in edge.getcolors(10**6) or []}

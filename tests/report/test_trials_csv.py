@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pandas as pd
-from search.builders import record, some_point
+from search.builders import record, scores, some_point
 
 from segsearch.report.trials_csv import trials_frame, write_csv
 
@@ -23,6 +23,18 @@ def test_one_row_per_trial_that_reads_back(tmp_path: Path) -> None:
     for row, record_ in zip(frame.to_dict("records"), RECORDS, strict=True):
         for name, value in record_.point.items():
             assert row[f"point.{name}"] == value or str(row[f"point.{name}"]) == str(value)
+
+
+def test_every_figure_stands_in_its_own_column(tmp_path: Path) -> None:
+    one = record(1, some_point(1), miou=0.5, latency_ms=10.0, report_scores=scores(0.25))
+    write_csv([one], tmp_path / "trials.csv")
+    (row,) = pd.read_csv(tmp_path / "trials.csv").to_dict("records")
+    assert (row["miou"], row["report_miou"], row["pixel_accuracy"], row["final_loss"]) == (0.5, 0.25, 0.5, 1.0)
+    assert (row["latency_p10_ms"], row["latency_ms"], row["latency_p90_ms"], row["fps"]) == (9.0, 10.0, 12.0, 100.0)
+    assert (row["params"], row["macs"], row["trained_iterations"], row["threads"]) == (1000, 10**6, 10, 1)
+    assert (row["seconds.build"], row["seconds.train"], row["iou.road"]) == (0.5, 2.0, 0.5)
+    plain = ("number", "name", "origin", "state", "spec_id", "recipe_id", "seed", "device", "started_at", "finished_at")
+    assert {name: row[name] for name in plain} == {name: getattr(one, name) for name in plain}
 
 
 def test_columns_stand_in_groups() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from segsearch.measure.machine import Contention, Software
 from segsearch.measure.record import LatencyRecord
 from segsearch.measure.timer import TimerSettings
-from segsearch.search.naming import describe
+from segsearch.search.naming import network_name
 from segsearch.search.record import Proposal, TrialRecord
 from segsearch.space.load import load_space, narrow
 from segsearch.space.lower import lower
@@ -113,7 +113,7 @@ def record(
     """A trained trial if it has a ``miou``, else a rejected one."""
     point = point or some_point(number)
     outcome = result(point, miou=miou, latency_ms=latency_ms, **facts)
-    name = origin.removeprefix("named:") if origin.startswith("named:") else describe(point, outcome.spec_id)
+    name = origin.removeprefix("named:") if origin.startswith("named:") else network_name(point, outcome.spec_id)
     proposal = Proposal(number=number, origin=origin, name=name, point=point, spec_id=outcome.spec_id)
     return TrialRecord.of(
         proposal,

@@ -47,3 +47,10 @@ def test_written_for_people() -> None:
     assert str(Budget(fps=60, params=5_000_000)) == "60 FPS (16.67 ms), 5M parameters"
     assert str(Budget()) == "no limit"
     assert [short(n) for n in (12, 1200, 5_700_000_000)] == ["12", "1.2K", "5.7G"]
+
+
+def test_what_just_meets_a_limit_passes_and_so_does_what_is_not_known_yet() -> None:
+    budget = Budget(latency_ms=10, params=100, macs=1000)
+    assert budget.refusal(100, 1000, 10.0) is None
+    assert budget.refusal(100, 1000, None) is None
+    assert budget.refusal(101, 1000, None) is not None

@@ -1,6 +1,6 @@
 import pytest
 
-from segsearch.search.naming import describe
+from segsearch.search.naming import network_name
 
 from .builders import some_point
 
@@ -21,8 +21,8 @@ from .builders import some_point
     ],
 )
 def test_names_say_encoder_and_fusion(point: dict, name: str) -> None:
-    assert describe(point, "0123456789ab") == f"{name}#01234567"
+    assert network_name(point, "0123456789ab") == f"{name}#01234567"
 
 
 def test_every_point_has_a_short_name() -> None:
-    assert all(len(describe(some_point(seed), "0123456789ab")) < 40 for seed in range(50))
+    assert all(len(network_name(some_point(seed), "0123456789ab")) < 40 for seed in range(50))

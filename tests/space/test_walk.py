@@ -8,7 +8,7 @@ from segsearch.errors import InputError
 from segsearch.space.load import load_space, narrow, parse_space
 from segsearch.space.lower import lower
 from segsearch.space.nodes import OneOf
-from segsearch.space.points import named_points
+from segsearch.space.points import named_points, override
 from segsearch.space.walk import check, contains, sample, suggest
 
 UNIFIED = load_space("unified")
@@ -117,12 +117,17 @@ def test_narrowing() -> None:
     assert small.id != UNIFIED.id
 
 
+def test_narrowing_takes_words_for_truth_values() -> None:
+    assert narrow(UNIFIED, {"smooth": ["no"]}).id == narrow(UNIFIED, {"smooth": [False]}).id
+
+
 @pytest.mark.parametrize(
     ("wanted", "message"),
     [
         ({"encodr": ["fpe"]}, "narrow.encodr: unknown choice"),
-        ({"encoder": ["vit"]}, r"narrow.encoder: \['vit'\] must be some of its values"),
-        ({"encoder": []}, r"narrow.encoder: \[\] must be some"),
+        ({"encoder": ["vit"]}, "narrow.encoder: 'vit' is not a choice"),
+        ({"encoder": []}, "narrow.encoder: leaves no value"),
+        ({"align_corners": [1]}, r"narrow.align_corners: 1 is not a choice \(allowed: false, true\)"),
     ],
 )
 def test_bad_narrowing(wanted: dict, message: str) -> None:
@@ -163,3 +168,13 @@ def test_the_asker_sees_dotted_names_in_order() -> None:
     assert asked == list(point)
     assert "encoder.resnet.depth" in asked
     assert not [n for n in asked if n.startswith("encoder.fpe")]
+
+
+def test_choices_that_change_nothing_change_no_id() -> None:
+    single = FPENET | {"finest": "P3", "coarsest": "P3"}
+    changes = ({"fusion": "fpn", "fusion.fpn.style": "sfnet"}, {"fusion": "fam", "fusion.fam.levels": "all"})
+    others = [override(UNIFIED, single, change) for change in changes]
+    assert len({lower(p).id for p in (single, single | {"smooth": True}, *others)}) == 1
+    one_branch = FPENET | {"encoder.fpe.dilations": "1"}
+    assert lower(one_branch).id == lower(one_branch | {"encoder.fpe.cascade": False}).id
+    assert lower(FPENET).id != lower(FPENET | {"encoder.fpe.cascade": False}).id

@@ -30,7 +30,8 @@ def _paper(choices: Choices, depth: int, width: int, stride: int) -> tuple[Stage
         stride=stride,
         expansion=int(choices["expansion"]) if stride == 2 else 1,
         dilations=numbers(choices["dilations"]),
-        cascade=bool(choices["cascade"]),
+        # a single branch has nobody to add to: one network, one spec
+        cascade=bool(choices["cascade"]) or len(numbers(choices["dilations"])) == 1,
         long_skip="concat" if choices["long_skip"] else "none",
     )
     return (stage,)

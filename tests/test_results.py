@@ -1,0 +1,29 @@
+"""Notes on studies say what their tables say."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+RESULTS = Path(__file__).parents[1] / "studies" / "results"
+TRIALS = pd.read_csv(RESULTS / "camvid_cpu.csv")
+NOTE = (RESULTS / "camvid_cpu.md").read_text()
+
+
+@pytest.mark.parametrize("name", ["sfnet_r18", "fpenet", "resnet10x0.75/meu#8c7d4c83"])
+def test_rows_of_the_note(name: str) -> None:
+    row = TRIALS[TRIALS.name == name].iloc[0]
+    assert f"| {row.miou:.3f} | {row.report_miou:.3f} | {row.latency_ms:.1f} |" in NOTE
+
+
+def test_counts_of_the_note() -> None:
+    trained = TRIALS[TRIALS.state == "complete"]
+    assert f"{len(trained)} networks were trained" in NOTE
+    assert len(trained) >= 15 and {"sfnet_r18", "fpenet"} <= set(trained.name)
+    minutes = TRIALS.filter(like="seconds.").sum().sum() / 60
+    assert f"in {minutes:.0f} minutes" in NOTE
+    assert set(trained.trained_iterations) == {217}
+
+
+def test_no_network_was_trained_twice() -> None:
+    assert TRIALS.spec_id.is_unique
