@@ -152,10 +152,11 @@ class NonLocal(Context):
         return out
 
     def _attend(self, x: Tensor) -> Tensor:
-        query, key, value = (part(x).flatten(2).transpose(1, 2) for part in (self.query, self.key, self.value))
+        # one head, written out: exporters take attention over four dimensions only
+        query, key, value = (part(x).flatten(2).mT.unsqueeze(1) for part in (self.query, self.key, self.value))
         # without the division by sqrt(inner): the paper's embedded Gaussian has none
-        seen = F.scaled_dot_product_attention(query, key, value, scale=1.0)
-        return seen.transpose(1, 2).reshape(x.shape[0], -1, *size_of(x))
+        seen = F.scaled_dot_product_attention(query, key, value, scale=1.0).squeeze(1)
+        return seen.mT.reshape(x.shape[0], -1, *size_of(x))
 
 
 class ChannelAttention(Context):
