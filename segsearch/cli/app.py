@@ -9,6 +9,9 @@ from segsearch import __version__
 from segsearch.cli import look, study, use
 from segsearch.errors import SegsearchError
 
+INTERRUPTED = 130
+"""What shells expect after Ctrl-C."""
+
 app = typer.Typer(
     name="segsearch",
     help="Search real-time segmentation networks: mIoU against latency measured on this very device.",
@@ -47,8 +50,7 @@ def main() -> None:
     except SegsearchError as error:
         code = _complain(str(error))
     except KeyboardInterrupt:
-        print("segsearch: interrupted", file=sys.stderr)
-        code = 130
+        code = INTERRUPTED
     except BrokenPipeError:
         code = 0  # the reader had enough, as `head` does
     except Exception as error:
@@ -57,6 +59,8 @@ def main() -> None:
         if message is None:
             raise
         code = _complain(message())
+    if code == INTERRUPTED:  # by Ctrl-C, which typer has caught without a word
+        print("segsearch: interrupted", file=sys.stderr)
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -52,7 +52,7 @@ def search(
     if outcome.records:
         pareto(folder)
     if outcome.exit_code:
-        raise typer.Exit(outcome.exit_code)
+        sys.exit(outcome.exit_code)  # past `main`, as the study has said why it stopped
 
 
 def changed(

@@ -42,6 +42,8 @@ def opened(path: Path) -> Iterator[Image.Image]:
         raise InputError(path, problem, "PNG, JPEG, BMP or WebP") from error
     except FileNotFoundError as error:
         raise InputError(path, "no such file") from error
+    except PermissionError as error:
+        raise InputError(path, "cannot be read: Permission denied") from error
     except Exception as error:  # decoders of broken files raise OSError, SyntaxError, ValueError, struct.error, ...
         raise InputError(path, f"cannot be decoded: {' '.join(str(error).split()) or type(error).__name__}") from error
 

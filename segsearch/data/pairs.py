@@ -81,6 +81,6 @@ def _check_partners(ours: dict[str, Path], theirs: dict[str, Path], where: str, 
 def _check_sizes(pair: FilePair) -> None:
     image, label = read_size(pair.image), read_size(pair.label)
     if image != label:
-        seen, marked = f"{image[1]}x{image[0]}", f"{label[1]}x{label[0]}"
+        seen, marked = f"{image[0]}x{image[1]}", f"{label[0]}x{label[1]} (height x width)"
         turned = ", as its EXIF orientation turns it" if image == label[::-1] else ""
         raise InputError(pair.label, f"is {marked} but its image {pair.image.name} is {seen}{turned}")

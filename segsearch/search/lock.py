@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from segsearch.errors import InputError
@@ -13,21 +13,32 @@ def locked(folder: Path) -> Iterator[None]:
     """Hold the folder's lock while the block runs.
 
     Raises:
-        InputError: another process drives this study; names it.
+        InputError: another process drives this study; names it. Or nothing can be written there.
     """
     try:
         import fcntl
     except ImportError:  # Windows has no flock: there the person keeps to one process
         yield
         return
-    with (folder / ".lock").open("a+", encoding="ascii") as file:
+    with _opened(folder / ".lock") as descriptor:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            file.seek(0)
-            holder = file.read().strip() or "unknown"
+            holder = os.read(descriptor, 20).decode(errors="replace").strip() or "unknown"
             raise InputError(folder, f"another process (pid {holder}) is running this study") from error
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
+        with suppress(OSError):  # on a full disk it still locks; only its holder's number is missing
+            os.truncate(descriptor, 0)
+            os.write(descriptor, str(os.getpid()).encode())
         yield
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+    except OSError as error:
+        raise InputError(path, f"cannot be written: {error.strerror}") from error
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)

@@ -14,12 +14,17 @@ from segsearch.measure.machine import device_name, find_device
 from segsearch.search.config import StudyConfig
 from segsearch.search.executors.base import Task, Work
 from segsearch.search.proposals import Proposer
+from segsearch.search.sampler import uniform
 from segsearch.search.store import StudyFile
 from segsearch.search.watch import StudyProgress
 from segsearch.space.load import load_space, narrow
+from segsearch.space.lower import lower
 from segsearch.space.nodes import Space
 from segsearch.space.points import NamedPoint, named_point, named_points
 from segsearch.trial import CHECKPOINT, TrialResult, TrialSetup, run_trial
+
+TRIED_POINTS = 50
+"""Points drawn to see that a space is one of networks."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +60,7 @@ def prepare(config: StudyConfig) -> Study:
         MissingExtraError: the backend is not installed.
     """
     space = narrow(load_space(config.space), {name: list(values) for name, values in config.narrow.items()})
+    _check_lowers(space, config.space)
     named = _named(config)
     device = _device(config)
     file = StudyFile(
@@ -105,6 +111,18 @@ def trial_work(setup: TrialSetup, progress: StudyProgress, stop: Callable[[], bo
 def _useless(checkpoint: Path, error: InputError) -> bool:
     """Whether the error is that this file cannot be resumed from; a full disk names it too, but knows no cure."""
     return error.place == str(checkpoint) and error.allowed is not None
+
+
+def _check_lowers(space: Space, place: str) -> None:
+    """Draw points of what may be somebody's own space. Raises InputError where one of them stands for no network."""
+    for seed in range(TRIED_POINTS):
+        try:
+            lower(uniform(space, seed))
+        except KeyError as error:
+            raise InputError(place, f"has no choice or no family {error}", "the names of the space unified") from error
+        except (TypeError, ValueError) as error:
+            problem = " ".join(str(error).split())[:150]
+            raise InputError(place, f"holds a point that is no network: {problem}") from error
 
 
 def _named(config: StudyConfig) -> tuple[NamedPoint, ...]:

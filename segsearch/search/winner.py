@@ -14,7 +14,7 @@ from torch import Tensor
 
 from segsearch.data.dataset import Dataset
 from segsearch.data.normalise import MEAN, STD
-from segsearch.errors import BudgetError, InputError
+from segsearch.errors import BudgetError, InputError, ProofError
 from segsearch.export.card import JSON_NAME, Card, Timing, write_card
 from segsearch.export.deploy import deploy, network_masks
 from segsearch.export.images import write_png
@@ -38,6 +38,8 @@ from segsearch.train.weights import load_weights
 from segsearch.trial import WEIGHTS
 
 MODEL, EXAMPLE = "model.onnx", "example.png"
+MOST_DRIFT = 0.01
+"""Pixel accuracy may differ so much between the device that trained and the processor that runs the file."""
 
 
 def export_winner(
@@ -79,6 +81,7 @@ def export_winner(
         model = OnnxModel(temporary / MODEL, threads=config.threads or torch.get_num_threads())
         agreed = _proven(network, model, setup.splits.val, report)
         scores = _score(model, setup.splits.val, report)
+        _as_trained(record, scores)
         timing = _time(model, config.timer)
         card = _card(config, record, setup.splits.val, exported, agreed, scores, timing, _limit_fps(config, fps))
         write_card(card, temporary)
@@ -135,6 +138,20 @@ def _score(model: OnnxModel, dataset: Dataset, report: Report) -> Scores:
         return torch.from_numpy(np.stack(masks))
 
     return evaluate_masks(predict, dataset, report=report)
+
+
+def _as_trained(record: TrialRecord, scores: Scores) -> None:
+    """Raise ProofError if the file scores otherwise than the network did when it was trained.
+
+    By pixels, as these hardly move with rounding and device, whereas one pixel of a rare class moves the mIoU.
+    """
+    assert record.scores is not None, "only trained networks are exported"
+    before, now = record.scores.pixel_accuracy, scores.pixel_accuracy
+    if abs(now - before) > MOST_DRIFT:
+        raise ProofError(
+            f"the file is right on {now:.1%} of the pixels, the trained network was on {before:.1%}: "
+            f"{WEIGHTS} of trial {record.number} is damaged, or the validation data is not what it was"
+        )
 
 
 def _time(model: OnnxModel, timer: TimerSettings) -> Timing:

@@ -1,8 +1,10 @@
 """The command line as people use it: a process, its two streams, its exit code."""
 
 import json
+import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -50,6 +52,18 @@ def test_what_a_user_causes_is_one_line_and_code_2(arguments: list[str], message
     assert len(done.stderr.strip().splitlines()) == 1
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.iterdir()), "nothing is left behind"
+
+
+def test_ctrl_c_is_one_line_and_code_130() -> None:
+    command = [sys.executable, "-m", "segsearch", "space", "sample", "--count", "1000000000"]
+    default = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # whoever runs the tests may ignore it
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=default
+    ) as process:
+        assert process.stdout is not None and process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate()
+    assert (process.returncode, told) == (130, "segsearch: interrupted\n")
 
 
 def test_show_as_json_has_everything() -> None:

@@ -93,14 +93,14 @@ def test_two_images_of_one_name(root: Path) -> None:
 
 def test_sizes_differ(root: Path) -> None:
     save_label(root / "trainannot" / "0001TP_000100.png", size_hw=(24, 30))
-    assert "0001TP_000100.png: is 30x24 but its image 0001TP_000100.png is 32x24" in refusal(root)
+    assert "0001TP_000100.png: is 24x30 (height x width) but its image 0001TP_000100.png is 24x32" in refusal(root)
 
 
 def test_a_turned_image_is_told_apart_from_a_wrong_size(root: Path) -> None:
     exif = Image.Exif()
     exif[274] = 6
     Image.new("RGB", SIZE[::-1]).save(root / "train" / "0001TP_000100.png", exif=exif)
-    assert "is 24x32, as its EXIF orientation turns it" in refusal(root)
+    assert "is 32x24, as its EXIF orientation turns it" in refusal(root)
 
 
 def test_an_unknown_id_is_named_with_what_is_allowed(root: Path) -> None:

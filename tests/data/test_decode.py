@@ -1,3 +1,4 @@
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -149,3 +150,12 @@ def test_a_palette_with_transparency_is_read_without_a_word(tmp_path: Path) -> N
     picture.putpalette([9, 8, 7] * 256)
     picture.save(tmp_path / "a.png", transparency=bytes(range(256)))
     assert read_image(tmp_path / "a.png")[0, 0].tolist() == [9, 8, 7]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_that_may_not_be_read_is_named_once(tmp_path: Path) -> None:
+    path = tmp_path / "secret.png"
+    path.touch(mode=0o000)
+    with pytest.raises(InputError) as caught:
+        read_image(path)
+    assert str(caught.value) == f"{path}: cannot be read: Permission denied"

@@ -101,3 +101,21 @@ def test_shipped_studies_can_be_read() -> None:
     for path in Path("studies").glob("*.yaml"):
         if path.stat().st_size:
             assert load_study(path).trials > 0
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        ("  finest:", "  finesse:", "own.yaml: has no choice or no family 'finest'"),
+        ("      resnet:", "      vit:", "own.yaml: has no choice or no family 'vit'"),
+        ("[P1, ", "[top, P1, ", "own.yaml: holds a point that is no network: .*top"),
+    ],
+)
+def test_a_space_of_something_else_is_refused_before_the_first_trial(
+    old: str, new: str, line: str, tmp_path: Path
+) -> None:
+    unified = Path("spaces/unified.yaml").read_text()
+    (tmp_path / "own.yaml").write_text(unified.replace(old, new))
+    assert old in unified
+    with pytest.raises(InputError, match=line):
+        prepare(parse_study(MINIMAL | {"space": str(tmp_path / "own.yaml")}, "x"))

@@ -1,4 +1,5 @@
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -34,3 +35,19 @@ def test_a_lock_is_given_back_by_whoever_dies(tmp_path: Path) -> None:
         holder.wait()
         with locked(tmp_path):
             pass
+
+
+def test_a_folder_that_takes_no_lock_is_named(tmp_path: Path) -> None:
+    (tmp_path / ".lock").mkdir()
+    with pytest.raises(InputError, match=r"\.lock: cannot be written: Is a directory"), locked(tmp_path):
+        pass
+
+
+def test_a_full_disk_still_locks(tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        with locked(tmp_path), pytest.raises(InputError, match="pid unknown"), locked(tmp_path):
+            pass
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)

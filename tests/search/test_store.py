@@ -59,3 +59,11 @@ def test_an_unknown_field_in_a_result_is_named(tmp_path: Path) -> None:
     file.write_text(json.dumps(json.loads(file.read_text()) | {"mood": "good"}))
     with pytest.raises(InputError, match=r"result\.json\.mood: unknown key"):
         store.records()
+
+
+def test_brackets_without_end_are_a_damaged_file(tmp_path: Path) -> None:
+    store = StudyFolder(tmp_path)
+    store.finish(record(1, miou=0.5))
+    (tmp_path / "trials/0001/result.json").write_text("[" * 100_000)
+    with pytest.raises(InputError, match=r"result\.json: is not whole JSON; delete this file"):
+        store.records()

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from segsearch.errors import BudgetError, InputError, ProofError
@@ -106,6 +107,27 @@ def test_a_damaged_weight_file_is_named(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"weights\.safetensors"):
         export_winner(copy, out=tmp_path / "model")
     assert not (tmp_path / "model").exists()
+
+
+def test_other_weights_than_the_trained_ones_prove_nothing(folder: Path, tmp_path: Path) -> None:
+    import shutil
+
+    from safetensors.torch import load_file, save_file
+
+    copy = tmp_path / "study"
+    shutil.copytree(folder, copy)
+    for path in copy.glob("trials/*/weights.safetensors"):
+        tensors = load_file(path)
+        tensors["head.classify.bias"] += 1000.0 * torch.arange(len(tensors["head.classify.bias"]))
+        save_file(tensors, path)
+    with pytest.raises(ProofError, match=r"of the pixels, .*weights\.safetensors of trial \d is damaged"):
+        export_winner(copy, out=tmp_path / "model")
+    assert list(tmp_path.iterdir()) == [copy]
+
+
+def test_data_that_is_drawn_lies_nowhere(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="--root: the study's data is streets, which lies nowhere"):
+        export_winner(folder, out=tmp_path / "model", root="elsewhere")
 
 
 def test_one_is_chosen_by_name_or_id() -> None:
