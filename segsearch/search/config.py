@@ -50,7 +50,9 @@ class StudyConfig(Frozen):
         default=None, ge=1, le=MOST_THREADS, description="processor threads while measuring; torch's number without"
     )
     timer: TimerSettings = Field(default=TimerSettings(), description="when a latency measurement ends")
-    points: tuple[str, ...] | None = Field(default=None, description="named points tried first; all of them without")
+    points: tuple[str, ...] | None = Field(
+        default=None, description="named points tried first; one of each paper without"
+    )
     trials: int = Field(ge=1, description="trained networks wanted")
     proposals: int | None = Field(
         default=None, ge=1, description="most networks looked at; 20 per wanted trial without"

@@ -13,9 +13,15 @@ def network_name(point: Point, spec_id: str) -> str:
 def _encoder(point: Point) -> str:
     family = str(point["encoder"])
     inside = {name.removeprefix(f"encoder.{family}."): value for name, value in point.items()}
-    if "depth" in inside:
-        family += str(inside["depth"])
-    elif "p" in inside and "q" in inside:
+    variant, depth = str(inside.get("variant", "")), inside.get("depth", 1.0)
+    if variant:
+        # df1 says its family itself; xception's a does not
+        family = variant if variant.startswith(family) else f"{family}-{variant}"
+    if isinstance(depth, int):
+        family += str(depth)
+    elif depth != 1.0:
+        family += f"-d{depth}"
+    if "p" in inside and "q" in inside:
         family += f"-p{inside['p']}q{inside['q']}"
     width = float(point.get("encoder_width", 1.0))
     return family if width == 1.0 else f"{family}x{width:g}"

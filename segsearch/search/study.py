@@ -127,7 +127,7 @@ def _check_lowers(space: Space, place: str) -> None:
 
 def _named(config: StudyConfig) -> tuple[NamedPoint, ...]:
     if config.points is None:
-        return tuple(named_points().values())
+        return tuple(point for point in named_points().values() if point.lead)
     return tuple(named_point(name, "points") for name in config.points)
 
 

@@ -69,6 +69,8 @@ class NamedPoint(Frozen):
     title: str
     choices: Point
     source: str
+    lead: bool = False
+    """The network a paper is known by: tried first by studies that name no points."""
     published: tuple[Published, ...] = ()
     expected: Expected | None = None
     deviations: tuple[str, ...] = ()

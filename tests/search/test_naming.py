@@ -17,6 +17,17 @@ from .builders import some_point
             "fpe-p3q9/meu",
         ),
         ({"encoder": "new", "fusion": "fpn"}, "new/fpn"),
+        (
+            {
+                "encoder": "df",
+                "encoder.df.variant": "df2",
+                "encoder.df.depth": 0.5,
+                "encoder_width": 0.5,
+                "fusion": "up",
+            },
+            "df2-d0.5x0.5/up",
+        ),
+        ({"encoder": "xception", "encoder.xception.variant": "a", "fusion": "dfa"}, "xception-a/dfa"),
         ({"width": 3}, "network"),
     ],
 )

@@ -143,6 +143,11 @@ def test_other_classes_and_auxiliary_heads(name: str, classes: int, auxiliary: s
     assert params(ghost(name, classes, auxiliary)) == expected
 
 
+def test_every_paper_leads_with_one_point() -> None:
+    leads = [point.paper for point in named_points().values() if point.lead]
+    assert sorted(leads) == ["dfanet", "eseg", "fpenet", "sfnet", "sgcpnet"]
+
+
 def test_unknown_point() -> None:
     with pytest.raises(InputError, match=r"point: 'sfnet' is not a named point \(allowed: dfanet_a, "):
         named_point("sfnet")
