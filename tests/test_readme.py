@@ -17,13 +17,30 @@ README = (REPO / "README.md").read_text()
 TEXTS = {name: (REPO / name).read_text() for name in ("README.md", "CONTRIBUTING.md")}
 
 
-@pytest.mark.parametrize(("name", "auxiliary"), [("sfnet_r18", "none"), ("sfnet_r18", "encoder"), ("fpenet", "none")])
+@pytest.mark.parametrize(
+    ("name", "auxiliary"),
+    [
+        ("sfnet_r18", "none"),
+        ("sfnet_r18", "encoder"),
+        ("eseg_s", "none"),
+        ("fpenet", "none"),
+        ("sgcpnet1", "none"),
+        ("dfanet_a", "none"),
+    ],
+)
 def test_parameters(name: str, auxiliary: str) -> None:
     params = sum(p.numel() for p in build(named_points()[name].spec, 19, auxiliary).parameters())
     assert f"| {params:,} |" in README
 
 
-@pytest.mark.parametrize(("name", "printed"), [("sfnet_r18", "246.5G"), ("fpenet", "5.7G")])
+def test_number_of_points() -> None:
+    assert f"{len(named_points())} named points" in README
+
+
+@pytest.mark.parametrize(
+    ("name", "printed"),
+    [("sfnet_r18", "246.5G"), ("eseg_s", "34.5G"), ("fpenet", "5.7G"), ("sgcpnet1", "4.5G"), ("dfanet_a", "3.4G")],
+)
 def test_flops(name: str, printed: str) -> None:
     point = named_points()[name]
     row = next(r for r in point.published if r.printed == printed)
@@ -43,8 +60,8 @@ def test_files_that_are_named_exist(name: str) -> None:
 
 
 def test_verbs_that_are_named_exist() -> None:
-    known = {c.callback.__name__ for c in app.registered_commands} | {g.name for g in app.registered_groups}
-    used = set(re.findall(r"^segsearch (\w+)", README, re.M)) | set(re.findall(r"`segsearch (\w+)", README))
+    known = {c.callback.__name__.replace("_", "-") for c in app.registered_commands} | {g.name for g in app.registered_groups}
+    used = set(re.findall(r"^segsearch ([\w-]+)", README, re.M)) | set(re.findall(r"`segsearch ([\w-]+)", README))
     assert used <= known
     assert {"search", "export", "pareto", "predict", "show"} <= used
 
