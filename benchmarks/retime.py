@@ -1,0 +1,57 @@
+"""Measure the networks of a study again, in one quiet run: ``python benchmarks/retime.py STUDY OUT.csv``.
+
+A study measures each network when its turn comes, between trainings. This measures all of them one after another, as
+the study did (same size, backend and threads), and writes both latencies and their ratio.
+"""
+
+import sys
+from pathlib import Path
+
+import pandas as pd
+import torch
+from rich.progress import track
+
+from segsearch.data.normalise import MEAN, STD
+from segsearch.measure.deployed import measure_deployed
+from segsearch.models.build import build
+from segsearch.search.store import StudyFolder
+
+
+def main(study: Path, out: Path) -> None:
+    """Write one row per measured trial: its latency in the study and now, in milliseconds."""
+    store = StudyFolder(study)
+    config = store.read_study().config
+    rows = []
+    for record in track([r for r in store.records() if r.latency is not None], description="measuring"):
+        assert record.latency is not None
+        torch.manual_seed(record.seed)
+        classes = len(record.scores.iou) if record.scores else 19
+        now = measure_deployed(
+            build(record.spec, classes),
+            config.data.size,
+            mean=MEAN,
+            std=STD,
+            device=config.device,
+            backend=config.backend,
+            threads=config.threads,
+            settings=config.timer,
+            label=record.name,
+        )
+        then_ms = record.latency.median_ms
+        rows.append(
+            {
+                "name": record.name,
+                "miou": round(record.miou, 4) if record.scores else None,
+                "study_ms": round(then_ms, 3),
+                "again_ms": round(now.median_ms, 3),
+                "again_p10_ms": round(now.p10_ms, 3),
+                "again_p90_ms": round(now.p90_ms, 3),
+                "ratio": round(now.median_ms / then_ms, 3),
+                "others_percent": round(now.contention.others_percent_during, 1),
+            }
+        )
+    pd.DataFrame(rows).to_csv(out, index=False)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
