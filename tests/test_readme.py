@@ -60,7 +60,9 @@ def test_files_that_are_named_exist(name: str) -> None:
 
 
 def test_verbs_that_are_named_exist() -> None:
-    known = {c.callback.__name__.replace("_", "-") for c in app.registered_commands} | {g.name for g in app.registered_groups}
+    known = {c.callback.__name__.replace("_", "-") for c in app.registered_commands} | {
+        g.name for g in app.registered_groups
+    }
     used = set(re.findall(r"^segsearch ([\w-]+)", README, re.M)) | set(re.findall(r"`segsearch ([a-z][\w-]*)", README))
     assert used <= known
     assert {"search", "export", "pareto", "predict", "show"} <= used

@@ -106,12 +106,21 @@ HIGH = {1: Fraction(1), 2: Fraction(3, 2), 3: Fraction(5, 3), 4: Fraction(7, 3),
 """SGCPNet widens its 24, 48 and 96 channels to 40, 112 and 320, EfficientNet's (section 3.1); P1 and P2 go on below."""
 
 
+MOST_HIGH = 1024
+"""No level is widened beyond this: a wide encoder's coarse levels are high-dimensional as they are."""
+
+
+def _high(stride: int, channels: int) -> int:
+    ratio = HIGH.get(stride.bit_length() - 1, HIGH[5])
+    return rounded(float(min(channels * ratio, max(channels, MOST_HIGH))))
+
+
 def sgcp(choices: Choices, shared: Shared) -> Lowered:
     """Down, up, down over levels that the neck pools itself (SGCPNet, section 3.2)."""
     pyramid = PyramidSpec(finest=shared.finest, coarsest=shared.coarsest)
     pooled = bool(pooled_strides(shared.encoder, pyramid))
     own = {s: c for s, c in pyramid_levels(shared.encoder, pyramid).items() if s <= max(encoder_levels(shared.encoder))}
-    expand = tuple(rounded(float(c * HIGH.get(s.bit_length() - 1, HIGH[5]))) for s, c in own.items())
+    expand = tuple(_high(s, c) for s, c in own.items())
     paths = _paths(cast("tuple[Path, ...]", tuple(str(choices["paths"]).split(","))), shared)
     alone = shared.finest == shared.coarsest
     inner = len(own) > 1 if pooled else len(own) > 2

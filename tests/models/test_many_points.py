@@ -1,6 +1,7 @@
 """The whole space in bulk: every point lowers, every pair of parts meets, and far more networks than a search tries run."""
 
 import itertools
+import json
 import random
 
 import pytest
@@ -11,6 +12,7 @@ from segsearch.space.load import load_space
 from segsearch.space.lower import lower
 from segsearch.space.nodes import Point
 from segsearch.space.walk import check, sample
+from segsearch.spec.network import NetworkSpec
 
 UNIFIED = load_space("unified")
 AXES = ("encoder", "fusion", "context", "coarsest")
@@ -23,7 +25,9 @@ def points(count: int, seed: int) -> list[Point]:
 
 def test_ten_thousand_points_lower_and_check() -> None:
     drawn = points(10_000, 0)
-    ids = {lower(check(UNIFIED, point)).id for point in drawn}
+    specs = [lower(check(UNIFIED, point)) for point in drawn]
+    assert all(NetworkSpec.parse(json.loads(spec.canonical()), "spec") == spec for spec in specs), "each obeys its laws"
+    ids = {spec.id for spec in specs}
     assert len(ids) > 9_000, "few points are the same network"
 
 

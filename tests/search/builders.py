@@ -33,6 +33,7 @@ SMALL = {
     "context": ["none"],
     "fusion_width": [16],
     "fusion": ["fpn", "up"],
+    "fusion.fpn.style": ["sfnet"],
     "fusion.up.widths": ["constant"],
     "smooth": [False],
     "head": ["plain"],
