@@ -112,7 +112,7 @@ MOST_HIGH = 1024
 
 def _high(stride: int, channels: int) -> int:
     ratio = HIGH.get(stride.bit_length() - 1, HIGH[5])
-    return rounded(float(min(channels * ratio, max(channels, MOST_HIGH))))
+    return rounded(min(float(channels * ratio), float(max(channels, MOST_HIGH))))
 
 
 def sgcp(choices: Choices, shared: Shared) -> Lowered:
