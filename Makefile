@@ -17,7 +17,7 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $(READY)
 
-search: $(READY) ## the main job on embedded data: search, Pareto picture, exported and proven winner (about 5 minutes on 2 cores)
+search: $(READY) ## the main job on embedded data: search, Pareto picture, exported and proven winner (about 4 minutes on 2 cores)
 	$(BIN)/segsearch search studies/quickstart.yaml --out $(RUN)
 	$(BIN)/segsearch export $(RUN) --out $(RUN)/winner
 

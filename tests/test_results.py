@@ -27,3 +27,10 @@ def test_counts_of_the_note() -> None:
 
 def test_no_network_was_trained_twice() -> None:
     assert TRIALS.spec_id.is_unique
+
+
+def test_latencies_came_back() -> None:
+    again = pd.read_csv(RESULTS / "camvid_cpu_latency.csv")
+    assert list(again.name) == list(TRIALS.name)
+    assert (again.ratio - 1).abs().max() < 0.03
+    assert "every median came back within 3 %" in NOTE
