@@ -60,6 +60,8 @@ def learns_and_exports(seed: int) -> None:
     before = [p.clone() for p in network.parameters()]
     loss = torch.nn.functional.cross_entropy(network.supervise(image)[0], label)
     loss.backward()
+    # two images leave BatchNorm two values at the coarsest levels, and deep networks explode through them
+    torch.nn.utils.clip_grad_value_(network.parameters(), 1.0)
     optimizer.step()
     assert loss.isfinite()
     assert any(not torch.equal(a, b) for a, b in zip(before, network.parameters(), strict=True))
