@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from segsearch.errors import DeviceError, InputError
 from segsearch.frozen import Frozen
-from segsearch.measure.backends import BACKENDS, Backend
+from segsearch.measure.backends.base import Backend
+from segsearch.measure.backends.table import BACKENDS
 from segsearch.measure.machine import (
     Contention,
     ProcessorWatch,
@@ -100,7 +101,7 @@ def measure(
             give the deployed network: it has normalisation and argmax in it, and BatchNorm folded.
         example: image (B, C, H, W) of the type that ``network`` takes.
         device: ``cpu``, ``cuda`` or ``cuda:N``.
-        backend: a row of `segsearch.measure.backends.BACKENDS`.
+        backend: a row of `segsearch.measure.backends.table.BACKENDS`.
         threads: of the processor; torch's present number when left out. Put back afterwards.
         settings: when warm-up and sampling end.
         label: a name to find the record by.
@@ -158,8 +159,8 @@ def _run(
 def _watched(
     runner: Backend, network: nn.Module, example: Tensor, settings: TimerSettings, stopwatch: Stopwatch
 ) -> tuple[Samples, float]:
-    call, watch = runner.prepare(network, example), ProcessorWatch()
-    return sample_latencies(call, settings=settings, stopwatch=stopwatch), watch.others_percent()
+    prepared, watch = runner.prepare(network, example), ProcessorWatch()
+    return sample_latencies(prepared.run, settings=settings, stopwatch=stopwatch), watch.others_percent()
 
 
 def _on(network: nn.Module, device: torch.device) -> nn.Module:

@@ -9,7 +9,7 @@ import torch
 from segsearch import __version__
 from segsearch.data.open import open_data
 from segsearch.errors import DeviceError, InputError
-from segsearch.measure.backends import BACKENDS
+from segsearch.measure.backends.table import BACKENDS
 from segsearch.measure.machine import device_name, find_device
 from segsearch.search.config import StudyConfig
 from segsearch.search.executors.base import Task, Work

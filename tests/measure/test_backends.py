@@ -6,7 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from segsearch.errors import MissingExtraError
-from segsearch.measure.backends import BACKENDS, Eager, OnnxRuntime
+from segsearch.measure.backends.eager import Eager
+from segsearch.measure.backends.onnx_runtime import OnnxRuntime
+from segsearch.measure.backends.table import BACKENDS
 from segsearch.measure.machine import DEVICES
 
 from .networks import SIZE, Mini, state
@@ -34,13 +36,13 @@ class TestContract:
 
     def test_gives_the_output_of_the_network_again_and_again(self, name):
         network, image = Mini().eval(), torch.rand(2, 3, *SIZE)
-        call = BACKENDS[name]().prepare(network, image)
+        call = BACKENDS[name]().prepare(network, image).run
         for _ in range(2):
             torch.testing.assert_close(first(call()), network(image).detach(), rtol=1e-4, atol=1e-5)
 
     def test_runs_bytes_to_mask(self, name):
         network, image = Bytes().eval(), torch.randint(0, 256, (1, 3, *SIZE), dtype=torch.uint8)
-        mask = first(BACKENDS[name]().prepare(network, image)())
+        mask = first(BACKENDS[name]().prepare(network, image).run())
         assert mask.dtype == torch.uint8
         assert mask.unique().numel() > 1
         assert (mask == network(image)).float().mean() > 0.999
@@ -48,7 +50,7 @@ class TestContract:
     def test_leaves_the_network_alone_and_says_nothing(self, name, capfd, recwarn):
         network = Mini().eval()
         before = state(network)
-        BACKENDS[name]().prepare(network, torch.rand(1, 3, *SIZE))()
+        BACKENDS[name]().prepare(network, torch.rand(1, 3, *SIZE)).run()
         assert state(network) == before
         assert capfd.readouterr() == ("", "")
         assert not recwarn.list
@@ -61,7 +63,7 @@ def first(output) -> Tensor:
 
 
 def test_eager_builds_no_graph_of_gradients():
-    output = Eager().prepare(Mini().eval(), torch.rand(1, 3, *SIZE))()
+    output = Eager().prepare(Mini().eval(), torch.rand(1, 3, *SIZE)).run()
     assert output.is_inference()
     assert not output.requires_grad
 

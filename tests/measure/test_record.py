@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from segsearch.errors import DeviceError, InputError
-from segsearch.measure.backends import BACKENDS
+from segsearch.measure.backends.table import BACKENDS
 from segsearch.measure.record import LatencyRecord, measure
 from segsearch.measure.timer import TimerSettings
 

@@ -4,7 +4,7 @@ from typing import get_args
 import pytest
 
 from segsearch.errors import InputError
-from segsearch.measure.backends import BACKENDS
+from segsearch.measure.backends.table import BACKENDS
 from segsearch.search.config import StudyConfig, load_study, parse_study
 from segsearch.search.study import prepare
 

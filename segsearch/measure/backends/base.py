@@ -1,0 +1,58 @@
+"""The contract of every backend, and what a prepared network can be asked."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar, Protocol
+
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A network made ready on its device; it holds all it needs for as long as it lives.
+
+    Attributes:
+        run: one inference on the example it was prepared with; on a GPU queued on the current stream. What a call
+            returns is the backend's own kind of output.
+        mask: from an image on the host to the output on the host: copy, infer, copy. Same shape and type as the
+            example.
+        facts: whatever else changes a latency, such as the hash of an engine.
+    """
+
+    run: Callable[[], object]
+    mask: Callable[[Tensor], Tensor]
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+
+class Backend(Protocol):
+    """Turns a network and an example into something that runs.
+
+    Whatever it loads, it loads in `prepare`: a machine without onnxruntime measures with the others.
+
+    Attributes:
+        name: its row in `segsearch.measure.backends.table.BACKENDS`.
+        devices: kinds of device it runs on.
+        precisions: number formats it can be asked for, its own choice first.
+    """
+
+    name: ClassVar[str]
+    devices: ClassVar[tuple[str, ...]]
+    precisions: ClassVar[tuple[str, ...]]
+
+    def version(self) -> str:
+        """Version of the software that runs the network.
+
+        Raises:
+            MissingExtraError: it is not installed.
+        """
+        ...
+
+    def prepare(self, network: nn.Module, example: Tensor, *, precision: str | None = None) -> Prepared:
+        """Make ready to run ``network``, in eval mode, on ``example`` where that lies, with torch's number of threads.
+
+        The network is not changed. ``precision``: one of ``precisions``; as the network's weights are when left out.
+
+        Raises:
+            MissingExtraError: the software is not installed.
+        """
+        ...
