@@ -40,6 +40,7 @@ POINT: dict[str, Any] = {
     "fusion.fpn.style": "sfnet",
     "smooth": False,
     "head": "plain",
+    "head.plain.kernel": 1,
 }
 
 

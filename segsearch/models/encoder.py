@@ -100,12 +100,17 @@ class Encoder(nn.Module):
         _set_eps(run, self.spec.norm_eps)
         return run
 
-    def make_attention(self) -> nn.Module:
-        """Make what follows the last stage anew, on its channels: nothing, or an attention of fresh weights."""
+    def make_attention(self, channels: int | None = None) -> nn.Module:
+        """Make what follows the last stage anew, on its channels or others: nothing, or an attention, fresh weights."""
         if self.spec.attention == "none":
             return nn.Identity()
-        channels = stage_out(self.spec.stages[-1], stage_inputs(self.spec)[-1])
+        channels = channels or stage_out(self.spec.stages[-1], stage_inputs(self.spec)[-1])
         return FcAttention(channels) if self.spec.attention == "fc" else GatedFcAttention(channels)
+
+    def release_attention(self, channels: int) -> nn.Module:
+        """From now on return the last map as its stage made it; a neck attends itself, by what this makes for it."""
+        self.attention = nn.Identity()
+        return self.make_attention(channels)
 
 
 def _set_eps(module: nn.Module, eps: float) -> None:

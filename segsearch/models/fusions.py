@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segsearch.models.ops import Nearest, Resize, size_of
+from segsearch.models.ops import ConvNorm, Nearest, Resize, size_of
 
 
 class PairFusion(nn.Module):
@@ -118,6 +118,46 @@ class MEU(PairFusion):
         weighed_high = high if self.spatial is None else high * self.spatial(low.mean(dim=1, keepdim=True))
         out: Tensor = weighed_low + weighed_high
         return out
+
+
+@final
+class GatedMEU(PairFusion):
+    """`MEU` as a public FPENet has it (xiaoyufenfei's).
+
+    The deep map is resized behind its 1x1, BatchNorm stands in for the embeddings' biases and ReLUs, and both
+    attentions end in a sigmoid and have no bias. The channels' one passes a ReLU before: it never falls below a half.
+    """
+
+    projects = True
+
+    def __init__(
+        self,
+        deep: int,
+        shallow: int,
+        width: int,
+        align_corners: bool,
+        attention: Literal["both", "channel", "spatial", "none"] = "both",
+    ) -> None:
+        super().__init__(deep, shallow, width, align_corners)
+        self.resize = Resize(align_corners)
+        self.embed_deep = ConvNorm(deep, width, 1, act=False)
+        self.embed_shallow = ConvNorm(shallow, width, 1, act=False)
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.channel = _gate(width, nn.ReLU(inplace=True)) if attention in ("both", "channel") else None
+        self.spatial = _gate(1) if attention in ("both", "spatial") else None
+
+    def forward(self, deep: Tensor, shallow: Tensor) -> Tensor:
+        """See `PairFusion`."""
+        high, low = self.embed_deep(deep), self.embed_shallow(shallow)
+        up = self.resize(high, size_of(shallow))
+        weighed_low = low if self.channel is None else low * self.channel(self.pool(high))
+        weighed_up = up if self.spatial is None else up * self.spatial(low.mean(dim=1, keepdim=True))
+        out: Tensor = weighed_low + weighed_up
+        return out
+
+
+def _gate(channels: int, *before: nn.Module) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(channels, channels, 1, bias=False), *before, nn.Sigmoid())
 
 
 def _attention(channels: int) -> nn.Sequential:

@@ -21,11 +21,13 @@ class Head(nn.Module):
 
 @final
 class Plain(Head):
-    """1x1 classifier on the finest level (FPENet, figure 1)."""
+    """Classifier on the finest level: a 1x1 (FPENet, figure 1)."""
 
     def __init__(self, spec: PlainHead, channels: Channels, classes: int, align_corners: bool) -> None:
         super().__init__()
-        self.classify = nn.Conv2d(channels[min(channels)], classes, 1)
+        self.classify = nn.Conv2d(
+            channels[min(channels)], classes, spec.kernel, padding=spec.kernel // 2, bias=spec.bias
+        )
 
     def forward(self, features: Features) -> Tensor:
         """See `Head`."""

@@ -1,11 +1,18 @@
 """Heads: from a few choices to explicit widths. Each is a pure function, looked up in `HEAD_CHOICES`."""
 
 from collections.abc import Callable, Mapping
+from typing import Literal
 
 from segsearch.space.nodes import Scalar
 from segsearch.spec.head import ConcatHead, HeadSpec, PlainHead, WeightedHead
 
 Choices = Mapping[str, Scalar]
+
+
+def plain(choices: Choices, width: int) -> PlainHead:
+    """Classify the finest level. A 3x3 goes without bias, as the one public network that has it."""
+    kernel: Literal[1, 3] = 3 if choices["kernel"] == 3 else 1
+    return PlainHead(kind="plain", kernel=kernel, bias=kernel == 1)
 
 
 def weighted(choices: Choices, width: int) -> WeightedHead:
@@ -16,7 +23,7 @@ def weighted(choices: Choices, width: int) -> WeightedHead:
 
 
 HEAD_CHOICES: dict[str, Callable[[Choices, int], HeadSpec]] = {
-    "plain": lambda choices, width: PlainHead(kind="plain"),
+    "plain": plain,
     "concat": lambda choices, width: ConcatHead(kind="concat", width=width),
     "weighted": weighted,
 }

@@ -71,19 +71,24 @@ def fam(choices: Choices, shared: Shared) -> Lowered:
 
 
 def meu(choices: Choices, shared: Shared) -> Lowered:
-    """Mutual embedding upsample, its attentions on or off."""
-    return topdown("meu", choices, shared, attention=choices["attention"])
+    """Mutual embedding upsample, its attentions on or off, by the paper or by public code."""
+    return topdown("meu", choices, shared, attention=choices["attention"], code=choices["code"])
 
 
 def topdown(fusion: FusionName, choices: Choices, shared: Shared, **options: object) -> Lowered:
     """Fold a pair fusion down the levels; ``options`` are of that fusion alone."""
     pyramid = shared.pyramid()
-    *shallow, _ = pyramid_levels(shared.encoder, pyramid).values()
-    if not shallow:
+    levels = tuple(pyramid_levels(shared.encoder, pyramid).values())
+    if len(levels) == 1:
         # a single level has nothing to fuse, whatever was chosen: one network, one spec
         return pyramid, TopDownSpec(fusion="fpn", widths=())
-    widths = tuple(shallow) if choices.get("widths") == "encoder" else (shared.width,) * len(shallow)
-    data = {"fusion": fusion, "widths": widths, "smooth": shared.smooth, **(options if shallow else {})}
+    widths = {"encoder": levels[:-1], "deeper": levels[1:]}
+    data = {
+        "fusion": fusion,
+        "widths": widths.get(str(choices.get("widths")), (shared.width,) * (len(levels) - 1)),
+        "smooth": shared.smooth,
+        **options,
+    }
     return pyramid, TopDownSpec.model_validate(data)
 
 
@@ -159,6 +164,8 @@ def dfa(choices: Choices, shared: Shared) -> Lowered:
         "networks": networks,
         "decoder": decoder,
         "smooth": shared.smooth,
+        # public code differs in what lies behind the first network, and in the decoder of both
+        "code": "paper" if only_last else choices["code"],
         **({} if decoder == "none" else {"width": shared.width}),
     }
     return pyramid, AggregateSpec.model_validate(data)

@@ -13,6 +13,8 @@ class PlainHead(Frozen):
     """1x1 classifier on the finest level."""
 
     kind: Literal["plain"]
+    kernel: Literal[1, 3] = 1
+    bias: bool = True
 
 
 class ConcatHead(Frozen):

@@ -39,6 +39,8 @@ class TopDownSpec(Frozen):
     """fam: the levels that are warped onto; the others take a plain resize (SFNet, table 2). None: all."""
     attention: Literal["both", "channel", "spatial", "none"] = "both"
     """meu: which of its two attentions weigh the maps (FPENet, table 6)."""
+    code: Literal["paper", "xiaoyufenfei"] = "paper"
+    """meu: whose reading. xiaoyufenfei: a public one, whose attentions are gates and whose 1x1 carry BatchNorm."""
     style: Literal["sfnet", "eseg"] = "sfnet"
     """fpn: laterals with bias and ReLU below the coarsest level, bilinear sums; or, as in ESeg's rows of table 2, bare
     1x1 with BatchNorm on every level, sums by nearest neighbour, and a smoothing without ReLU on every level."""
@@ -77,6 +79,8 @@ class AggregateSpec(Frozen):
     width: Width = 32
     """Of the decoder."""
     smooth: bool = False
+    code: Literal["paper", "huaifeng1993"] = "paper"
+    """Whose reading. huaifeng1993: a public one; what differs stands at `models.necks.aggregate`."""
 
 
 class SkipSpec(Frozen):

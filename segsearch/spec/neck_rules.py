@@ -22,6 +22,7 @@ def neck_complaints(encoder: EncoderSpec, pyramid: PyramidSpec, context: Context
         yield from _paths_take_turns(neck)
     elif isinstance(neck, AggregateSpec):
         yield from _stages_to_run_again(encoder, pyramid, context, neck)
+        yield from _public_code_has_its_marks(encoder, pyramid, context, neck)
 
 
 def _levels_made_for_it(encoder: EncoderSpec, pyramid: PyramidSpec, neck: NeckSpec) -> Iterator[str]:
@@ -50,10 +51,19 @@ def _one_width_per_fusion(pyramid: PyramidSpec, context: ContextSpec, neck: TopD
         yield f"context.width: {neck.fusion} needs the neck's {widths[0]}, got {width}"
 
 
+_OPTIONS = {
+    "warps": ("fam", None),
+    "attention": ("meu", "both"),
+    "code": ("meu", "paper"),
+    "style": ("fpn", "sfnet"),
+}
+"""Options of one fusion alone, with their defaults."""
+
+
 def _options_of_its_fusion(pyramid: PyramidSpec, neck: TopDownSpec) -> Iterator[str]:
     """models.necks.topdown: an option of one fusion means nothing in another, and two specs would be one network."""
     fused = range(pyramid.finest, pyramid.coarsest)
-    for option, fusion, default in (("warps", "fam", None), ("attention", "meu", "both"), ("style", "fpn", "sfnet")):
+    for option, (fusion, default) in _OPTIONS.items():
         if getattr(neck, option) != default and neck.fusion != fusion:
             yield f"neck.{option}: is an option of {fusion}, got {neck.fusion}"
     if neck.warps is not None and (
@@ -92,3 +102,20 @@ def _stages_to_run_again(
         if first.block == "fpe" and first.expansion * run.in_channels % branches:
             inner = f"{first.expansion} x {run.in_channels}"
             yield f"neck: {branches} branches must divide {inner} channels where the stages run again"
+
+
+def _public_code_has_its_marks(
+    encoder: EncoderSpec, pyramid: PyramidSpec, context: ContextSpec, neck: AggregateSpec
+) -> Iterator[str]:
+    """models.necks.aggregate: one 1x1 reads the last maps of all later networks; and one network has one id."""
+    if neck.code == "paper":
+        return
+    if neck.networks == 1 and neck.decoder != "both":
+        yield f"neck.code: a single network without both decoders is the paper's, got {neck.code}"
+    inputs = pyramid_levels(encoder, pyramid)
+    if not staged(encoder, tuple(inputs)):
+        return
+    inputs[max(inputs)] = context_width(context) or inputs[max(inputs)]
+    widths = {runs[-1].out_channels for runs in plan_reruns(encoder, inputs, neck.networks)}
+    if neck.decoder != "none" and len(widths) > 1:
+        yield f"neck.code: {neck.code} reads all later last maps by one 1x1, got {sorted(widths)} channels"

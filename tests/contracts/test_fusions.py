@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from segsearch.models.fusions import FAM, FUSIONS, MEU, PairFusion, Warp
+from segsearch.models.fusions import FAM, FUSIONS, MEU, GatedMEU, PairFusion, Warp
 
 
 def made(name: str, deep: int, shallow: int, width: int, align_corners: bool = False) -> PairFusion:
@@ -104,6 +104,21 @@ def test_meu_weighs_the_shallow_map_by_what_and_the_deep_map_by_where() -> None:
     where = meu.spatial(low.mean(dim=1, keepdim=True))
     assert what.shape == (2, 4, 1, 1) and where.shape == (2, 1, 8, 9)
     torch.testing.assert_close(meu(deep, shallow), low * what + high * where)
+
+
+def test_a_gated_meu_pools_before_it_resizes_and_its_channels_never_shut() -> None:
+    meu = GatedMEU(3, 5, 4, True).eval()
+    deep, shallow = torch.randn(2, 3, 4, 5), torch.randn(2, 5, 8, 9)
+    high, low = meu.embed_deep(deep), meu.embed_shallow(shallow)
+    assert (high < 0).any() and (low < 0).any(), "no ReLU behind the 1x1"
+    what = torch.sigmoid(torch.relu(meu.channel[0](high.mean(dim=(2, 3), keepdim=True))))
+    where = torch.sigmoid(meu.spatial[0](low.mean(dim=1, keepdim=True)))
+    assert (what >= 0.5).all()
+    up = nn.functional.interpolate(high, size=(8, 9), mode="bilinear", align_corners=True)
+    torch.testing.assert_close(meu(deep, shallow), low * what + up * where)
+    meu.channel = meu.spatial = None
+    torch.testing.assert_close(meu(deep, shallow), low + up)
+    assert not [n for n, _ in GatedMEU(3, 5, 4, True, "none").named_parameters() if "embed" not in n]
 
 
 def test_meus_attentions_start_open() -> None:

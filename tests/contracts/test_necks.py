@@ -40,6 +40,7 @@ SPECS: dict[str, list[dict]] = {
         {"fusion": "fpn", "style": "eseg", "smooth": True},
         {"fusion": "fam", "smooth": True},
         {"fusion": "meu", "attention": "channel"},
+        {"fusion": "meu", "code": "xiaoyufenfei"},
         {"fusion": "up"},
     ],
     "bidirectional": [
@@ -53,6 +54,8 @@ SPECS: dict[str, list[dict]] = {
         {"networks": 4, "width": 16, "decoder": "high", "smooth": True},
         {"networks": 2, "decoder": "none"},
         {"networks": 1, "width": 16},
+        {"networks": 2, "width": 16, "code": "huaifeng1993"},
+        {"networks": 4, "decoder": "none", "code": "huaifeng1993"},
     ],
     "skip": [{"low": 8, "width": 16}, {"low": 8, "width": 16, "smooth": True}],
 }
@@ -192,6 +195,18 @@ def test_a_later_network_has_weights_of_its_own() -> None:
     assert not {id(p) for p in first.parameters()} & {id(p) for p in second.parameters()}
 
 
+def test_a_1x1_shared_by_later_networks_needs_maps_of_one_width() -> None:
+    grows = {"block": "fpe", "depth": 1, "width": 16, "stride": 1, "dilations": [1, 2], "long_skip": "concat"}
+    data = {
+        "encoder": {"stem": STEM | {"pool": "floor"}, "stages": [grows]},
+        "pyramid": {"finest": 2, "coarsest": 2},
+        "neck": {"kind": "aggregate", "networks": 3, "code": "huaifeng1993"},
+        "head": HEADS["plain"],
+    }
+    with pytest.raises(InputError, match=r"neck.code: huaifeng1993 reads all later .*, got \[48, 64\] channels"):
+        NetworkSpec.parse(data, "network")
+
+
 @pytest.mark.parametrize(
     ("name", "neck", "pyramid", "message"),
     [
@@ -206,6 +221,13 @@ def test_a_later_network_has_weights_of_its_own() -> None:
         ("topdown", {"fusion": "fam", "widths": [8] * 3, "style": "eseg"}, {}, "is an option of fpn"),
         ("aggregate", {}, {"coarsest": 6}, "ends with the encoder, at P5"),
         ("aggregate", {"networks": 5}, {}, "less than or equal to 4, got 5"),
+        (
+            "aggregate",
+            {"networks": 1, "decoder": "high", "code": "huaifeng1993"},
+            {},
+            "is the paper's, got huaifeng1993",
+        ),
+        ("topdown", {"fusion": "up", "widths": [8] * 3, "code": "xiaoyufenfei"}, {}, "neck.code: is an option of meu"),
         ("tree", {}, {}, "'tree' is not known"),
     ],
 )

@@ -36,10 +36,12 @@ def test_folding_keeps_the_logits_of_any_point(point: Point) -> None:
     [
         (named_points()["sfnet_r18"].choices, SIZE),
         (named_points()["fpenet"].choices, SIZE),
+        (named_points()["fpenet_xiaoyufenfei"].choices, (64, 96)),
+        (named_points()["dfanet_huaifeng1993"].choices, (64, 96)),
         (sampled(100), (64, 96)),
         (sampled(101), SIZE),
     ],
-    ids=["sfnet_r18", "fpenet", "seed100", "seed101"],
+    ids=["sfnet_r18", "fpenet", "fpenet_xiaoyufenfei", "dfanet_huaifeng1993", "seed100", "seed101"],
 )
 def test_the_artefact_of_any_point_is_proven(point: Point, size_hw: tuple[int, int], tmp_path: Path) -> None:
     network = lively(build(lower(point), len(CLASSES)))

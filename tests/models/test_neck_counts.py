@@ -19,7 +19,7 @@ SGCPNET: Point = {
     "encoder": "mobilenetv3", "encoder.mobilenetv3.depth": 1.0, "context": "none", "fusion_width": 64, "fusion": "sgcp",
     "fusion.sgcp.paths": "down,up,down", "fusion.sgcp.high_features": True, "fusion.sgcp.weighted": True,
     "fusion.sgcp.pool": "max", "fusion.sgcp.pool_kernel": 3, "fusion.sgcp.skips": "separate", "smooth": False,
-    "head": "plain",
+    "head": "plain", "head.plain.kernel": 1,
 }  # fmt: skip
 SUMMED: Point = {"head": "weighted", "head.weighted.weights": "plain", "head.weighted.conv": "none"}
 
@@ -27,7 +27,7 @@ DFANET: Point = {
     "input_scale": 1.0, "align_corners": True, "finest": "P2", "coarsest": "P4", "pool": "avg", "encoder_width": 1.0,
     "encoder": "xception", "encoder.xception.variant": "a", "encoder.xception.repeats": "4,6,4",
     "encoder.xception.attention": "fc", "encoder.xception.code": "paper", "context": "none", "fusion_width": 32, "fusion": "dfa",
-    "fusion.dfa.networks": 3, "fusion.dfa.decoder": "both", "smooth": False, "head": "plain",
+    "fusion.dfa.networks": 3, "fusion.dfa.decoder": "both", "fusion.dfa.code": "paper", "smooth": False, "head": "plain", "head.plain.kernel": 1,
 }  # fmt: skip
 
 ESEG: Point = {
@@ -193,6 +193,6 @@ def test_meu_with_and_without_its_attentions(attention: str, printed: int) -> No
 def test_deeplab_reads_two_levels() -> None:
     aspp: Point = {"context": "aspp", "context.aspp.rates": "6,12,18", "context.aspp.join": "concat",
                    "context.aspp.join.concat.inner": 1, "fusion": "deeplab", "fusion.deeplab.low": 48,
-                   "fusion_width": 256, "head": "plain"}  # fmt: skip
+                   "fusion_width": 256, "head": "plain", "head.plain.kernel": 1}  # fmt: skip
     network = made(ESEG, coarsest="P5", **aspp)
     assert count(network, (1024, 2048)).macs / 1e9 == pytest.approx(48.8, rel=0.02)

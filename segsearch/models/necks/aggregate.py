@@ -1,4 +1,10 @@
-"""The encoder's stages again, each network reading the maps of the one before (DFANet, section 3)."""
+"""The encoder's stages again, each network reading the maps of the one before (DFANet, section 3).
+
+A public DFANet (`code` huaifeng1993) differs from the paper's reading here in five things. The first network's last map
+goes through the attention for the next one's start, but not beside the next one's last stage. A network's start has the
+map beside it in front. All maps of the decoder go to the finest size in one step. The decoder's 3x3 has a bias. One 1x1
+reads the last maps of all networks behind the first.
+"""
 
 from collections.abc import Sequence
 
@@ -24,14 +30,18 @@ class Aggregate(Neck):
 
     def __init__(self, spec: AggregateSpec, site: Site) -> None:
         super().__init__()
+        self.public = spec.code == "huaifeng1993"
         self.strides = staged(site.encoder.spec, tuple(site.inputs))
+        coarsest = site.inputs[max(site.inputs)]
+        self.attention = site.encoder.release_attention(coarsest) if self.public else nn.Identity()
         plan = plan_reruns(site.encoder.spec, site.inputs, spec.networks)
-        self.networks = nn.ModuleList(Rerun(runs, site.encoder, site.align_corners) for runs in plan)
-        high = [site.inputs[max(site.inputs)], *(runs[-1].out_channels for runs in plan)]
+        self.networks = nn.ModuleList(Rerun(runs, site.encoder, site.align_corners, self.public) for runs in plan)
+        high = [coarsest, *(runs[-1].out_channels for runs in plan)]
         low = [site.inputs[min(site.inputs)], *(runs[0].out_channels for runs in plan)]
-        self.high = Summed(high, spec.width, site.align_corners) if spec.decoder != "none" else None
+        summed = SummedByLast if self.public else Summed
+        self.high = summed(high, spec.width, site.align_corners) if spec.decoder != "none" else None
         self.low = Summed(low, spec.width, site.align_corners) if spec.decoder == "both" else None
-        self.merge = ConvNorm(spec.width, spec.width) if self.low is not None else nn.Identity()
+        self.merge = nn.Identity() if self.low is None else ConvNorm(spec.width, spec.width, bias=self.public)
         self.resize = Resize(site.align_corners)
         self._declare(self._declared(spec, site.inputs, high[-1]), site.only_finest)
         if spec.smooth:
@@ -45,23 +55,32 @@ class Aggregate(Neck):
 
     def fuse(self, features: Features) -> Features:
         """Levels to one: see `spec.neck.AggregateSpec.decoder`."""
-        deep, maps = features[max(features)], [features[s] for s in self.strides]
+        deep, maps = self.attention(features[max(features)]), [features[s] for s in self.strides]
         high, low = [deep], [features[min(features)]]
         for network in self.networks:
             deep, maps = network(deep, maps)
             high.append(deep)
             low.append(maps[0])
-        fused = deep if self.high is None else self.high(high)
+        return {min(self.channels): self._decoded(high, low)}
+
+    def _decoded(self, high: Maps, low: Maps) -> Tensor:
+        at_once = self.public and self.low is not None
+        fused = high[-1] if self.high is None else self.high(high, size_of((low if at_once else high)[0]))
         if self.low is not None:
-            fused = self.resize(fused, size_of(low[0])) + self.merge(self.low(low))
-        return {min(self.channels): fused}
+            finest = size_of(low[0])
+            fused = self.resize(fused, finest) + self.merge(self.low(low, finest))
+        return fused
 
 
 class Rerun(nn.Module):
-    """One network behind the encoder: its stages with fresh weights and wider inputs, and its attention if any."""
+    """One network behind the encoder: its stages with fresh weights and wider inputs, and its attention if any.
 
-    def __init__(self, runs: Sequence[Run], encoder: Encoder, align_corners: bool) -> None:
+    ``beside_first``: at its start the map beside comes first. Behind it, a network's own map always does.
+    """
+
+    def __init__(self, runs: Sequence[Run], encoder: Encoder, align_corners: bool, beside_first: bool) -> None:
         super().__init__()
+        self.beside_first = beside_first
         self.resize = Resize(align_corners)
         # a run that the encoder's stem strides for must stride itself, or networks would not get smaller
         self.pools = nn.ModuleList(halving("max") if run.pools else nn.Identity() for run in runs)
@@ -73,24 +92,38 @@ class Rerun(nn.Module):
         x = self.resize(deep, size_of(beside[0]))
         maps: Maps = []
         for pool, stage, other in zip(self.pools, self.stages, beside, strict=True):
+            pair = (x, other) if maps or not self.beside_first else (other, x)
             # a single stage's map is the last map itself, which is at hand already
-            x = stage(pool(torch.cat((x, other), dim=1) if len(beside) > 1 else x))
+            x = stage(pool(torch.cat(pair, dim=1) if len(beside) > 1 else x))
             maps.append(x)
         return self.attention(x), maps
 
 
 class Summed(nn.Module):
-    """A 1x1 on each map, all brought to the first one's size and summed (DFANet, section 3.3)."""
+    """A 1x1 on each map, all brought to one size and summed (DFANet, section 3.3)."""
 
     def __init__(self, in_channels: Sequence[int], width: int, align_corners: bool) -> None:
         super().__init__()
         self.projections = nn.ModuleList(ConvNorm(c, width, 1) for c in in_channels)
         self.resize = Resize(align_corners)
 
-    def forward(self, maps: Maps) -> Tensor:
-        """Tensors (B, C_i, h_i, w_i) to (B, width, h_0, w_0)."""
-        size = size_of(maps[0])
-        total: Tensor = self.projections[0](maps[0])
-        for project, x in zip(self.projections[1:], maps[1:], strict=True):
-            total = total + self.resize(project(x), size)
+    def forward(self, maps: Maps, size_hw: tuple[int, int]) -> Tensor:
+        """Tensors (B, C_i, h_i, w_i) to (B, width, *size_hw)."""
+        first, *others = (self.resize(project(x), size_hw) for project, x in zip(self._projecting(), maps, strict=True))
+        total: Tensor = sum(others, first)
         return total
+
+    def _projecting(self) -> list[nn.Module]:
+        """Return the module that reads each map."""
+        return list(self.projections)
+
+
+class SummedByLast(Summed):
+    """`Summed` as a public DFANet has it (huaifeng1993's): the last 1x1 reads every map but the first.
+
+    Those between are dead weights: counted and stored, as there, but never run.
+    """
+
+    def _projecting(self) -> list[nn.Module]:
+        first, *others = self.projections
+        return [first, *others[-1:] * len(others)]

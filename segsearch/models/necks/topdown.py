@@ -5,7 +5,7 @@ from functools import partial
 
 from torch import nn
 
-from segsearch.models.fusions import FPN, FUSIONS, MEU, PairFusion
+from segsearch.models.fusions import FPN, FUSIONS, MEU, GatedMEU, PairFusion
 from segsearch.models.necks.base import Neck, Site
 from segsearch.models.ops import Channels, ConvNorm, Features
 from segsearch.spec.neck import TopDownSpec
@@ -62,5 +62,5 @@ def _pair(spec: TopDownSpec, stride: int) -> Callable[[int, int, int, bool], Pai
     if spec.fusion == "fam" and spec.warps is not None and stride.bit_length() - 1 not in spec.warps:
         return FPN
     if spec.fusion == "meu":
-        return partial(MEU, attention=spec.attention)
+        return partial(MEU if spec.code == "paper" else GatedMEU, attention=spec.attention)
     return partial(FPN, nearest=True) if spec.style == "eseg" else FUSIONS[spec.fusion]
