@@ -97,7 +97,7 @@ def import_state(state: Mapping[str, Tensor], spec: NetworkSpec, release: str, p
     tensors, unknown = from_released({k: v for k, v in state.items() if not k.endswith(_UNLEARNT)}, release)
     network = _made(spec, tensors)
     wanted = network.state_dict()
-    fitting = {name: tensor for name, tensor in tensors.items() if name in wanted}
+    fitting = {name: _as_1x1(tensor, wanted[name]) for name, tensor in tensors.items() if name in wanted}
     if not fitting:
         raise InputError(place, f"holds none of the tensors of '{release}'")
     for name, tensor in fitting.items():
@@ -111,6 +111,12 @@ def import_state(state: Mapping[str, Tensor], spec: NetworkSpec, release: str, p
         unused=(*unknown, *sorted(tensors.keys() - fitting.keys())),
         missing=tuple(n for n in wanted if n not in fitting and not n.endswith(_UNLEARNT)),
     )
+
+
+def _as_1x1(tensor: Tensor, wanted: Tensor) -> Tensor:
+    """Bring the weights of a linear layer to the 1x1 convolution that does the same work."""
+    linear = tensor.dim() == 2 and wanted.shape[2:] == (1, 1)
+    return tensor[:, :, None, None] if linear else tensor
 
 
 def _made(spec: NetworkSpec, tensors: Mapping[str, Tensor]) -> Network:

@@ -1,11 +1,12 @@
 """Names of the tensors in released checkpoints, as ordered rewriting rules onto ours. One table per release."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from torch import Tensor
 
-Rules = tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...]
+from segsearch.models.reimplemented import DFANET_HUAIFENG1993, FPENET_XIAOYUFENFEI
+from segsearch.models.renaming import Rules, renamed
 
 _PAIR = {"0": "conv", "1": "norm"}
 _KIND = {"conv": "conv", "bn": "norm"}
@@ -123,6 +124,8 @@ SGCPNET: Rules = (
 """SGCPNet's released network."""
 
 RELEASES: dict[str, Rules] = {
+    "dfanet_huaifeng1993": DFANET_HUAIFENG1993,
+    "fpenet_xiaoyufenfei": FPENET_XIAOYUFENFEI,
     "sfnet_resnet": _sfnet(_DEEP_RESNET, (4, 8, 16)),
     "sfnet_df1": _sfnet(_DF1, (16, 32)),
     "sfnet_df1_paper": _sfnet(_DF1, (8, 16)),
@@ -132,6 +135,8 @@ RELEASES: dict[str, Rules] = {
 }
 
 RELEASE_OF: dict[str, str] = {
+    "dfanet_huaifeng1993": "dfanet_huaifeng1993",
+    "fpenet_xiaoyufenfei": "fpenet_xiaoyufenfei",
     **dict.fromkeys(("sfnet_r18", "sfnet_r50", "sfnet_r101"), "sfnet_resnet"),
     **dict.fromkeys(("sfnet_r18_released", "sfnet_r50_released", "sfnet_r101_released"), "sfnet_resnet"),
     "sfnet_df1": "sfnet_df1_paper",
@@ -139,16 +144,7 @@ RELEASE_OF: dict[str, str] = {
     **dict.fromkeys(("sfnet_df2", "sfnet_df2_released"), "sfnet_df2"),
     **dict.fromkeys(("sgcpnet1", "sgcpnet2", "sgcpnet_max5", "sgcpnet_avg3"), "sgcpnet"),
 }
-"""How the tensors of a named point are called in its authors' checkpoints."""
-
-
-def renamed(name: str, rules: Rules) -> str | None:
-    """Return our name of a released tensor; None if no rule knows it."""
-    for pattern, replacement in rules:
-        new, hits = re.subn(pattern, replacement, name)
-        if hits:
-            return new
-    return None
+"""How the tensors of a named point are called in the checkpoints of its authors, or of those who built it again."""
 
 
 def from_released(state: Mapping[str, Tensor], release: str) -> tuple[dict[str, Tensor], tuple[str, ...]]:
