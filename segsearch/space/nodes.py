@@ -17,6 +17,11 @@ class Choice:
     options: tuple[Scalar, ...]
     searched: tuple[Scalar, ...] | None = None
 
+    @property
+    def fixed(self) -> bool:
+        """Whether searches propose one value of several."""
+        return self.searched is not None and len(self.searched) == 1 < len(self.options)
+
     def proposals(self) -> tuple[Scalar, ...]:
         """Values a search may propose."""
         return self.options if self.searched is None else self.searched

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from segsearch.errors import InputError
 from segsearch.frozen import yes_or_no
-from segsearch.space.nodes import Group, Integer, Node, OneOf, Point, Scalar, Space
+from segsearch.space.nodes import Choice, Group, Integer, Node, OneOf, Point, Scalar, Space
 
 
 class Suggester(Protocol):
@@ -32,12 +32,19 @@ def _walk(group: Group, prefix: str, suggester: Suggester, point: Point) -> None
 
 
 def sample(space: Space, rng: random.Random) -> Point:
-    """Draw every choice on the path uniformly."""
-    return suggest(space, lambda name, node: rng.choice(node.proposals()))
+    """Draw every choice on the path uniformly. What has one proposal is not drawn, so it can be added to a space."""
+
+    def draw(name: str, node: Node) -> Scalar:
+        first, *others = node.proposals()
+        return rng.choice((first, *others)) if others else first
+
+    return suggest(space, draw)
 
 
 def check(space: Space, written: Point, place: object = "point") -> Point:
     """Return a written point in the space's own order and types.
+
+    A choice that searches do not make may be left out: it then takes the value that they would propose.
 
     Raises:
         InputError: a choice is missing, unknown, or not among the allowed; named as ``place.choice``.
@@ -46,6 +53,8 @@ def check(space: Space, written: Point, place: object = "point") -> Point:
 
     def read(name: str, node: Node) -> Scalar:
         if name not in written:
+            if isinstance(node, Choice) and node.fixed:
+                return node.proposals()[0]
             raise InputError(f"{place}.{name}", "is missing", _allowed(node))
         return accept(node, written[name], f"{place}.{name}")
 

@@ -100,6 +100,15 @@ def test_a_fixed_choice_is_proposed_but_others_are_accepted() -> None:
     assert contains(UNIFIED, FPENET | {"align_corners": True})
 
 
+def test_a_fixed_choice_may_be_left_out_and_costs_no_draw() -> None:
+    without, given = ({"b": {"choice": [1, 2, 3, 4]}}, {"a": {"choice": ["x", "y"], "searched": ["x"]}})
+    small, grown = (parse_space({"space": "t", "axes": axes}, "t") for axes in (without, given | without))
+    assert check(grown, {"b": 2}) == {"a": "x", "b": 2}
+    assert [sample(small, random.Random(i))["b"] for i in range(30)] == [
+        sample(grown, random.Random(i))["b"] for i in range(30)
+    ]
+
+
 def test_searched_choices_are_proposed_but_others_are_accepted() -> None:
     tree = parse_space({"space": "t", "axes": {"a": {"choice": [1, 2, 3], "searched": [1, 3]}}}, "t")
     assert {sample(tree, random.Random(i))["a"] for i in range(30)} == {1, 3}
