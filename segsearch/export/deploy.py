@@ -91,7 +91,7 @@ class Deployed(nn.Module):
         if image.shape != expected or image.dtype != torch.uint8:
             given = f"{image.dtype} {tuple(image.shape)}".removeprefix("torch.")
             raise InputError("image", f"must be uint8 {expected}, got {given}")
-        logits = self.network(image.to(torch.float32) * self.scale + self.shift)
+        logits = self.network(image.to(self.scale.dtype) * self.scale + self.shift)
         return cast(Tensor, logits.argmax(1).to(torch.uint8))
 
 

@@ -43,9 +43,9 @@ class StudyConfig(Frozen):
     recipe: Recipe
     budget: Budget = Budget()
     device: Literal["cpu", "cuda"] = "cpu"
-    backend: Literal["eager", "onnxruntime"] = Field(
-        default="eager", description="software that latency is measured with"
-    )
+    backend: Literal[
+        "eager", "cudagraph", "compile", "compile-graph", "aotinductor", "onnxruntime", "openvino", "tensorrt"
+    ] = Field(default="eager", description="software that latency is measured with")
     threads: int | None = Field(
         default=None, ge=1, le=MOST_THREADS, description="processor threads while measuring; torch's number without"
     )

@@ -31,7 +31,7 @@ class Work(nn.Module):
         return image
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ["eager", "onnxruntime"])
 def test_twenty_times_the_work_is_measured_as_much_more(backend):
     """Twenty times the work must show as five times the latency or more, on whatever machine."""
     image = torch.rand(1, 3, 192, 192)
@@ -42,7 +42,7 @@ def test_twenty_times_the_work_is_measured_as_much_more(backend):
     assert large.p10_ms > 5 * small.p10_ms
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ["eager", "onnxruntime"])
 def test_a_record_says_all_that_was_measured(backend):
     before = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
     record = measure(Mini().eval(), torch.rand(2, 3, *SIZE), backend=backend, threads=1, settings=QUICK, label="mini")
@@ -124,7 +124,7 @@ def test_train_mode_anywhere_is_refused_by_name():
     ("changes", "line"),
     [
         ({"device": "tpu"}, "device: 'tpu' is not known (allowed: cpu, cuda, cuda:N)"),
-        ({"backend": "tensorrt"}, "backend: 'tensorrt' is not known (allowed: eager, onnxruntime)"),
+        ({"backend": "tvm"}, f"backend: 'tvm' is not known (allowed: {', '.join(BACKENDS)})"),
         ({"threads": 0}, "threads: 0 is too few (allowed: 1 to 512)"),
         ({"threads": 100_000}, "threads: 100000 is too many (allowed: 1 to 512)"),
         (
@@ -174,6 +174,6 @@ class TestCuda:
         small, large = (measure(Work(n).eval(), image, device="cuda", settings=QUICK) for n in (5, 100))
         assert large.p10_ms > 5 * small.p10_ms
 
-    def test_onnxruntime_is_refused(self):
-        with pytest.raises(DeviceError, match=r"onnxruntime does not run on cuda \(available: cpu\)"):
-            measure(Mini().eval(), IMAGE, device="cuda", backend="onnxruntime", settings=QUICK)
+    def test_openvino_is_refused(self):
+        with pytest.raises(DeviceError, match=r"openvino does not run on cuda \(available: cpu\)"):
+            measure(Mini().eval(), IMAGE, device="cuda", backend="openvino", settings=QUICK)

@@ -2,18 +2,22 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import ClassVar, Protocol
 
 from torch import Tensor, nn
 
+PRECISIONS = ("float32", "tf32", "float16", "bfloat16", "int8")
+"""Every number format that some backend can be asked for."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """A network made ready on its device; it holds all it needs for as long as it lives.
+    """A network made ready on its device; it holds all it needs for as long as it lives, and frees it when dropped.
 
     Attributes:
-        run: one inference on the example it was prepared with; on a GPU queued on the current stream. What a call
-            returns is the backend's own kind of output.
+        run: one inference on the example it was prepared with; on a GPU queued on the current stream, or done when the
+            call returns. What a call returns is the backend's own kind of output, and the next call may overwrite it.
         mask: from an image on the host to the output on the host: copy, infer, copy. Same shape and type as the
             example.
         facts: whatever else changes a latency, such as the hash of an engine.
@@ -33,11 +37,15 @@ class Backend(Protocol):
         name: its row in `segsearch.measure.backends.table.BACKENDS`.
         devices: kinds of device it runs on.
         precisions: number formats it can be asked for, its own choice first.
+        cuda_precisions: those of ``precisions`` that only a GPU runs.
+        takes_file: whether it prepares from an ONNX file, and is a `FileBackend`.
     """
 
     name: ClassVar[str]
     devices: ClassVar[tuple[str, ...]]
     precisions: ClassVar[tuple[str, ...]]
+    cuda_precisions: ClassVar[tuple[str, ...]]
+    takes_file: ClassVar[bool]
 
     def version(self) -> str:
         """Version of the software that runs the network.
@@ -54,5 +62,23 @@ class Backend(Protocol):
 
         Raises:
             MissingExtraError: the software is not installed.
+            DeviceError: the device, or what is installed for it, cannot do it.
+            InputError: the network cannot be brought to this backend.
+        """
+        ...
+
+
+class FileBackend(Backend, Protocol):
+    """A backend that takes ONNX files, those of other programs too."""
+
+    def open(self, path: Path, example: Tensor, *, precision: str | None = None) -> Prepared:
+        """Make ready to run the file on ``example`` where that lies.
+
+        ``precision``: what the file's weights call for when left out.
+
+        Raises:
+            MissingExtraError: the software is not installed.
+            DeviceError: the device, or what is installed for it, cannot do it.
+            InputError: no ONNX file, one for other images than ``example``, or one of another precision.
         """
         ...

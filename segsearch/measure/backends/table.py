@@ -2,8 +2,43 @@
 
 from collections.abc import Callable
 
+from segsearch.errors import DeviceError, InputError
+from segsearch.measure.backends.aotinductor import AotInductor
 from segsearch.measure.backends.base import Backend
+from segsearch.measure.backends.checks import check_precision
+from segsearch.measure.backends.compiled import Compile
+from segsearch.measure.backends.compiled_graph import CompileGraph
+from segsearch.measure.backends.cudagraph import CudaGraph
 from segsearch.measure.backends.eager import Eager
 from segsearch.measure.backends.onnx_runtime import OnnxRuntime
+from segsearch.measure.backends.open_vino import OpenVino
+from segsearch.measure.backends.tensor_rt import TensorRt
 
-BACKENDS: dict[str, Callable[[], Backend]] = {"eager": Eager, "onnxruntime": OnnxRuntime}
+BACKENDS: dict[str, Callable[[], Backend]] = {
+    "eager": Eager,
+    "cudagraph": CudaGraph,
+    "compile": Compile,
+    "compile-graph": CompileGraph,
+    "aotinductor": AotInductor,
+    "onnxruntime": OnnxRuntime,
+    "openvino": OpenVino,
+    "tensorrt": TensorRt,
+}
+
+
+def find_backend(name: str, device_kind: str | None = None, precision: str | None = None) -> Backend:
+    """Make the backend of that name, known to run on that kind of device in that precision; None asks for nothing.
+
+    Whether its software is installed shows when it is used.
+
+    Raises:
+        InputError: an unknown name, or a precision that this backend does not have.
+        DeviceError: it does not run on ``device_kind``, or not in this precision there.
+    """
+    if name not in BACKENDS:
+        raise InputError("backend", f"{name!r} is not known", BACKENDS)
+    backend = BACKENDS[name]()
+    if device_kind is not None and device_kind not in backend.devices:
+        raise DeviceError(f"backend: {name} does not run on {device_kind} (available: {', '.join(backend.devices)})")
+    check_precision(backend, device_kind, precision)
+    return backend

@@ -1,0 +1,69 @@
+"""AOTInductor: torch.export, compiled ahead of time into a package that runs without Python."""
+
+import tempfile
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from segsearch.errors import InputError
+from segsearch.measure.backends.base import Prepared
+from segsearch.measure.backends.compiler import need_compiler
+from segsearch.measure.backends.torch_network import TorchNetwork, adapt
+from segsearch.quiet import quiet
+
+
+class AotInductor:
+    """torch.export, then a compiled package, loaded again from its file. Compiling takes up to minutes."""
+
+    name: ClassVar[str] = "aotinductor"
+    devices: ClassVar[tuple[str, ...]] = ("cpu", "cuda")
+    precisions: ClassVar[tuple[str, ...]] = ("float32", "tf32", "float16", "bfloat16")
+    cuda_precisions: ClassVar[tuple[str, ...]] = ("tf32",)
+    takes_file: ClassVar[bool] = False
+
+    def __init__(self, channels_last: bool | None = None) -> None:
+        self.channels_last = channels_last
+
+    def version(self) -> str:
+        """Version of torch, with its build."""
+        return str(torch.__version__)
+
+    def prepare(self, network: nn.Module, example: Tensor, *, precision: str | None = None) -> Prepared:
+        """Export, compile and load now.
+
+        Raises:
+            DeviceError: there is no C++ compiler.
+            InputError: the network cannot be exported or compiled.
+        """
+        need_compiler(self.name)
+        ready = adapt(self, network, example, precision, self.channels_last)
+        package = _package(ready)
+
+        def call(image: Tensor) -> Tensor:
+            output: Tensor = package(image)
+            return output
+
+        return ready.prepared(torch.no_grad()(ready.guarded(call)))
+
+
+def _package(ready: TorchNetwork) -> Any:
+    """Compile into a temporary file and load it; what was loaded does not need the file any longer."""
+    try:
+        with tempfile.TemporaryDirectory() as folder, quiet():
+            path = Path(folder) / "network.pt2"
+            ready.guarded(lambda image: _compile(ready.network, image, path))(ready.example)
+            return torch._inductor.aoti_load_package(str(path))
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[0][:160]
+        raise InputError("network", f"cannot be compiled ahead of time: {reason}") from error
+
+
+def _compile(network: nn.Module, image: Tensor, path: Path) -> Tensor:
+    with torch.no_grad():
+        program = torch.export.export(network, (image,))
+        torch._inductor.aoti_compile_and_package(program, package_path=str(path))
+    return image

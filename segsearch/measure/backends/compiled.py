@@ -1,0 +1,65 @@
+"""torch.compile: kernels written for this network, this size and this number of threads."""
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from segsearch.errors import InputError
+from segsearch.measure.backends.base import Backend, Prepared
+from segsearch.measure.backends.compiler import need_compiler
+from segsearch.measure.backends.torch_network import Call, TorchNetwork, adapt
+from segsearch.quiet import quiet
+
+_MOST_NETWORKS = 100_000
+"""All networks share one ``forward``, and torch gives up on a function after eight versions of it, with a warning."""
+
+
+class Compile:
+    """torch.compile at one fixed size, its kernels launched one by one. Compiling takes up to minutes."""
+
+    name: ClassVar[str] = "compile"
+    devices: ClassVar[tuple[str, ...]] = ("cpu", "cuda")
+    precisions: ClassVar[tuple[str, ...]] = ("float32", "tf32", "float16", "bfloat16")
+    cuda_precisions: ClassVar[tuple[str, ...]] = ("tf32",)
+    takes_file: ClassVar[bool] = False
+
+    def __init__(self, channels_last: bool | None = None) -> None:
+        self.channels_last = channels_last
+
+    def version(self) -> str:
+        """Version of torch, with its build."""
+        return str(torch.__version__)
+
+    def prepare(self, network: nn.Module, example: Tensor, *, precision: str | None = None) -> Prepared:
+        """Compile now.
+
+        Raises:
+            DeviceError: there is no C++ compiler.
+            InputError: the network cannot be compiled as one whole.
+        """
+        ready = adapt(self, network, example, precision, self.channels_last)
+        return ready.prepared(compiled(self, ready), {"mode": "default"})
+
+
+def compiled(backend: Backend, ready: TorchNetwork, mode: str | None = None, calls: int = 1) -> Call:
+    """Compile as one graph, and call so often that nothing is left to do.
+
+    Without gradients, but not in inference mode, outside of which compiled code is at its quickest.
+
+    Raises: as `Compile.prepare`.
+    """
+    need_compiler(backend.name)
+    optimised: Any = torch.compile(ready.network, dynamic=False, fullgraph=True, mode=mode)
+    call: Call = torch.no_grad()(ready.guarded(optimised))
+    settings = torch._dynamo.config.patch(recompile_limit=_MOST_NETWORKS, accumulated_recompile_limit=_MOST_NETWORKS)
+    try:
+        with quiet(), settings:
+            for _ in range(calls):
+                call(ready.example)
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:  # the base of what torch.compile raises
+        reason = str(error).strip().splitlines()[0][:160]
+        raise InputError("network", f"cannot be compiled: {reason}") from error
+    return call

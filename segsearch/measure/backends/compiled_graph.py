@@ -1,0 +1,44 @@
+"""torch.compile with its kernels recorded as a CUDA graph."""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from segsearch.measure.backends.base import Prepared
+from segsearch.measure.backends.compiled import compiled
+from segsearch.measure.backends.torch_network import adapt
+
+_CALLS = 3
+"""One compiles, one records, one replays."""
+
+
+class CompileGraph:
+    """torch.compile in its mode ``reduce-overhead``: its kernels, replayed as one CUDA graph.
+
+    What ``run`` gives is overwritten by the next call.
+    """
+
+    name: ClassVar[str] = "compile-graph"
+    devices: ClassVar[tuple[str, ...]] = ("cuda",)
+    precisions: ClassVar[tuple[str, ...]] = ("float32", "tf32", "float16", "bfloat16")
+    cuda_precisions: ClassVar[tuple[str, ...]] = precisions
+    takes_file: ClassVar[bool] = False
+
+    def __init__(self, channels_last: bool | None = None) -> None:
+        self.channels_last = channels_last
+
+    def version(self) -> str:
+        """Version of torch, with its build."""
+        return str(torch.__version__)
+
+    def prepare(self, network: nn.Module, example: Tensor, *, precision: str | None = None) -> Prepared:
+        """Compile and record now; raises as `segsearch.measure.backends.compiled.Compile`."""
+        ready = adapt(self, network, example, precision, self.channels_last)
+        call = compiled(self, ready, mode="reduce-overhead", calls=_CALLS)
+
+        def step(image: Tensor) -> Tensor:
+            torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]  # the last output is done with
+            return call(image)
+
+        return ready.prepared(step, {"mode": "reduce-overhead"})

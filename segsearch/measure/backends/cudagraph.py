@@ -1,0 +1,107 @@
+"""Plain torch, recorded once as a CUDA graph and replayed: no Python and one launch per inference."""
+
+from collections.abc import Callable, Mapping
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from segsearch.errors import InputError
+from segsearch.measure.backends.base import Prepared
+from segsearch.measure.backends.torch_network import adapt
+
+WARM_UP = 3
+"""Calls before recording: libraries choose their kernels and take their workspaces in the first ones."""
+
+
+class CudaGraph:
+    """Every kernel of plain torch, recorded over a static image and replayed.
+
+    ``run`` gives the one output that every replay writes.
+    """
+
+    name: ClassVar[str] = "cudagraph"
+    devices: ClassVar[tuple[str, ...]] = ("cuda",)
+    precisions: ClassVar[tuple[str, ...]] = ("float32", "tf32", "float16", "bfloat16")
+    cuda_precisions: ClassVar[tuple[str, ...]] = precisions
+    takes_file: ClassVar[bool] = False
+
+    def __init__(self, channels_last: bool | None = None) -> None:
+        self.channels_last = channels_last
+
+    def version(self) -> str:
+        """Version of torch, with its build."""
+        return str(torch.__version__)
+
+    @torch.inference_mode()
+    def prepare(self, network: nn.Module, example: Tensor, *, precision: str | None = None) -> Prepared:
+        """Warm up, record, and give the replay.
+
+        Raises:
+            InputError: the network cannot be recorded, say because it waits for a number from the GPU.
+        """
+        ready = adapt(self, network, example, precision, self.channels_last)
+        example, image = ready.example, ready.example.clone()
+        call = ready.guarded(ready.network)
+        graph, output = record(lambda: call(image), example.device)
+        return over_static_image(graph.replay, image, output, example, ready.facts)
+
+
+def over_static_image(
+    replay: Callable[[], object], image: Tensor, output: Tensor, example: Tensor, facts: Mapping[str, str]
+) -> Prepared:
+    """Put together what works from one place to another: ``replay`` queues the work from ``image`` to ``output``.
+
+    ``image`` holds ``example`` whenever nobody asks for the mask of another one.
+    """
+
+    def run() -> Tensor:
+        replay()
+        return output
+
+    @torch.inference_mode()
+    def mask(given: Tensor) -> Tensor:
+        image.copy_(given)
+        result = run().cpu()
+        image.copy_(example)
+        return result
+
+    return Prepared(run=run, mask=mask, facts=facts)
+
+
+def record(call: Callable[[], Tensor], device: torch.device) -> tuple[torch.cuda.CUDAGraph, Tensor]:
+    """Record ``call`` on ``device`` and return the graph and the output that each replay fills.
+
+    The recording belongs to the device that is current, hence the guard. Trying kernels out is for the warm-up only,
+    and left to torch's switch there: inside a recording it breaks it, and what was found is used all the same.
+
+    Raises:
+        InputError: it does something that no graph can hold.
+    """
+    cudnn = torch.backends.cudnn
+    with torch.cuda.device(device):
+        _warm_up(call)
+        graph, tries_kernels = torch.cuda.CUDAGraph(), cudnn.benchmark
+        cudnn.benchmark = False
+        try:
+            with torch.cuda.graph(graph):
+                output = call()
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            reason = str(error).strip().splitlines()[0][:160]
+            raise InputError("network", f"cannot be recorded as a CUDA graph: {reason}") from error
+        finally:
+            cudnn.benchmark = tries_kernels
+    return graph, output
+
+
+def _warm_up(call: Callable[[], object]) -> None:
+    """Call on a stream of its own, as recording asks, and wait."""
+    here, side = torch.cuda.current_stream(), torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    side.wait_stream(here)
+    with torch.cuda.stream(side):
+        for _ in range(WARM_UP):
+            call()
+    here.wait_stream(side)
+    side.synchronize()

@@ -1,0 +1,103 @@
+"""OpenVINO on the CPU, over an ONNX file, or over the network exported at the very size of the example."""
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from segsearch.errors import DeviceError, InputError
+from segsearch.export.openvino import openvino
+from segsearch.measure.backends.base import Prepared
+from segsearch.measure.backends.checks import check_precision
+from segsearch.measure.backends.onnx_file import as_held, check_file, precision_of, written
+
+WEIGHTS = {"float32": "float32", "bfloat16": "float32", "int8": "int8"}
+"""By precision, what the file holds."""
+
+_HINTS = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}
+"""Left alone, OpenVINO takes bfloat16 wherever the processor has it; beside int8 layers the rest stays exact."""
+
+
+class OpenVino:
+    """OpenVINO on the CPU, set for the latency of one image: one stream, torch's number of threads.
+
+    ``bfloat16`` is what OpenVINO itself picks where the processor can; it takes the float32 file and rounds inside.
+    """
+
+    name: ClassVar[str] = "openvino"
+    devices: ClassVar[tuple[str, ...]] = ("cpu",)
+    precisions: ClassVar[tuple[str, ...]] = tuple(WEIGHTS)
+    cuda_precisions: ClassVar[tuple[str, ...]] = ()
+    takes_file: ClassVar[bool] = True
+
+    def version(self) -> str:
+        """Version of OpenVINO, with its build."""
+        return str(openvino().get_version())
+
+    def prepare(self, network: nn.Module, example: Tensor, *, precision: str | None = None) -> Prepared:
+        """Export to a temporary file and load it; a call gives the array that the next one overwrites."""
+        precision = precision or precision_of(network)
+        check_precision(self, example.device.type, precision)
+        openvino()
+        with written(network, example, WEIGHTS[precision]) as path:
+            return self.open(path, as_held(example, WEIGHTS[precision]), precision=precision)
+
+    def open(self, path: Path, example: Tensor, *, precision: str | None = None) -> Prepared:
+        """See `FileBackend`.
+
+        Raises:
+            DeviceError: this processor has no bfloat16.
+        """
+        check_precision(self, example.device.type, precision)
+        runtime = openvino()
+        precision = check_file(path, example, precision, WEIGHTS)
+        model = _compile(runtime, path, precision)
+        facts = {
+            "precision": precision,
+            "inference_precision": model.get_property("INFERENCE_PRECISION_HINT").get_type_name(),
+            "streams": str(model.get_property("NUM_STREAMS")),
+            "threads": str(model.get_property("INFERENCE_NUM_THREADS")),
+        }
+        if facts["inference_precision"] != _HINTS[precision]:
+            raise DeviceError(
+                f"precision: OpenVINO does not run {precision} on this processor (available: float32, int8)"
+            )
+        return _prepared(runtime, model.create_infer_request(), example, facts)
+
+
+def _compile(runtime: Any, path: Path, precision: str) -> Any:
+    settings = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "NUM_STREAMS": 1,
+        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+        "INFERENCE_PRECISION_HINT": _HINTS[precision],
+    }
+    try:
+        return runtime.Core().compile_model(str(path), "CPU", settings)
+    except RuntimeError as error:
+        reason = next(reversed(str(error).strip().splitlines()), "")[:160]
+        raise InputError(path, f"cannot be loaded by OpenVINO: {reason}") from error
+
+
+def _prepared(runtime: Any, request: Any, example: Tensor, facts: dict[str, str]) -> Prepared:
+    """Give the request its image and output once, so that no call copies."""
+    pixels = example.contiguous().numpy()  # OpenVINO only borrows memory
+    image = runtime.Tensor(pixels, shared_memory=True)
+    request.set_input_tensor(image)
+    output = request.get_output_tensor().data
+
+    def run() -> object:
+        assert pixels is not None
+        request.start_async()
+        request.wait()
+        return output
+
+    def mask(given: Tensor) -> Tensor:
+        others = given.to(example.dtype).contiguous().numpy()
+        request.set_input_tensor(runtime.Tensor(others, shared_memory=True))
+        run()
+        request.set_input_tensor(image)
+        return torch.from_numpy(output.copy())
+
+    return Prepared(run=run, mask=mask, facts=facts)
