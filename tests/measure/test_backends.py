@@ -327,6 +327,8 @@ class TestFind:
     def test_a_backend_refuses_by_itself_what_find_refuses(self):
         with pytest.raises(DeviceError, match="eager does not run tf32 on cpu"):
             Eager().prepare(Mini().eval(), torch.rand(1, 3, *SIZE), precision="tf32")
+        with pytest.raises(DeviceError, match=r"cudagraph does not run on cpu \(available: cuda\)"):
+            BACKENDS["cudagraph"]().prepare(Mini().eval(), torch.rand(1, 3, *SIZE))
         with pytest.raises(InputError, match="openvino does not run in 'float16'"):
             OpenVino().prepare(Mini().half().eval(), torch.rand(1, 3, *SIZE).half())
         with pytest.raises(InputError, match="int8 comes from a quantised ONNX file, not from a network"):

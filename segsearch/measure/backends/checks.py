@@ -1,4 +1,4 @@
-"""What every backend refuses alike: precisions it does not have, and hardware that cannot do them."""
+"""What every backend refuses alike: devices and precisions it does not have, and hardware that cannot do them."""
 
 import torch
 
@@ -9,13 +9,16 @@ _AMPERE = (8, 0)
 """First compute capability with TF32 and bfloat16 units; before it torch runs something else under these names."""
 
 
-def check_precision(backend: Backend, device_kind: str | None, precision: str | None) -> None:
-    """Refuse a precision that ``backend`` does not have, or not on that kind of device; None asks for nothing.
+def check_ability(backend: Backend, device_kind: str | None, precision: str | None) -> None:
+    """Refuse a kind of device, or a precision there, that ``backend`` does not have; None asks for nothing.
 
     Raises:
-        InputError: this backend does not have it.
-        DeviceError: it has it on a GPU only.
+        InputError: this backend does not have that precision.
+        DeviceError: it does not run on that kind of device, or has that precision on a GPU only.
     """
+    if device_kind is not None and device_kind not in backend.devices:
+        here = ", ".join(backend.devices)
+        raise DeviceError(f"backend: {backend.name} does not run on {device_kind} (available: {here})")
     if precision is None:
         return
     if precision not in backend.precisions:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from segsearch.errors import DeviceError, InputError, MissingExtraError
 from segsearch.measure.backends.base import Prepared
-from segsearch.measure.backends.checks import check_hardware, check_precision
+from segsearch.measure.backends.checks import check_ability, check_hardware
 from segsearch.measure.backends.onnx_file import as_held, check_file, precision_of, written
 
 WEIGHTS = {"float32": "float32", "tf32": "float32", "float16": "float16", "int8": "int8"}
@@ -37,17 +37,17 @@ class OnnxRuntime:
     def prepare(self, network: nn.Module, example: Tensor, *, precision: str | None = None) -> Prepared:
         """Export to a temporary file and load it; on a CPU a call gives a list of arrays."""
         precision = precision or precision_of(network)
-        check_precision(self, example.device.type, precision)
+        check_ability(self, example.device.type, precision)
         provider(example.device)
         with written(network, example, WEIGHTS[precision]) as path:
             return self.open(path, as_held(example, WEIGHTS[precision]), precision=precision)
 
     def open(self, path: Path, example: Tensor, *, precision: str | None = None) -> Prepared:
         """See `FileBackend`."""
-        check_precision(self, example.device.type, precision)
+        check_ability(self, example.device.type, precision)
         name = provider(example.device)
         precision = check_file(path, example, precision, WEIGHTS)
-        check_precision(self, example.device.type, precision)
+        check_ability(self, example.device.type, precision)
         check_hardware(example.device, precision)
         session = _session(path, example.device, precision)
         facts = {"precision": precision, "provider": name}

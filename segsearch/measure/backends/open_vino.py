@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from segsearch.errors import DeviceError, InputError
 from segsearch.export.openvino import openvino
 from segsearch.measure.backends.base import Prepared
-from segsearch.measure.backends.checks import check_precision
+from segsearch.measure.backends.checks import check_ability
 from segsearch.measure.backends.onnx_file import as_held, check_file, precision_of, written
 
 WEIGHTS = {"float32": "float32", "bfloat16": "float32", "int8": "int8"}
@@ -38,7 +38,7 @@ class OpenVino:
     def prepare(self, network: nn.Module, example: Tensor, *, precision: str | None = None) -> Prepared:
         """Export to a temporary file and load it; a call gives the array that the next one overwrites."""
         precision = precision or precision_of(network)
-        check_precision(self, example.device.type, precision)
+        check_ability(self, example.device.type, precision)
         openvino()
         with written(network, example, WEIGHTS[precision]) as path:
             return self.open(path, as_held(example, WEIGHTS[precision]), precision=precision)
@@ -49,7 +49,7 @@ class OpenVino:
         Raises:
             DeviceError: this processor has no bfloat16.
         """
-        check_precision(self, example.device.type, precision)
+        check_ability(self, example.device.type, precision)
         runtime = openvino()
         precision = check_file(path, example, precision, WEIGHTS)
         model = _compile(runtime, path, precision)

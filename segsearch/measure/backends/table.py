@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 
-from segsearch.errors import DeviceError, InputError
+from segsearch.errors import InputError
 from segsearch.measure.backends.aotinductor import AotInductor
 from segsearch.measure.backends.base import Backend
-from segsearch.measure.backends.checks import check_precision
+from segsearch.measure.backends.checks import check_ability
 from segsearch.measure.backends.compiled import Compile
 from segsearch.measure.backends.compiled_graph import CompileGraph
 from segsearch.measure.backends.cudagraph import CudaGraph
@@ -38,7 +38,5 @@ def find_backend(name: str, device_kind: str | None = None, precision: str | Non
     if name not in BACKENDS:
         raise InputError("backend", f"{name!r} is not known", BACKENDS)
     backend = BACKENDS[name]()
-    if device_kind is not None and device_kind not in backend.devices:
-        raise DeviceError(f"backend: {name} does not run on {device_kind} (available: {', '.join(backend.devices)})")
-    check_precision(backend, device_kind, precision)
+    check_ability(backend, device_kind, precision)
     return backend

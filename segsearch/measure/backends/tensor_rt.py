@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from segsearch.errors import InputError, MissingExtraError
 from segsearch.measure.backends import engine_cache
 from segsearch.measure.backends.base import Prepared
-from segsearch.measure.backends.checks import check_hardware, check_precision
+from segsearch.measure.backends.checks import check_ability, check_hardware
 from segsearch.measure.backends.cudagraph import over_static_image, record
 from segsearch.measure.backends.onnx_file import as_held, check_file, precision_of, written
 
@@ -60,7 +60,7 @@ class TensorRt:
     def prepare(self, network: nn.Module, example: Tensor, *, precision: str | None = None) -> Prepared:
         """Export to a temporary file and build its engine."""
         precision = precision or precision_of(network)
-        check_precision(self, example.device.type, precision)
+        check_ability(self, example.device.type, precision)
         _tensorrt()
         with written(network, example, WEIGHTS[precision]) as path:
             return self.open(path, as_held(example, WEIGHTS[precision]), precision=precision)
@@ -71,7 +71,7 @@ class TensorRt:
         Raises:
             InputError: also where TensorRT cannot read or build the file, or the cache folder cannot be written.
         """
-        check_precision(self, example.device.type, precision)
+        check_ability(self, example.device.type, precision)
         _tensorrt()
         precision = check_file(path, example, precision, WEIGHTS)
         check_hardware(example.device, precision)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from segsearch.measure.backends.base import Backend, Prepared
-from segsearch.measure.backends.checks import check_hardware, check_precision
+from segsearch.measure.backends.checks import check_ability, check_hardware
 
 Call = Callable[[Tensor], Tensor]
 
@@ -77,20 +77,26 @@ def adapt(
             kernels want, and else as they are.
 
     Raises:
-        InputError, DeviceError: see `check_precision` and `check_hardware`.
+        InputError, DeviceError: see `check_ability` and `check_hardware`.
     """
-    check_precision(backend, example.device.type, precision)
+    check_ability(backend, example.device.type, precision)
     check_hardware(example.device, precision)
     kind = None if precision is None else _TYPES[precision]
     if channels_last is None:
         channels_last = precision in ("float16", "bfloat16")
     if kind is not None and example.is_floating_point():
         example = example.to(kind)
-    if kind is not None or channels_last:
+    if not _fits(network, kind, channels_last):
         network = copy.deepcopy(network).to(dtype=kind)
-    if channels_last:
-        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if channels_last:
+            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return TorchNetwork(network=network, example=example, precision=precision)
+
+
+def _fits(network: nn.Module, kind: torch.dtype | None, channels_last: bool) -> bool:
+    """Whether nothing has to change; a copy would only take memory."""
+    tensors = (tensor for tensor in (*network.parameters(), *network.buffers()) if tensor.is_floating_point())
+    return all(kind in (None, tensor.dtype) for tensor in tensors) and (not channels_last or is_channels_last(network))
 
 
 def is_channels_last(network: nn.Module) -> bool:
