@@ -13,11 +13,13 @@ from torch import Tensor, nn
 from segsearch.errors import DeviceError, InputError, MissingExtraError
 from segsearch.export.deploy import deploy
 from segsearch.measure.backends.base import PRECISIONS
+from segsearch.measure.backends.cudagraph import over_static_image
 from segsearch.measure.backends.eager import Eager
 from segsearch.measure.backends.onnx_file import written
 from segsearch.measure.backends.onnx_runtime import OnnxRuntime, provider
 from segsearch.measure.backends.open_vino import OpenVino
 from segsearch.measure.backends.table import BACKENDS, find_backend
+from segsearch.measure.backends.torch_network import float32_as
 from segsearch.measure.machine import DEVICES
 
 from .networks import SIZE, Mini, state
@@ -220,6 +222,31 @@ def test_a_half_deployed_network_runs_on_bytes():
     prepared = Eager().prepare(deployed, image, precision="float16")
     assert equal(prepared.mask(image), deployed(image)) > 0.98
     assert deployed.scale.dtype == torch.float32
+
+
+@pytest.mark.parametrize(("tf32", "word", "old"), [(True, "tf32", "high"), (False, "ieee", "highest")])
+def test_float32_means_what_it_says_inside_only(tf32, word, old):
+    def switches():
+        cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+        return cudnn.conv.fp32_precision, cudnn.rnn.fp32_precision, matmul.fp32_precision
+
+    before = switches(), torch.get_float32_matmul_precision()
+    with pytest.raises(KeyError), float32_as(tf32):
+        assert (switches(), torch.get_float32_matmul_precision()) == ((word,) * 3, old)
+        assert torch.backends.cuda.matmul.allow_tf32 == tf32, "old and new switches agree, else torch refuses to tell"
+        raise KeyError
+    assert (switches(), torch.get_float32_matmul_precision()) == before
+
+
+def test_a_static_image_holds_the_example_again_after_a_mask():
+    example, other = images()
+    image, output = example.clone(), torch.empty_like(example)
+    prepared = over_static_image(lambda: output.copy_(255 - image), image, output, example, {})
+    assert torch.equal(prepared.run(), 255 - example)
+    assert torch.equal(prepared.mask(other), 255 - other)
+    assert torch.equal(prepared.run(), 255 - example)
+    with pytest.raises(AssertionError):
+        prepared.mask(other[..., :1])
 
 
 def test_eager_builds_no_graph_of_gradients():

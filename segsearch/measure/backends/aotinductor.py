@@ -54,7 +54,8 @@ def _package(ready: TorchNetwork) -> Any:
         with tempfile.TemporaryDirectory() as folder, quiet():
             path = Path(folder) / "network.pt2"
             ready.guarded(lambda image: _compile(ready.network, image, path))(ready.example)
-            return torch._inductor.aoti_load_package(str(path))
+            place = ready.example.device.index
+            return torch._inductor.aoti_load_package(str(path), device_index=-1 if place is None else place)
     except torch.OutOfMemoryError:
         raise
     except RuntimeError as error:

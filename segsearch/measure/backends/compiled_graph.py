@@ -5,6 +5,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from segsearch.errors import InputError
 from segsearch.measure.backends.base import Prepared
 from segsearch.measure.backends.compiled import compiled
 from segsearch.measure.backends.torch_network import adapt
@@ -33,12 +34,26 @@ class CompileGraph:
         return str(torch.__version__)
 
     def prepare(self, network: nn.Module, example: Tensor, *, precision: str | None = None) -> Prepared:
-        """Compile and record now; raises as `segsearch.measure.backends.compiled.Compile`."""
+        """Compile and record now.
+
+        Raises: as `segsearch.measure.backends.compiled.Compile`, and InputError where torch gives up recording, which
+            it does without more than a warning.
+        """
         ready = adapt(self, network, example, precision, self.channels_last)
+        before = _given_up()
         call = compiled(self, ready, mode="reduce-overhead", calls=_CALLS)
+        if _given_up() > before:
+            raise InputError("network", "torch.compile could not record it as a CUDA graph")
 
         def step(image: Tensor) -> Tensor:
             torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]  # the last output is done with
             return call(image)
 
         return ready.prepared(step, {"mode": "reduce-overhead"})
+
+
+def _given_up() -> int:
+    """Count the graphs that torch.compile has not recorded since the program started."""
+    from torch._dynamo.utils import counters
+
+    return int(counters["inductor"]["cudagraph_skips"])

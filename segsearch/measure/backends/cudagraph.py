@@ -33,7 +33,6 @@ class CudaGraph:
         """Version of torch, with its build."""
         return str(torch.__version__)
 
-    @torch.inference_mode()
     def prepare(self, network: nn.Module, example: Tensor, *, precision: str | None = None) -> Prepared:
         """Warm up, record, and give the replay.
 
@@ -42,7 +41,7 @@ class CudaGraph:
         """
         ready = adapt(self, network, example, precision, self.channels_last)
         example, image = ready.example, ready.example.clone()
-        call = ready.guarded(ready.network)
+        call = torch.inference_mode()(ready.guarded(ready.network))
         graph, output = record(lambda: call(image), example.device)
         return over_static_image(graph.replay, image, output, example, ready.facts)
 
@@ -61,6 +60,7 @@ def over_static_image(
 
     @torch.inference_mode()
     def mask(given: Tensor) -> Tensor:
+        assert given.shape == image.shape  # copying would repeat a smaller one
         image.copy_(given)
         result = run().cpu()
         image.copy_(example)
@@ -80,11 +80,11 @@ def record(call: Callable[[], Tensor], device: torch.device) -> tuple[torch.cuda
     """
     cudnn = torch.backends.cudnn
     with torch.cuda.device(device):
-        _warm_up(call)
+        stream = _warm_up(call)
         graph, tries_kernels = torch.cuda.CUDAGraph(), cudnn.benchmark
         cudnn.benchmark = False
         try:
-            with torch.cuda.graph(graph):
+            with torch.cuda.graph(graph, stream=stream):
                 output = call()
         except torch.OutOfMemoryError:
             raise
@@ -96,8 +96,8 @@ def record(call: Callable[[], Tensor], device: torch.device) -> tuple[torch.cuda
     return graph, output
 
 
-def _warm_up(call: Callable[[], object]) -> None:
-    """Call on a stream of its own, as recording asks, and wait."""
+def _warm_up(call: Callable[[], object]) -> torch.cuda.Stream:
+    """Call on a stream of its own, as recording asks, wait, and return it: workspaces belong to a stream."""
     here, side = torch.cuda.current_stream(), torch.cuda.Stream()  # type: ignore[no-untyped-call]
     side.wait_stream(here)
     with torch.cuda.stream(side):
@@ -105,3 +105,4 @@ def _warm_up(call: Callable[[], object]) -> None:
             call()
     here.wait_stream(side)
     side.synchronize()
+    return side
