@@ -1,8 +1,9 @@
 """One forward pass without memory or arithmetic: which module was called on which shapes. Every counter reads this."""
 
+import contextlib
 import copy
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -47,13 +48,26 @@ def record_calls(network: nn.Module, size_hw: tuple[int, int], batch: int = 1) -
         raise InputError(
             "size_hw", f"{batch} x {size_hw[0]} x {size_hw[1]} is not an image size", "whole numbers from 1"
         )
-    ghost, calls = shadow(network), list[Call]()
-    for name, module in ghost.named_modules():
-        module.register_forward_hook(partial(_note, calls, name), with_kwargs=True)
+    ghost = shadow(network)
     image = torch.empty(batch, 3, *size_hw, device="meta", dtype=_floating_type(network))
-    with torch.inference_mode():
+    with noted_calls(ghost) as calls, torch.inference_mode():
         ghost(image)
     return tuple(calls)
+
+
+@contextlib.contextmanager
+def noted_calls(network: nn.Module) -> Iterator[list[Call]]:
+    """List the calls of ``network``'s modules from a tensor to a tensor while the block runs."""
+    calls = list[Call]()
+    hooks = [
+        module.register_forward_hook(partial(_note, calls, name), with_kwargs=True)
+        for name, module in network.named_modules()
+    ]
+    try:
+        yield calls
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def shadow(network: nn.Module) -> nn.Module:

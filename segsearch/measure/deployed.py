@@ -6,8 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from segsearch.export.deploy import deploy
-from segsearch.measure.record import LatencyRecord, measure
+from segsearch.measure.latency import Unsteady, measure
+from segsearch.measure.record import LatencyRecord
 from segsearch.measure.timer import TimerSettings
+from segsearch.progress import Report, silent
 
 
 def example_image(size_hw: tuple[int, int]) -> Tensor:
@@ -26,13 +28,30 @@ def measure_deployed(
     std: Sequence[float],
     device: str = "cpu",
     backend: str = "eager",
+    precision: str | None = None,
     threads: int | None = None,
     settings: TimerSettings | None = None,
     label: str = "",
+    spec_id: str = "",
+    unsteady: Unsteady = "note",
+    host: bool = False,
+    report: Report = silent,
 ) -> LatencyRecord:
     """Deploy a copy of ``network`` (see `segsearch.export.deploy.deploy`) at ``size_hw`` and measure it at batch 1.
 
-    Raises: as `segsearch.measure.record.measure`.
+    Arguments and errors: as `segsearch.measure.latency.measure`.
     """
-    deployed, example = deploy(network, size_hw, mean, std), example_image(size_hw)
-    return measure(deployed, example, device=device, backend=backend, threads=threads, settings=settings, label=label)
+    return measure(
+        deploy(network, size_hw, mean, std),
+        example_image(size_hw),
+        device=device,
+        backend=backend,
+        precision=precision,
+        threads=threads,
+        settings=settings,
+        label=label,
+        spec_id=spec_id,
+        unsteady=unsteady,
+        host=host,
+        report=report,
+    )

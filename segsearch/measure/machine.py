@@ -1,21 +1,17 @@
-"""What stood around a measurement: the device by name, the software by version, and who else was using the processor.
+"""What a measurement ran on: the device by name, the software by version.
 
 Settings are read and written down, never changed.
 """
 
 import platform
-import time
 from pathlib import Path
 
-import psutil
 import torch
 
 from segsearch.errors import DeviceError, InputError
 from segsearch.frozen import Frozen
 
 DEVICES = ("cpu", "cuda")
-BUSY_PERCENT = 10.0
-"""From this much foreign load of the whole processor on, a latency is not to be trusted."""
 
 
 class Software(Frozen):
@@ -30,32 +26,6 @@ class Software(Frozen):
     cudnn_benchmark: bool | None = None
     tf32: bool | None = None
     """Whether float32 convolutions may run in TF32."""
-
-
-class Contention(Frozen):
-    """How much of the processor went to others than this process and its threads, in percent of all its cores."""
-
-    load_average: float
-    """Runnable processes over the last minute, before the measurement."""
-    others_percent_before: float
-    others_percent_during: float
-
-    @property
-    def busy(self) -> bool:
-        """Whether others took enough of the processor to spoil a latency."""
-        return max(self.others_percent_before, self.others_percent_during) > BUSY_PERCENT
-
-
-class ProcessorWatch:
-    """Tells how busy the processor was with the work of others since the watch was made."""
-
-    def __init__(self) -> None:
-        self._start = _times()
-
-    def others_percent(self) -> float:
-        """Percent of all cores used by other processes since then; 0 when no time has passed."""
-        total, busy, own = (now - then for now, then in zip(_times(), self._start, strict=True))
-        return min(100.0, max(0.0, 100 * (busy - own) / total)) if total > 0 else 0.0
 
 
 def find_device(device: str) -> torch.device:
@@ -119,20 +89,3 @@ def _driver() -> str | None:
         return Path("/proc/driver/nvidia/version").read_text(encoding="utf-8").splitlines()[0].strip()
     except (OSError, IndexError):
         return None
-
-
-def processor_load(seconds: float = 0.2) -> tuple[float, float]:
-    """Watch the processor for a moment: load average of the last minute, and percent of all cores used by others."""
-    watch = ProcessorWatch()
-    time.sleep(seconds)
-    return psutil.getloadavg()[0], watch.others_percent()
-
-
-def _times() -> tuple[float, float, float]:
-    """Seconds over all cores since the system started: all, busy (stolen ones too), and busy with this process."""
-    cores, own = psutil.cpu_times(), psutil.Process().cpu_times()
-    everything = (
-        sum(cores) - getattr(cores, "guest", 0.0) - getattr(cores, "guest_nice", 0.0)
-    )  # both are inside user and nice
-    idle = cores.idle + getattr(cores, "iowait", 0.0)
-    return everything, everything - idle, own.user + own.system

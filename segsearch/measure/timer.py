@@ -2,23 +2,20 @@
 
 Warm-up goes on until two neighbouring blocks of calls have the same median; then every call is one sample. The median
 and the quantiles of all samples are kept, never a mean over a loop: on a shared machine the tail is long and says
-something.
+something. `segsearch.measure.interleave` also asks a reference network whether the machine stood still.
 """
 
 import contextlib
 import gc
 import statistics
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Self
 
 from pydantic import Field
 
 from segsearch.frozen import Frozen
-
-Work = Callable[[], object]
-
+from segsearch.measure.stopwatch import Stopwatch, WallStopwatch, Work
 
 MOST_THREADS = 512
 """More than any processor has; far more end the process where it stands."""
@@ -37,59 +34,32 @@ class TimerSettings(Frozen):
     """Warm-up ends once the median of a block differs from that of the block before by no more than this fraction."""
     max_warmup_seconds: float = Field(default=10.0, ge=0)
     """Warm-up ends with the first call that passes this, settled or not, even inside the first block."""
+    blocks: int = Field(default=5, ge=1)
+    """Samples are taken in so many blocks, with the reference network before, between and after."""
+    reference_tolerance: float = Field(default=0.03, ge=0)
+    """A block is retaken if the reference beside it is off its level by more than this fraction."""
+    retakes: int = Field(default=6, ge=0)
+    """Most blocks that are retaken before the machine counts as unsteady; one bad reference costs both its blocks."""
+
+    @property
+    def block_samples(self) -> int:
+        """Least samples of one block."""
+        return -(-self.min_samples // self.blocks)
+
+    @property
+    def block_seconds(self) -> float:
+        """Least time in the calls of one block."""
+        return self.min_seconds / self.blocks
+
+    def on(self, kind: str) -> Self:
+        """Adapt to a kind of device: a GPU gets 200 samples and 2 s where nobody asked for another number."""
+        least = {"min_samples": 200, "min_seconds": 2.0} if kind == "cuda" else {}
+        unasked = {name: most for name, most in least.items() if getattr(self, name) == _default(self, name)}
+        return self.model_copy(update=unasked)
 
 
-class Stopwatch(Protocol):
-    """What tells the time: one implementation per kind of device, and a scripted one in tests."""
-
-    def now_seconds(self) -> float:
-        """Seconds since some fixed moment, for the rules on when to stop."""
-        ...
-
-    def lap_ms(self, work: Work) -> float:
-        """Do the work once, wait until it is done, and return how long it took in milliseconds."""
-        ...
-
-
-class WallStopwatch:
-    """The wall clock around one call, for work that is done when the call returns or when ``synchronise`` does."""
-
-    def __init__(self, synchronise: Callable[[], object] | None = None) -> None:
-        self._synchronise = synchronise or (lambda: None)
-
-    def now_seconds(self) -> float:
-        """Seconds of the performance counter."""
-        return time.perf_counter()
-
-    def lap_ms(self, work: Work) -> float:
-        """Milliseconds from an idle device to an idle device."""
-        self._synchronise()
-        start = time.perf_counter_ns()
-        work()
-        self._synchronise()
-        return (time.perf_counter_ns() - start) / 1e6
-
-
-class CudaStopwatch:
-    """A pair of CUDA events around one call on the current stream, waited for before the next.
-
-    Without the wait a queue builds up and the time is that of throughput; with it, launching is inside, as in live use.
-    """
-
-    def now_seconds(self) -> float:
-        """Seconds of the performance counter."""
-        return time.perf_counter()
-
-    def lap_ms(self, work: Work) -> float:
-        """Milliseconds between the two events, by the clock of the GPU."""
-        import torch
-
-        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
-        start.record()
-        work()
-        end.record()
-        end.synchronize()
-        return float(start.elapsed_time(end))
+def _default(settings: TimerSettings, name: str) -> object:
+    return type(settings).model_fields[name].default
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +70,14 @@ class Samples:
     warmup_calls: int
     warmup_settled: bool
     """False where warm-up ended by ``max_warmup_seconds``: the machine was restless, or the network slow."""
+    reference_ms: float | None = None
+    """Latency of the reference network beside these samples; None where none ran."""
+    drift: float = 0.0
+    """Largest fraction by which the reference beside these samples was off its level."""
+    steady: bool = True
+    """False where too many blocks had to be retaken: these are then the quietest there were."""
+    retakes: int = 0
+    """Blocks that were thrown away."""
 
     @property
     def median_ms(self) -> float:
@@ -138,8 +116,8 @@ def sample_latencies(
     """
     settings, stopwatch = settings or TimerSettings(), stopwatch or WallStopwatch()
     with no_garbage_collection():
-        warmup_calls, settled = _warm_up(call, settings, stopwatch)
-        samples = _sample(call, settings, stopwatch)
+        warmup_calls, settled = warm_up(call, settings, stopwatch)
+        samples = take(call, stopwatch, settings.min_samples, settings.min_seconds)
     return Samples(samples_ms=tuple(samples), warmup_calls=warmup_calls, warmup_settled=settled)
 
 
@@ -156,7 +134,7 @@ def no_garbage_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _warm_up(call: Work, settings: TimerSettings, stopwatch: Stopwatch) -> tuple[int, bool]:
+def warm_up(call: Work, settings: TimerSettings, stopwatch: Stopwatch) -> tuple[int, bool]:
     """Call until settled or out of time; return the number of calls and whether it settled."""
     deadline = stopwatch.now_seconds() + settings.max_warmup_seconds
     calls, before = 0, None
@@ -179,9 +157,10 @@ def _block(call: Work, settings: TimerSettings, stopwatch: Stopwatch, deadline: 
     return laps
 
 
-def _sample(call: Work, settings: TimerSettings, stopwatch: Stopwatch) -> list[float]:
-    end = stopwatch.now_seconds() + settings.min_seconds
+def take(call: Work, stopwatch: Stopwatch, least: int, seconds: float) -> list[float]:
+    """Laps in milliseconds, until there are ``least`` and ``seconds`` have passed."""
+    end = stopwatch.now_seconds() + seconds
     laps: list[float] = []
-    while len(laps) < settings.min_samples or stopwatch.now_seconds() < end:
+    while len(laps) < least or stopwatch.now_seconds() < end:
         laps.append(stopwatch.lap_ms(call))
     return laps

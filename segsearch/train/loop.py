@@ -11,6 +11,7 @@ from segsearch.data.augment import Augment
 from segsearch.data.dataset import Dataset
 from segsearch.data.loader import batches
 from segsearch.errors import InputError
+from segsearch.measure.device_lock import working
 from segsearch.train.checkpoint import Stamp, fingerprint
 from segsearch.train.class_weights import count_pixels, enet_weights
 from segsearch.train.device import find_device
@@ -92,18 +93,25 @@ def train(
         session = Session(network, recipe, total, device, _class_weights(recipe, dataset, device))
         keeper = Keeper(session, checkpoint, stamp, every_seconds)
         keeper.resume()
-        _run(session, _stream(recipe, dataset, seed, session.done, total, device), keeper, on_step)
+        _run(session, _stream(recipe, dataset, seed, session.done, total, device), keeper, on_step, device)
     return TrainResult(
         iterations=session.done, seconds=keeper.seconds, final_loss=session.losses[-1], losses=tuple(session.losses)
     )
 
 
-def _run(session: Session, stream: Iterator[tuple[Tensor, Tensor]], keeper: Keeper, on_step: OnStep | None) -> None:
+def _run(
+    session: Session,
+    stream: Iterator[tuple[Tensor, Tensor]],
+    keeper: Keeper,
+    on_step: OnStep | None,
+    device: torch.device,
+) -> None:
     """Take all steps of ``stream``; whatever stops it between two of them leaves a checkpoint."""
     with held_interrupts() as release_interrupt:
         try:
             for image, label in stream:
-                step = session.step(image, label)
+                with working(device):  # nothing trains on a device while something is timed there
+                    step = session.step(image, label)
                 if on_step is not None:
                     on_step(step)
                 keeper.tick()

@@ -33,4 +33,5 @@ def test_the_deployed_form_is_what_is_timed(monkeypatch) -> None:
     assert isinstance(seen[0], deploy.Deployed) and seen[0].size_hw == SIZE and network.training
     assert not [m for m in seen[0].modules() if isinstance(m, nn.BatchNorm2d)]
     assert torch.equal(example, example_image(SIZE))
-    assert rest == {"device": "cpu", "backend": "eager", "threads": 1, "settings": TIMER, "label": "a"}
+    asked = {"device": "cpu", "backend": "eager", "threads": 1, "settings": TIMER, "label": "a"}
+    assert rest.items() >= asked.items() and (rest["precision"], rest["unsteady"], rest["host"]) == (None, "note", False)

@@ -8,7 +8,8 @@ from torch import nn
 
 from segsearch.errors import DeviceError, InputError
 from segsearch.measure.backends.table import BACKENDS
-from segsearch.measure.record import LatencyRecord, measure
+from segsearch.measure.latency import measure
+from segsearch.measure.record import LatencyRecord
 from segsearch.measure.timer import TimerSettings
 
 from .networks import SIZE, Mini, state

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segsearch.errors import InputError
+from segsearch.measure.stopwatch import WallStopwatch
 from segsearch.measure.timer import (
     Samples,
     TimerSettings,
-    WallStopwatch,
     no_garbage_collection,
     quantile,
     sample_latencies,

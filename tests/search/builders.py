@@ -4,7 +4,8 @@ import random
 from functools import cache
 from typing import Any
 
-from segsearch.measure.machine import Contention, Software
+from segsearch.measure.load import Contention
+from segsearch.measure.machine import Software
 from segsearch.measure.record import LatencyRecord
 from segsearch.measure.timer import TimerSettings
 from segsearch.search.naming import network_name

@@ -1,0 +1,99 @@
+"""Nothing of ours works on a device while it is being timed: a lock per device, over threads and processes.
+
+Two files per device under the temporary folder are locked by ``flock``. Whoever works holds ``room`` together with
+others; whoever times holds it alone. Everybody goes in through ``door``, one at a time, and a timer stands in the door
+while it waits for the room to empty, so that a row of short works cannot keep it out for ever.
+"""
+
+import contextlib
+import os
+import tempfile
+import threading
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import torch
+
+try:
+    import fcntl
+except ImportError:  # Windows has no flock: there threads are kept apart and processes are not
+    fcntl = None  # type: ignore[assignment]
+
+
+class _Held(threading.local):
+    """What this thread holds: open files by device, of this process only, and the devices it is on."""
+
+    def __init__(self) -> None:
+        self.process = os.getpid()
+        self.files: dict[str, tuple[int, int]] = {}
+        self.inside: set[str] = set()
+
+    def doors(self, name: str) -> tuple[int, int]:
+        """Descriptors of door and room; a thread and a forked child each need their own, or they share the lock."""
+        if self.process != os.getpid():
+            self.process, self.files, self.inside = os.getpid(), {}, set()
+        if name not in self.files:
+            door, room = (_open(name, which) for which in ("door", "room"))
+            self.files[name] = (door, room)
+        return self.files[name]
+
+
+_held = _Held()
+_threads: dict[str, threading.Lock] = {}
+
+
+@contextlib.contextmanager
+def working(device: torch.device) -> Iterator[None]:
+    """Hold the device together with others that work; waits while somebody times on it."""
+    with _inside(device, alone=False):
+        yield
+
+
+@contextlib.contextmanager
+def timing(device: torch.device) -> Iterator[None]:
+    """Hold the device alone; waits until all works of now have ended, and lets no new one begin."""
+    with _inside(device, alone=True):
+        yield
+
+
+@contextlib.contextmanager
+def _inside(device: torch.device, alone: bool) -> Iterator[None]:
+    name = _name(device)
+    assert name not in _held.inside, f"this thread is already on {name}: it would wait for itself"
+    with _flocked(name, alone) if fcntl else _threads.setdefault(name, threading.Lock()):
+        _held.inside.add(name)
+        try:
+            yield
+        finally:
+            _held.inside.discard(name)
+
+
+@contextlib.contextmanager
+def _flocked(name: str, alone: bool) -> Iterator[None]:
+    door, room = _held.doors(name)
+    try:
+        fcntl.flock(door, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(room, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        finally:
+            fcntl.flock(door, fcntl.LOCK_UN)
+        yield
+    finally:
+        fcntl.flock(room, fcntl.LOCK_UN)
+
+
+@cache
+def _name(device: torch.device) -> str:
+    """One name for one piece of hardware: ``cuda:0`` of two processes may be two GPUs."""
+    if device.type != "cuda":
+        return device.type
+    index = torch.cuda.current_device() if device.index is None else device.index
+    return f"cuda-{getattr(torch.cuda.get_device_properties(index), 'uuid', index)}"
+
+
+def _open(name: str, which: str) -> int:
+    user = os.getuid() if hasattr(os, "getuid") else 0
+    folder = Path(tempfile.gettempdir()) / f"segsearch-{user}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return os.open(folder / f"{name}.{which}", os.O_RDWR | os.O_CREAT, 0o600)

@@ -1,0 +1,228 @@
+"""The act of measuring: check, prepare, wait for the device, sample beside a reference, and write down all of it."""
+
+import contextlib
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from segsearch.errors import DeviceError, InputError
+from segsearch.measure.backends.base import Backend, Prepared
+from segsearch.measure.backends.table import BACKENDS
+from segsearch.measure.device_lock import timing, working
+from segsearch.measure.examine import Work, examine, refuse_unfit
+from segsearch.measure.host import HostLatency, measure_host
+from segsearch.measure.interleave import sample_steadily
+from segsearch.measure.load import Contention, LoadWatch
+from segsearch.measure.machine import device_name, find_device, software
+from segsearch.measure.memory import MemoryWatch
+from segsearch.measure.nvml import GpuLog
+from segsearch.measure.record import LatencyRecord
+from segsearch.measure.reference import reference_block
+from segsearch.measure.roofline import measured_peak, refuse_impossible
+from segsearch.measure.stopwatch import CudaStopwatch, Stopwatch, WallStopwatch
+from segsearch.measure.threads import torch_threads
+from segsearch.measure.timer import MOST_THREADS, Samples, TimerSettings
+from segsearch.progress import Report, silent
+
+Unsteady = Literal["note", "refuse"]
+"""What to do where the reference network moved: keep the record and say so in it, or refuse."""
+
+
+def measure(
+    network: nn.Module,
+    example: Tensor,
+    *,
+    device: str = "cpu",
+    backend: str = "eager",
+    precision: str | None = None,
+    threads: int | None = None,
+    settings: TimerSettings | None = None,
+    label: str = "",
+    spec_id: str = "",
+    unsteady: Unsteady = "note",
+    host: bool = False,
+    report: Report = silent,
+) -> LatencyRecord:
+    """Measure how long one inference takes, from an image on the device to the result on the device.
+
+    Nothing else of ours works on the device meanwhile: see `segsearch.measure.device_lock`.
+
+    Args:
+        network: in eval mode; not changed, and copied if it lies on another device. What is inside it is measured, so
+            give the deployed network: it has normalisation and argmax in it, and BatchNorm folded.
+        example: image (B, C, H, W) of the type that ``network`` takes.
+        device: ``cpu``, ``cuda`` or ``cuda:N``.
+        backend: a row of `segsearch.measure.backends.table.BACKENDS`.
+        precision: one that the backend knows; as the network's weights are when left out.
+        threads: of the processor; torch's present number when left out. Put back afterwards.
+        settings: when warm-up and sampling end; the defaults for that kind of device when left out.
+        label: a name to find the record by.
+        spec_id: id of the network's spec.
+        unsteady: what to do where the machine did not stand still.
+        host: also measure from an encoded image to a mask in memory; for a network of one image in, one mask out.
+        report: told of the stages and of every block.
+
+    Raises:
+        InputError: a network or example unfit for inference, or an unknown device, backend, precision or thread count.
+        DeviceError: the device is not here, cannot run that backend, has too little memory, or moved (``refuse``).
+        MissingExtraError: the backend is not installed.
+        ProofError: the latency is below what the device can do.
+    """
+    refuse_unfit(network, example)
+    if threads is not None and not 1 <= threads <= MOST_THREADS:
+        raise InputError("threads", f"{threads} is too {'few' if threads < 1 else 'many'}", f"1 to {MOST_THREADS}")
+    where = find_device(device)
+    runner = _find_backend(backend, where, precision)
+    version, settings = runner.version(), (settings or TimerSettings()).on(where.type)
+    started_at = datetime.now(UTC).isoformat(timespec="seconds")
+    with torch_threads(threads), _memory_errors(where), _current(where):
+        taken = _take(runner, network, example, where, precision, settings, host, report)
+        samples, known = taken.samples, precision or _precision(network, example)
+        if not samples.steady and unsteady == "refuse":
+            raise DeviceError(_moved(samples, settings, label or "the network", device_name(where)))
+        peak = measured_peak(where, torch.get_num_threads(), _stopwatch(where))
+        return LatencyRecord(
+            label=label,
+            spec_id=spec_id,
+            size_hw=(example.shape[2], example.shape[3]),
+            batch=example.shape[0],
+            precision=known,
+            layout=_layout(network, example),
+            backend=backend,
+            backend_version=version,
+            facts=dict(taken.prepared.facts),
+            device=device_name(where),
+            device_kind=where.type,
+            threads=torch.get_num_threads(),
+            median_ms=samples.median_ms,
+            p10_ms=samples.p10_ms,
+            p90_ms=samples.p90_ms,
+            samples_ms=samples.samples_ms,
+            warmup_calls=samples.warmup_calls,
+            warmup_settled=samples.warmup_settled,
+            reference_ms=samples.reference_ms,
+            reference_drift=samples.drift,
+            steady=samples.steady,
+            retakes=samples.retakes,
+            macs=taken.work.macs,
+            floor_ms=refuse_impossible(samples.median_ms, taken.work, peak, known),
+            memory_mib=taken.memory_mib,
+            host=taken.host,
+            timer=settings,
+            software=software(where),
+            contention=taken.contention,
+            gpu=taken.gpu,
+            started_at=started_at,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Taken:
+    """All that was seen while the network ran."""
+
+    prepared: Prepared
+    work: Work
+    samples: Samples
+    memory_mib: float | None
+    host: HostLatency | None
+    contention: Contention
+    gpu: GpuLog | None
+
+
+def _take(
+    runner: Backend,
+    network: nn.Module,
+    example: Tensor,
+    device: torch.device,
+    precision: str | None,
+    settings: TimerSettings,
+    host: bool,
+    report: Report,
+) -> _Taken:
+    """Prepare beside others that work, then sample alone."""
+    memory, stopwatch = MemoryWatch(device), _stopwatch(device)
+    network, example = _on(network, device), example.to(device)
+    report("prepare", 0, 1)
+    with working(device):
+        work = examine(network, example)
+        prepared = runner.prepare(network, example, precision=precision)
+    report("wait", 0, 1)
+    with timing(device):
+        watch, reference = LoadWatch(device), reference_block(device, stopwatch)
+        memory_mib = memory.running_mib(prepared.run)
+        before = watch.gpu.state() if watch.gpu else None
+        watch.begin()
+        samples = sample_steadily(prepared.run, reference, settings=settings, stopwatch=stopwatch, report=report)
+        contention = watch.contention()
+        gpu = GpuLog(before=before, after=watch.gpu.state()) if watch.gpu and before else None
+        size_hw = (example.shape[2], example.shape[3])
+        return _Taken(
+            prepared=prepared,
+            work=work,
+            samples=samples,
+            memory_mib=memory_mib,
+            host=measure_host(prepared.mask, size_hw, settings) if host else None,
+            contention=contention,
+            gpu=gpu,
+        )
+
+
+def _moved(samples: Samples, settings: TimerSettings, what: str, device: str) -> str:
+    return (
+        f"device: the reference network moved {samples.drift:.0%} while {what} was measured on {device}: the machine is"
+        f" busy (allowed: {settings.reference_tolerance:.0%}; wait, or --allow-busy)"
+    )
+
+
+def _on(network: nn.Module, device: torch.device) -> nn.Module:
+    """Return the network itself if all of it lies on ``device``, else a copy there."""
+    tensors = [*network.parameters(), *network.buffers()]
+    return network if all(tensor.device == device for tensor in tensors) else copy.deepcopy(network).to(device)
+
+
+def _find_backend(name: str, device: torch.device, precision: str | None) -> Backend:
+    if name not in BACKENDS:
+        raise InputError("backend", f"{name!r} is not known", BACKENDS)
+    runner = BACKENDS[name]()
+    if device.type not in runner.devices:
+        raise DeviceError(f"backend: {name} does not run on {device.type} (available: {', '.join(runner.devices)})")
+    if precision is not None and precision not in runner.precisions:
+        raise InputError("precision", f"{name} does not know {precision!r}", runner.precisions)
+    return runner
+
+
+def _stopwatch(device: torch.device) -> Stopwatch:
+    return CudaStopwatch() if device.type == "cuda" else WallStopwatch()
+
+
+def _current(device: torch.device) -> contextlib.AbstractContextManager[object]:
+    """Make a GPU the one that streams and events belong to."""
+    return torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext()
+
+
+@contextlib.contextmanager
+def _memory_errors(device: torch.device) -> Iterator[None]:
+    """Turn a full device into one line."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise DeviceError(f"device: {device_name(device)} has too little memory for this network and size") from error
+
+
+def _precision(network: nn.Module, example: Tensor) -> str:
+    types = {p.dtype for p in network.parameters() if p.is_floating_point()} or {example.dtype}
+    return "+".join(sorted(str(dtype).removeprefix("torch.") for dtype in types))
+
+
+def _layout(network: nn.Module, example: Tensor) -> str:
+    images = [tensor for tensor in (example, *network.parameters()) if tensor.ndim == 4]
+    return "channels_last" if any(map(_is_channels_last, images)) else "contiguous"
+
+
+def _is_channels_last(tensor: Tensor) -> bool:
+    return tensor.is_contiguous(memory_format=torch.channels_last) and not tensor.is_contiguous()

@@ -1,0 +1,47 @@
+"""Memory that running a network takes: on a GPU by torch's own count, on a processor by the size of the process."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+MIB = 2**20
+_PROCESS = Path("/proc/self")
+
+
+class MemoryWatch:
+    """Knows what was held on a GPU before the network came there."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._before = torch.cuda.memory_allocated(device) if device.type == "cuda" else 0
+
+    def running_mib(self, run: Callable[[], object]) -> float | None:
+        """Run a prepared network once and return the most memory that this took, in MiB.
+
+        On a GPU everything since the watch was made, weights too; what a runtime takes past torch is not seen. On a
+        processor what came on top of the loaded network; None where the system does not keep a process's peak.
+        """
+        if self._device.type != "cuda":
+            return _grown_mib(run)
+        torch.cuda.synchronize(self._device)
+        torch.cuda.reset_peak_memory_stats(self._device)
+        run()
+        torch.cuda.synchronize(self._device)
+        return (torch.cuda.max_memory_allocated(self._device) - self._before) / MIB
+
+
+def _grown_mib(run: Callable[[], object]) -> float | None:
+    """MiB between the resident memory before a run and its peak meanwhile."""
+    try:
+        (_PROCESS / "clear_refs").write_text("5", encoding="ascii")  # lets the peak start again from what is held now
+        before = _resident_kib("VmRSS")
+    except OSError:
+        before = None
+    run()
+    return None if before is None else max(0, _resident_kib("VmHWM") - before) / 1024
+
+
+def _resident_kib(name: str) -> int:
+    lines = (_PROCESS / "status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(name))

@@ -1,0 +1,69 @@
+"""A small fixed network in plain torch, timed between the blocks of every measurement: it shows the machine's drift.
+
+Its latency is a property of the machine alone, so what moves it (clocks, heat, other programs) moves the candidate too.
+On a processor it runs on one thread: pools of threads of two libraries spin and would disturb one another.
+"""
+
+import statistics
+import time
+from collections.abc import Callable
+from functools import cache
+
+import torch
+from torch import Tensor, nn
+
+from segsearch.measure.stopwatch import Stopwatch
+from segsearch.measure.threads import torch_threads
+
+LEAD_CALLS, CALLS = 5, 30
+"""A block: calls that warm caches again, then those whose median counts."""
+PAUSE_SECONDS = 0.01
+"""Before a block on a processor: threads of the candidate's runtime spin for some milliseconds after their work."""
+
+_SHAPES = {"cpu": (1, 96, 16), "cuda": (4, 512, 64)}
+"""Batch, height and width of the image, and channels of the first layer: about 1 ms on a core of 2022, and on a GPU
+enough for the work to hide its launching."""
+
+
+def reference_block(device: torch.device, stopwatch: Stopwatch) -> Callable[[], float]:
+    """Return what times one block of the reference network on ``device`` and gives its median in milliseconds."""
+    network, image = _reference(device)
+
+    def run() -> object:
+        return network(image)
+
+    def block() -> float:
+        if device.type == "cpu":
+            time.sleep(PAUSE_SECONDS)
+        with torch_threads(1 if device.type == "cpu" else None), torch.inference_mode():
+            laps = [stopwatch.lap_ms(run) for _ in range(LEAD_CALLS + CALLS)]
+        return statistics.median(laps[LEAD_CALLS:])
+
+    return block
+
+
+@cache
+def _reference(device: torch.device) -> tuple[nn.Module, Tensor]:
+    """Network and image, always of the same numbers, and in one process at the same place in memory."""
+    batch, side, width = _SHAPES[device.type]
+    with torch.random.fork_rng([]):
+        torch.manual_seed(0)
+        network, image = _network(width).eval().requires_grad_(False), torch.rand(batch, 3, side, side)
+    return network.to(device), image.to(device)
+
+
+def _network(width: int) -> nn.Module:
+    """Strided, depthwise, pointwise and dense convolutions with their activations: what segmentation is made of."""
+    return nn.Sequential(
+        *_layer(3, width, stride=2),
+        *_layer(width, width, groups=width),
+        *_layer(width, 2 * width, kernel=1),
+        *_layer(2 * width, 2 * width, stride=2),
+        *_layer(2 * width, 2 * width, groups=2 * width),
+        *_layer(2 * width, 4 * width, kernel=1),
+        *_layer(4 * width, 4 * width),
+    )
+
+
+def _layer(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, groups: int = 1) -> tuple[nn.Module, ...]:
+    return nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups), nn.ReLU()
