@@ -12,10 +12,12 @@ from segsearch.errors import InputError
 from segsearch.measure.conventions import CONVENTIONS, Tally, tally
 from segsearch.measure.cost import Cost, PartCost, count
 from segsearch.measure.deployed import measure_deployed
+from segsearch.measure.latency import Unsteady
 from segsearch.measure.record import LatencyRecord
 from segsearch.models.auxiliary import Auxiliary
 from segsearch.models.build import build
 from segsearch.models.network import Network
+from segsearch.progress import Report, silent
 from segsearch.space.load import load_space
 from segsearch.space.lower import lower
 from segsearch.space.nodes import Point, Scalar
@@ -181,12 +183,20 @@ def read_point(written: str) -> tuple[str, Point]:
     return path.stem, check(load_space("unified"), choices, path)
 
 
-def latency_of(shown: Description, *, device: str, backend: str, threads: int | None) -> LatencyRecord:
+def latency_of(
+    shown: Description,
+    *,
+    device: str,
+    backend: str,
+    threads: int | None,
+    precision: str | None = None,
+    unsteady: Unsteady = "note",
+    host: bool = False,
+    report: Report = silent,
+) -> LatencyRecord:
     """Measure a description's network as it would be deployed: folded, one image of bytes in, class mask out.
 
-    Raises:
-        DeviceError: the device is not here, or the backend does not run on it.
-        MissingExtraError: the backend is not installed.
+    Arguments and errors: as `segsearch.measure.latency.measure`.
     """
     return measure_deployed(
         shown.network,
@@ -195,8 +205,13 @@ def latency_of(shown: Description, *, device: str, backend: str, threads: int | 
         std=STD,
         device=device,
         backend=backend,
+        precision=precision,
         threads=threads,
         label=shown.name,
+        spec_id=shown.spec.id,
+        unsteady=unsteady,
+        host=host,
+        report=report,
     )
 
 

@@ -2,12 +2,15 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from segsearch.cli.arguments import ClassesOption, JsonOption, PointArgument, SizeOption, size_hw
 from segsearch.cli.study import RootOption
+
+if TYPE_CHECKING:
+    from segsearch.measure.record import LatencyRecord
 
 data = typer.Typer(help="Look at data before it is trained on.", no_args_is_help=True)
 OutFolder = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the pictures.")]
@@ -18,24 +21,60 @@ def measure(
     size: SizeOption = "512x1024",
     classes: ClassesOption = 19,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
-    backend: Annotated[str, typer.Option(help="Software that runs it: eager or onnxruntime.")] = "eager",
+    backend: Annotated[
+        list[str] | None,
+        typer.Option(help="Software that runs it: eager, onnxruntime ...; several are compared. Without: eager."),
+    ] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="Number format, such as float16; the weights' own without.")
+    ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Processor threads; torch's number without.")] = None,
+    host: Annotated[
+        bool, typer.Option("--host", help="Also from a JPEG in memory to a mask in memory: decode, copy, infer, copy.")
+    ] = False,
+    allow_busy: Annotated[
+        bool,
+        typer.Option("--allow-busy", help="Give a latency, with a warning, even if the machine did not stand still."),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Measure the batch-1 latency of a point as it would be deployed: BatchNorm folded, bytes in, class mask out.
 
-    Weights are fresh: they do not change how long a network takes.
+    Between the samples a small fixed network is timed. Where that one moves by more than 3 % the samples are taken
+    again, and in the end refused: then something else is using the machine. Nothing else of ours works on the device
+    meanwhile. Weights are fresh: they do not change how long a network takes.
     """
     from segsearch.describe import describe, latency_of
+    from segsearch.report.bars import bar
+    from segsearch.report.latency import sentence, side_by_side
 
-    shown = describe(point, size_hw(size), classes)
-    record = latency_of(shown, device=device, backend=backend, threads=threads)
+    shown, backends = describe(point, size_hw(size), classes), list(dict.fromkeys(backend or ["eager"]))
+    records = []
+    for name in backends:
+        with bar(f"measure {name}") as report:
+            records.append(
+                latency_of(
+                    shown,
+                    device=device,
+                    backend=name,
+                    precision=precision,
+                    threads=threads,
+                    unsteady="note" if allow_busy else "refuse",
+                    host=host,
+                    report=report,
+                )
+            )
     if as_json:
-        print(json.dumps(record.model_dump(mode="json") | {"id": shown.spec.id, "fps": record.fps}, indent=2))
+        written = [_latency_json(record) for record in records]
+        print(json.dumps(written[0] if len(written) == 1 else written, indent=2))
         return
-    from segsearch.report.latency import sentence
+    print(sentence(records[0], shown.spec.id) if len(records) == 1 else side_by_side(records))
 
-    print(sentence(record, shown.spec.id))
+
+def _latency_json(record: "LatencyRecord") -> dict[str, object]:
+    """All of a record, and the figures that follow from it."""
+    derived = {"fps": record.fps, "p99_ms": record.p99_ms, "iqr_ms": record.iqr_ms}
+    return record.model_dump(mode="json") | {"id": record.spec_id} | derived
 
 
 def predict(

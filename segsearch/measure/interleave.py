@@ -15,7 +15,7 @@ LEAD_SECONDS = 0.02
 """Calls before each block that are not counted: the reference has emptied caches, and threads have fallen asleep."""
 
 ReferenceBlock = Callable[[], float]
-"""Times one block of the reference network; its median in milliseconds."""
+"""Times one block of the reference network; its latency in milliseconds."""
 
 
 def sample_steadily(
@@ -36,8 +36,8 @@ def sample_steadily(
         reference()  # its own first calls
         warmup_calls, settled = warm_up(call, settings, stopwatch)
         references, blocks = [reference()], list[list[float]]()
-        while (quiet := _quiet(references, settings)) < settings.blocks and len(blocks) - quiet <= settings.retakes:
-            report("sample", quiet, settings.blocks)
+        while not _enough(references, settings):
+            report("sample", _quiet(references, settings), settings.blocks)
             take(call, stopwatch, 1, LEAD_SECONDS)
             blocks.append(take(call, stopwatch, settings.block_samples, settings.block_seconds))
             references.append(reference())
@@ -49,6 +49,12 @@ def drifts(references: Sequence[float]) -> list[float]:
     level = quantile(references, 0.25)
     off = [abs(reference / level - 1) for reference in references]
     return [max(pair) for pair in itertools.pairwise(off)]
+
+
+def _enough(references: Sequence[float], settings: TimerSettings) -> bool:
+    """Whether all blocks are quiet that are needed, or too many were not."""
+    taken, quiet = len(references) - 1, _quiet(references, settings)
+    return taken >= settings.blocks and (quiet >= settings.blocks or taken - quiet > settings.retakes)
 
 
 def _quiet(references: Sequence[float], settings: TimerSettings) -> int:

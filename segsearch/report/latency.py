@@ -1,21 +1,68 @@
-"""One measured latency, in words."""
+"""Measured latencies, in words."""
+
+from collections.abc import Sequence
 
 from segsearch.measure.record import LatencyRecord
 
 
 def sentence(record: LatencyRecord, spec_id: str) -> str:
-    """Median, spread and what they were measured on; a warning where the machine was not quiet."""
+    """Median, spread and what they were measured on; a warning for whatever makes them doubtful."""
     height, width = record.size_hw
-    threads = "" if record.device_kind == "cuda" else f", {record.threads} threads"
     lines = [
         f"{record.label} (id {spec_id}) at {height}x{width}, batch {record.batch}",
         f"{record.median_ms:.2f} ms median ({record.fps:.1f} FPS), p10 {record.p10_ms:.2f}, p90 {record.p90_ms:.2f},"
-        f" {len(record.samples_ms)} samples",
-        f"{record.backend} {record.backend_version}, {record.precision}, on {record.device}{threads}",
+        f" p99 {record.p99_ms:.2f}, {len(record.samples_ms)} samples",
+        f"{record.backend} {record.backend_version}, {record.precision}, on {record.device}{_threads(record)}",
     ]
+    return "\n".join([*lines, *_facts(record), *warnings(record)])
+
+
+def side_by_side(records: Sequence[LatencyRecord]) -> str:
+    """One line per backend of one network, with the latency over that of the first; then all warnings."""
+    first, wide = records[0], max(len(record.backend) for record in records)
+    height, width = first.size_hw
+    head = f"{first.label} (id {first.spec_id}) at {height}x{width}, batch {first.batch}, on {first.device}"
+    lines = [
+        f"  {record.backend:{wide}}  {record.median_ms:9.2f} ms  {record.fps:8.1f} FPS  p90 {record.p90_ms:9.2f}"
+        f"  {record.median_ms / first.median_ms:5.2f} x  {record.precision}"
+        + (f"  host to host {record.host.median_ms:.2f} ms" if record.host else "")
+        for record in records
+    ]
+    said = [f"{record.backend}: {line}" for record in records for line in warnings(record)]
+    return "\n".join([head + _threads(first), *lines, *said])
+
+
+def warnings(record: LatencyRecord) -> list[str]:
+    """List what makes a latency doubtful, one line each."""
+    lines = []
     if record.contention.busy:
-        others = max(record.contention.others_percent_before, record.contention.others_percent_during)
-        lines.append(f"warning: other programs used {others:.0f} % of the processor; measure again on a quiet machine")
+        lines.append(f"{record.contention.words}; measure again on a quiet machine")
+    if record.steady is False:
+        lines.append(
+            f"the reference network moved {record.reference_drift or 0:.0%} meanwhile: the machine was unsteady"
+        )
     if not record.warmup_settled:
-        lines.append("warning: the latency had not settled when warm-up ended")
-    return "\n".join(lines)
+        lines.append("the latency had not settled when warm-up ended")
+    if record.gpu and record.gpu.throttled:
+        lines.append(f"the GPU was slowed down: {', '.join(record.gpu.throttled)}")
+    return [f"warning: {line}" for line in lines]
+
+
+def _threads(record: LatencyRecord) -> str:
+    return "" if record.device_kind == "cuda" else f", {record.threads} thread{'s' * (record.threads > 1)}"
+
+
+def _facts(record: LatencyRecord) -> list[str]:
+    lines = []
+    if record.host:
+        host = record.host
+        lines.append(
+            f"host to host {host.median_ms:.2f} ms ({host.image}: decoded in {host.decode_ms:.2f}, then copy, infer, copy)"
+        )
+    if record.memory_mib is not None:
+        lines.append(
+            f"peak memory {record.memory_mib:.0f} MiB" + (" beside the weights" * (record.device_kind == "cpu"))
+        )
+    if record.reference_ratio is not None and record.reference_ms is not None:
+        lines.append(f"{record.reference_ratio:.3g} times the reference network ({record.reference_ms:.3f} ms)")
+    return lines

@@ -22,6 +22,7 @@ from segsearch.export.onnx import Exported, OnnxModel, to_onnx
 from segsearch.export.parity import Agreement, agreement, prove
 from segsearch.export.predict import overlay
 from segsearch.measure.deployed import example_image
+from segsearch.measure.device_lock import timing
 from segsearch.measure.machine import cpu_name
 from segsearch.measure.timer import TimerSettings, sample_latencies
 from segsearch.models.build import build
@@ -157,7 +158,8 @@ def _as_trained(record: TrialRecord, scores: Scores) -> None:
 def _time(model: OnnxModel, timer: TimerSettings) -> Timing:
     """Time the file itself, on the image and the layout that the search timed its networks with."""
     planes = example_image(model.size_hw).numpy()
-    samples = sample_latencies(lambda: model.run(planes), settings=timer)
+    with timing(torch.device("cpu")):
+        samples = sample_latencies(lambda: model.run(planes), settings=timer)
     threads = int(model.session.get_session_options().intra_op_num_threads)
     return Timing(
         latency_ms=samples.median_ms, covers="mask", backend="onnxruntime", device=cpu_name(), threads=threads

@@ -11,6 +11,7 @@ from segsearch.data.dataset import Dataset
 from segsearch.data.normalise import to_tensor
 from segsearch.errors import InputError
 from segsearch.frozen import Frozen
+from segsearch.measure.device_lock import working
 from segsearch.progress import Report
 from segsearch.train.device import find_device
 from segsearch.train.metrics import Confusion, iou_per_class, miou, pixel_accuracy
@@ -58,10 +59,11 @@ def evaluate(
     modes = {module: module.training for module in network.modules()}
 
     def predict(images: Tensor) -> Tensor:
-        logits: Tensor = network(to_tensor(images.to(device).movedim(1, -1)))
-        if logits.shape[-2:] != images.shape[-2:]:
-            logits = F.interpolate(logits, size=images.shape[-2:], mode="bilinear", align_corners=False)
-        return logits.argmax(dim=1)
+        with working(device):
+            logits: Tensor = network(to_tensor(images.to(device).movedim(1, -1)))
+            if logits.shape[-2:] != images.shape[-2:]:
+                logits = F.interpolate(logits, size=images.shape[-2:], mode="bilinear", align_corners=False)
+            return logits.argmax(dim=1)
 
     network.eval()
     try:

@@ -34,4 +34,8 @@ def test_the_deployed_form_is_what_is_timed(monkeypatch) -> None:
     assert not [m for m in seen[0].modules() if isinstance(m, nn.BatchNorm2d)]
     assert torch.equal(example, example_image(SIZE))
     asked = {"device": "cpu", "backend": "eager", "threads": 1, "settings": TIMER, "label": "a"}
-    assert rest.items() >= asked.items() and (rest["precision"], rest["unsteady"], rest["host"]) == (None, "note", False)
+    assert rest.items() >= asked.items() and (rest["precision"], rest["unsteady"], rest["host"]) == (
+        None,
+        "note",
+        False,
+    )
