@@ -21,21 +21,37 @@ except ImportError:  # Windows has no flock: there threads are kept apart and pr
     fcntl = None  # type: ignore[assignment]
 
 
+class _Files:
+    """Door and room of one device, open for one thread."""
+
+    def __init__(self, name: str) -> None:
+        user = os.getuid() if hasattr(os, "getuid") else 0
+        folder = Path(tempfile.gettempdir()) / f"segsearch-{user}"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        self.door, self.room = (
+            os.open(folder / f"{name}.{which}", os.O_RDWR | os.O_CREAT, 0o600) for which in ("door", "room")
+        )
+
+    def __del__(self) -> None:
+        with contextlib.suppress(AttributeError, TypeError, OSError):  # half made, or at the end of the process
+            os.close(self.door)
+            os.close(self.room)
+
+
 class _Held(threading.local):
     """What this thread holds: open files by device, of this process only, and the devices it is on."""
 
     def __init__(self) -> None:
         self.process = os.getpid()
-        self.files: dict[str, tuple[int, int]] = {}
+        self.files: dict[str, _Files] = {}
         self.inside: set[str] = set()
 
-    def doors(self, name: str) -> tuple[int, int]:
-        """Descriptors of door and room; a thread and a forked child each need their own, or they share the lock."""
+    def of(self, name: str) -> _Files:
+        """Files of a device; a thread and a forked child each need their own, or they share the lock."""
         if self.process != os.getpid():
             self.process, self.files, self.inside = os.getpid(), {}, set()
         if name not in self.files:
-            door, room = (_open(name, which) for which in ("door", "room"))
-            self.files[name] = (door, room)
+            self.files[name] = _Files(name)
         return self.files[name]
 
 
@@ -71,16 +87,16 @@ def _inside(device: torch.device, alone: bool) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _flocked(name: str, alone: bool) -> Iterator[None]:
-    door, room = _held.doors(name)
+    files = _held.of(name)
     try:
-        fcntl.flock(door, fcntl.LOCK_EX)
+        fcntl.flock(files.door, fcntl.LOCK_EX)
         try:
-            fcntl.flock(room, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+            fcntl.flock(files.room, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
         finally:
-            fcntl.flock(door, fcntl.LOCK_UN)
+            fcntl.flock(files.door, fcntl.LOCK_UN)
         yield
     finally:
-        fcntl.flock(room, fcntl.LOCK_UN)
+        fcntl.flock(files.room, fcntl.LOCK_UN)
 
 
 @cache
@@ -90,10 +106,3 @@ def _name(device: torch.device) -> str:
         return device.type
     index = torch.cuda.current_device() if device.index is None else device.index
     return f"cuda-{getattr(torch.cuda.get_device_properties(index), 'uuid', index)}"
-
-
-def _open(name: str, which: str) -> int:
-    user = os.getuid() if hasattr(os, "getuid") else 0
-    folder = Path(tempfile.gettempdir()) / f"segsearch-{user}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    return os.open(folder / f"{name}.{which}", os.O_RDWR | os.O_CREAT, 0o600)

@@ -174,8 +174,8 @@ def _take(
 
 def _moved(samples: Samples, settings: TimerSettings, what: str, device: str) -> str:
     return (
-        f"device: the reference network moved {samples.drift:.0%} while {what} was measured on {device}: the machine is"
-        f" busy (allowed: {settings.reference_tolerance:.0%}; wait, or --allow-busy)"
+        f"device: the reference network moved {100 * samples.drift:.0f} % while {what} was measured on {device}: the machine is"
+        f" busy (allowed: {100 * settings.reference_tolerance:g} %; wait, or --allow-busy)"
     )
 
 

@@ -39,7 +39,7 @@ def warnings(record: LatencyRecord) -> list[str]:
         lines.append(f"{record.contention.words}; measure again on a quiet machine")
     if record.steady is False:
         lines.append(
-            f"the reference network moved {record.reference_drift or 0:.0%} meanwhile: the machine was unsteady"
+            f"the reference network moved {100 * (record.reference_drift or 0):.0f} %: the machine was unsteady"
         )
     if not record.warmup_settled:
         lines.append("the latency had not settled when warm-up ended")
@@ -57,7 +57,7 @@ def _facts(record: LatencyRecord) -> list[str]:
     if record.host:
         host = record.host
         lines.append(
-            f"host to host {host.median_ms:.2f} ms ({host.image}: decoded in {host.decode_ms:.2f}, then copy, infer, copy)"
+            f"host to host {host.median_ms:.2f} ms ({host.image}, decoded in {host.decode_ms:.2f} ms; two copies)"
         )
     if record.memory_mib is not None:
         lines.append(

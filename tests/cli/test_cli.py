@@ -33,6 +33,7 @@ def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess
         (["show", "fpenet", "--clases", "3"], "No such option: --clases"),
         (["measure", "fpenet", "--device", "cuda", "--size", "64x64"], "device: cuda is not here"),
         (["measure", "fpenet", "--backend", "tvm", "--size", "64x64"], "backend: 'tvm' is not known"),
+        (["measure", "fpenet", "--precision", "int3", "--size", "64x64"], "precision: eager does not know 'int3'"),
         (["search", "nope"], "nope: no such file (allowed: a YAML file, or one of camvid_cpu, "),
         (["search", "quickstart", "--root", "x"], "--root: the study's data is streets, which lies nowhere"),
         (["search", "camvid_cpu", "--root", "/nowhere"], "/nowhere"),
@@ -99,12 +100,23 @@ def test_a_point_of_ones_own(tmp_path: Path) -> None:
 
 
 def test_measure_says_what_it_measured_on() -> None:
-    record = json.loads(run("measure", "fpenet_plain", "--size", "64x64", "--threads", "1", "--json").stdout)
+    record = json.loads(
+        run("measure", "fpenet_plain", "--size", "64x64", "--threads", "1", "--allow-busy", "--json").stdout
+    )
     assert record["threads"] == 1
     assert len(record["samples_ms"]) >= 50
     assert sum(record["samples_ms"]) >= 900  # of one second, which also holds the clock's own time
     assert record["p10_ms"] <= record["median_ms"] <= record["p90_ms"]
     assert record["fps"] == pytest.approx(1000 / record["median_ms"])
+    assert record["p99_ms"] >= record["p90_ms"] and record["iqr_ms"] >= 0
+    assert record["id"] == record["spec_id"] and record["host"] is None
+
+
+def test_measure_sets_backends_side_by_side() -> None:
+    arguments = ("measure", "fpenet_plain", "--size", "64x64", "--threads", "1", "--allow-busy", "--host")
+    text = run(*arguments, "--backend", "eager", "--backend", "onnxruntime").stdout
+    assert [line.split()[0] for line in text.splitlines()[1:3]] == ["eager", "onnxruntime"]
+    assert text.count("host to host") == 2 and "1.00 x" in text
 
 
 @pytest.mark.parametrize("what", ["spec", "study", "recipe"])

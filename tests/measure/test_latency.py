@@ -1,15 +1,27 @@
 import datetime
+import itertools
 import json
+import os
 import platform
+import re
+import subprocess
+import sys
+import threading
+import time
+from functools import partial
 
 import pytest
 import torch
 from torch import nn
 
-from segsearch.errors import DeviceError, InputError
+from segsearch.errors import DeviceError, InputError, ProofError
+from segsearch.measure import latency
 from segsearch.measure.backends.table import BACKENDS
+from segsearch.measure.cost import count
+from segsearch.measure.device_lock import working
 from segsearch.measure.latency import measure
 from segsearch.measure.record import LatencyRecord
+from segsearch.measure.roofline import Peak
 from segsearch.measure.timer import TimerSettings
 
 from .networks import SIZE, Mini, state
@@ -57,6 +69,100 @@ def test_a_record_says_all_that_was_measured(backend):
     assert record.warmup_calls >= 1
     assert record.iqr_ms >= 0
     assert datetime.datetime.fromisoformat(record.started_at) >= before
+
+
+def test_a_record_says_how_it_was_measured():
+    record = measure(Mini().eval(), torch.rand(2, 3, *SIZE), settings=QUICK, label="mini", spec_id="abc")
+    assert (record.spec_id, record.macs) == ("abc", count(Mini(), SIZE, batch=2).macs)
+    assert record.floor_ms is not None and 0 < record.floor_ms < record.median_ms
+    assert record.reference_ms is not None and record.reference_ratio == record.median_ms / record.reference_ms
+    assert record.steady == (record.reference_drift <= QUICK.reference_tolerance)
+    assert record.doubtful == (record.contention.busy or not record.steady)
+    assert record.gpu is None and record.contention.gpu_others is None and record.host is None
+
+
+def test_a_record_of_before_the_reference_is_read():
+    record = measure(Mini().eval(), IMAGE, settings=QUICK)
+    young = {"spec_id", "facts", "reference_ms", "reference_drift", "steady", "retakes", "macs", "floor_ms"}
+    young |= {"memory_mib", "host", "gpu"}
+    old = {name: value for name, value in record.model_dump(mode="json").items() if name not in young}
+    for name in ("blocks", "reference_tolerance", "retakes"):
+        del old["timer"][name]
+    del old["contention"]["gpu_others"]
+    read = LatencyRecord.parse(old, "record")
+    assert (read.median_ms, read.steady, read.reference_ratio, read.doubtful) == (
+        *(record.median_ms, None, None),
+        record.contention.busy,
+    )
+
+
+def test_a_machine_that_moved_is_noted_or_refused(monkeypatch):
+    """The reference is said to be slower every time; nothing else is played."""
+    moving = itertools.count(1)
+    monkeypatch.setattr(latency, "reference_block", lambda device, stopwatch: lambda: float(next(moving)))
+    record = measure(Mini().eval(), IMAGE, settings=QUICK)
+    assert record.steady is False and record.doubtful and len(record.samples_ms) == 5
+    assert record.reference_drift > 0.03
+    with pytest.raises(DeviceError) as error:
+        measure(Mini().eval(), IMAGE, settings=QUICK, label="mini", unsteady="refuse")
+    line = r"device: the reference network moved \d+ % while mini was measured on .*: the machine is busy"
+    assert re.fullmatch(line + r" \(allowed: 3 %; wait, or --allow-busy\)", str(error.value))
+
+
+def test_an_asked_precision_is_recorded_and_an_unknown_one_refused():
+    assert measure(Mini().eval(), IMAGE, precision="float32", settings=QUICK).precision == "float32"
+    with pytest.raises(InputError, match=r"precision: eager does not know 'float12' \(allowed: float32"):
+        measure(Mini().eval(), IMAGE, precision="float12", settings=QUICK)
+
+
+def test_nothing_of_ours_trains_meanwhile(monkeypatch):
+    """A thread that works in short steps makes none between the first and the last sample."""
+    monkeypatch.setattr(latency, "sample_steadily", partial(_counted, latency.sample_steadily))
+    stop, steps = threading.Event(), []
+
+    def train():
+        while not stop.is_set():
+            with working(torch.device("cpu")):
+                steps.append(1)
+                time.sleep(0.002)
+
+    _counted.steps, _counted.seen = steps, []
+    thread = threading.Thread(target=train)
+    thread.start()
+    try:
+        measure(Mini().eval(), IMAGE, settings=QUICK)
+        before = len(steps)
+        while len(steps) == before:
+            time.sleep(0.01)
+    finally:
+        stop.set()
+        thread.join()
+    assert _counted.seen == [0]
+
+
+def _counted(sample, *arguments, **keywords):
+    before = len(_counted.steps)
+    samples = sample(*arguments, **keywords)
+    _counted.seen.append(len(_counted.steps) - before)
+    return samples
+
+
+def test_a_latency_that_cannot_be_is_an_error(monkeypatch):
+    monkeypatch.setattr(latency, "measured_peak", lambda *rest: Peak(macs_per_second=1.0, bytes_per_second=1.0))
+    with pytest.raises(ProofError, match="which this device cannot do in less than"):
+        measure(Mini().eval(), IMAGE, settings=QUICK)
+
+
+def test_injected_load_is_noticed():
+    busy = [sys.executable, "-S", "-c", "while True: pass"]
+    others = [subprocess.Popen(busy) for _ in range(os.cpu_count() or 1)]
+    try:
+        record = measure(Mini().eval(), IMAGE, settings=QUICK.model_copy(update={"min_seconds": 0.5}))
+    finally:
+        for other in others:
+            other.kill()
+            other.wait()
+    assert record.contention.busy and record.doubtful
 
 
 def test_a_record_survives_json():

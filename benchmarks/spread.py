@@ -1,0 +1,156 @@
+"""How far latencies of a network lie apart between processes: ``python benchmarks/spread.py --points 20``.
+
+Draws random points of a space and measures each in several processes of its own under each backend, one after another
+and in turns, so that hours lie between two measurements of one network. Writes ``latency_spread.csv``, a row per
+process, and ``latency_spread.md``, a row per network and backend. Run again, it goes on where it stopped.
+"""
+
+import argparse
+import csv
+import json
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+COLUMNS = (
+    *("space", "size", "threads", "point", "spec_id", "macs", "backend", "backend_version", "process", "median_ms"),
+    *("p10_ms", "p25_ms", "p90_ms", "samples", "reference_ms", "reference_drift", "retakes", "steady"),
+    *("others_percent", "device", "torch", "started_at"),
+)
+KEY = ["space", "size", "threads", "point", "backend", "process"]
+
+
+def main() -> None:
+    options = _options()
+    if options.one:
+        print(json.dumps(_measure(options, *options.one)))
+        return
+    table = options.out / "latency_spread.csv"
+    for process in range(options.processes):
+        for point in range(options.points):
+            for backend in options.backends:
+                if not _there(table, options, point, backend, process):
+                    row = _in_a_process(options, point, backend) | {"process": process}
+                    _append(table, row)
+                    print(process, row["spec_id"], backend, f"{row['median_ms']:.2f} ms", row["steady"], flush=True)
+    (options.out / "latency_spread.md").write_text(summary(pd.read_csv(table)), encoding="utf-8")
+
+
+def summary(rows: pd.DataFrame) -> str:
+    """Spread per network over processes: of medians, of p10, of ratios to the reference network."""
+    rows["ratio"] = rows["median_ms"] / rows["reference_ms"]
+    lines = [
+        "# Spread of latencies between processes",
+        "",
+        f"{rows['device'].iloc[0]}, torch {rows['torch'].iloc[0]}, threads {rows['threads'].unique().tolist()},"
+        f" {rows['process'].nunique()} processes for each network; command: `python benchmarks/spread.py`."
+        " Spread is (largest - smallest) / median; ratios are to the reference network.",
+        "",
+        "| backend | size | networks | within 3 % | worst spread of medians | of p10 | of ratios | steady |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for (backend, size), of_backend in rows.groupby(["backend", "size"]):
+        by_network = of_backend.groupby("spec_id")
+        medians, p10, ratios = (spreads(by_network[name]) for name in ("median_ms", "p10_ms", "ratio"))
+        lines.append(
+            f"| {backend} | {size} | {len(medians)} | {(medians <= 0.03).sum()} | {medians.max():.1%} | {p10.max():.1%}"
+            f" | {ratios.max():.1%} | {of_backend['steady'].mean():.0%} |"
+        )
+    lines += [
+        "",
+        "| backend | network | size | MACs | median ms | spread | of p10 | of ratios | others, % |",
+    ]
+    lines += ["|---|---|---|---|---|---|---|---|---|"]
+    for (backend, size, spec_id), own in rows.groupby(["backend", "size", "spec_id"]):
+        found = (spread(own[name]) for name in ("median_ms", "p10_ms", "ratio"))
+        lines.append(
+            f"| {backend} | {spec_id} | {size} | {own['macs'].iloc[0] / 1e9:.2f} G | {own['median_ms'].median():.2f} | "
+            + " | ".join(f"{value:.1%}" for value in found)
+            + f" | {own['others_percent'].max():.0f} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def spread(values: "pd.Series[float]") -> float:
+    return float((values.max() - values.min()) / values.median())
+
+
+def spreads(groups: "pd.core.groupby.SeriesGroupBy") -> "pd.Series[float]":
+    return groups.apply(spread)
+
+
+def _measure(options: argparse.Namespace, point: str, backend: str) -> dict[str, object]:
+    """Build the point of that number and measure it, in this process."""
+    import torch
+
+    from segsearch.data.normalise import MEAN, STD
+    from segsearch.measure.deployed import measure_deployed
+    from segsearch.measure.timer import quantile
+    from segsearch.models.build import build
+    from segsearch.space.load import load_space
+    from segsearch.space.lower import lower
+    from segsearch.space.walk import sample
+
+    spec = lower(sample(load_space(options.space), random.Random(f"{options.seed}-{point}")))
+    torch.manual_seed(0)
+    height, width = map(int, options.size.split("x"))
+    record = measure_deployed(
+        build(spec), (height, width), mean=MEAN, std=STD, backend=backend, threads=options.threads, spec_id=spec.id
+    )
+    facts = record.model_dump(include=set(COLUMNS))
+    return facts | {
+        "space": options.space,
+        "size": options.size,
+        "point": int(point),
+        "p25_ms": quantile(record.samples_ms, 0.25),
+        "samples": len(record.samples_ms),
+        "others_percent": round(record.contention.others_percent, 1),
+        "torch": record.software.torch,
+    }
+
+
+def _in_a_process(options: argparse.Namespace, point: int, backend: str) -> dict[str, object]:
+    command = [sys.executable, __file__, "--one", str(point), backend, "--space", options.space, "--size", options.size]
+    command += ["--threads", str(options.threads), "--seed", str(options.seed)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    row: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
+    return row
+
+
+def _there(table: Path, options: argparse.Namespace, point: int, backend: str, process: int) -> bool:
+    if not table.exists():
+        return False
+    asked = (options.space, options.size, options.threads, point, backend, process)
+    rows = pd.read_csv(table)
+    return bool((rows[KEY] == pd.Series(asked, index=KEY)).all(axis=1).any())
+
+
+def _append(table: Path, row: dict[str, object]) -> None:
+    new = not table.exists()
+    table.parent.mkdir(parents=True, exist_ok=True)
+    with table.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        if new:
+            writer.writeheader()
+        writer.writerow(row)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--points", type=int, default=20)
+    parser.add_argument("--processes", type=int, default=5)
+    parser.add_argument("--backends", nargs="+", default=["onnxruntime", "openvino"])
+    parser.add_argument("--space", default="realtime")
+    parser.add_argument("--size", default="256x512")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=Path("studies/results"))
+    parser.add_argument("--one", nargs=2, metavar=("POINT", "BACKEND"), help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+import itertools
+
+import torch
+
+from segsearch.measure.reference import CALLS, LEAD_CALLS, level_ms, reference_block
+from segsearch.measure.stopwatch import WallStopwatch
+
+CPU = torch.device("cpu")
+
+
+class Laps:
+    def __init__(self, laps):
+        self.laps, self.threads = iter(laps), set()
+
+    def lap_ms(self, work):
+        work()
+        self.threads.add((torch.get_num_threads(), torch.is_inference_mode_enabled()))
+        return next(self.laps)
+
+
+def test_the_calls_that_lead_in_do_not_count():
+    watch = Laps(itertools.chain([99.0] * LEAD_CALLS, [2.0] * CALLS))
+    assert reference_block(CPU, watch)() == 2.0
+
+
+def test_it_runs_on_one_thread_in_inference_mode_and_puts_that_back():
+    watch, threads = Laps(itertools.repeat(1.0)), torch.get_num_threads()
+    torch.set_num_threads(threads + 1)
+    try:
+        reference_block(CPU, watch)()
+        assert torch.get_num_threads() == threads + 1
+    finally:
+        torch.set_num_threads(threads)
+    assert watch.threads == {(1, True)}
+
+
+def test_a_few_interrupts_are_forgiven_and_a_shared_core_is_not():
+    assert level_ms([1.0] * 28 + [9.0] * 2) == 1.0
+    assert level_ms([1.0] * 22 + [4.0] * 8) > 1.4
+
+
+def test_chance_is_left_alone_and_the_numbers_are_always_the_same():
+    before = torch.random.get_rng_state()
+    assert reference_block(CPU, WallStopwatch())() > 0
+    assert torch.equal(torch.random.get_rng_state(), before)
