@@ -173,9 +173,10 @@ def _take(
 
 
 def _moved(samples: Samples, settings: TimerSettings, what: str, device: str) -> str:
+    moved, allowed = 100 * samples.drift, 100 * settings.reference_tolerance
     return (
-        f"device: the reference network moved {100 * samples.drift:.0f} % while {what} was measured on {device}: the machine is"
-        f" busy (allowed: {100 * settings.reference_tolerance:g} %; wait, or --allow-busy)"
+        f"device: the reference network moved {moved:.0f} % while {what} was measured on {device}: the machine is busy"
+        f" (allowed: {allowed:g} %; wait, or --allow-busy)"
     )
 
 
