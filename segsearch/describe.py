@@ -9,11 +9,13 @@ import torch
 
 from segsearch.data.normalise import MEAN, STD
 from segsearch.errors import InputError
+from segsearch.export.deploy import deploy
 from segsearch.measure.conventions import CONVENTIONS, Tally, tally
 from segsearch.measure.cost import Cost, PartCost, count
 from segsearch.measure.deployed import measure_deployed
 from segsearch.measure.latency import Unsteady
 from segsearch.measure.record import LatencyRecord
+from segsearch.measure.throughput import Throughput, measure_throughput
 from segsearch.models.auxiliary import Auxiliary
 from segsearch.models.build import build
 from segsearch.models.network import Network
@@ -211,6 +213,28 @@ def latency_of(
         spec_id=shown.spec.id,
         unsteady=unsteady,
         host=host,
+        report=report,
+    )
+
+
+def throughput_of(
+    shown: Description,
+    *,
+    device: str,
+    backend: str,
+    threads: int | None,
+    precision: str | None = None,
+    unsteady: Unsteady = "note",
+    report: Report = silent,
+) -> Throughput:
+    """Measure images per second at the best batch. Arguments and errors: as `latency_of`."""
+    return measure_throughput(
+        deploy(shown.network, shown.size_hw, MEAN, STD),
+        device=device,
+        backend=backend,
+        threads=threads,
+        precision=precision,
+        unsteady=unsteady,
         report=report,
     )
 

@@ -1,16 +1,14 @@
 """Verbs around one network or one folder of images: measure, predict, data."""
 
 import json
+from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
 
 from segsearch.cli.arguments import ClassesOption, JsonOption, PointArgument, SizeOption, size_hw
 from segsearch.cli.study import RootOption
-
-if TYPE_CHECKING:
-    from segsearch.measure.record import LatencyRecord
 
 data = typer.Typer(help="Look at data before it is trained on.", no_args_is_help=True)
 OutFolder = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the pictures.")]
@@ -32,9 +30,11 @@ def measure(
     host: Annotated[
         bool, typer.Option("--host", help="Also from a JPEG in memory to a mask in memory: decode, copy, infer, copy.")
     ] = False,
+    throughput: Annotated[
+        bool, typer.Option("--throughput", help="Also images per second at the best batch: 1, 2, 4 ... are tried.")
+    ] = False,
     allow_busy: Annotated[
-        bool,
-        typer.Option("--allow-busy", help="Give a latency, with a warning, even if the machine did not stand still."),
+        bool, typer.Option("--allow-busy", help="Warn instead of refusing where the machine did not stand still.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -44,37 +44,24 @@ def measure(
     again, and in the end refused: then something else is using the machine. Nothing else of ours works on the device
     meanwhile. Weights are fresh: they do not change how long a network takes.
     """
-    from segsearch.describe import describe, latency_of
+    from segsearch.describe import describe, latency_of, throughput_of
     from segsearch.report.bars import bar
-    from segsearch.report.latency import sentence, side_by_side
+    from segsearch.report.latency import latency_json, sentence, side_by_side, throughput_line
 
-    shown, backends = describe(point, size_hw(size), classes), list(dict.fromkeys(backend or ["eager"]))
-    records = []
-    for name in backends:
+    shown, records, batches = describe(point, size_hw(size), classes), [], []
+    for name in dict.fromkeys(backend or ["eager"]):
+        asked: dict[str, Any] = {"device": device, "backend": name, "precision": precision, "threads": threads}
+        asked["unsteady"] = "note" if allow_busy else "refuse"
         with bar(f"measure {name}") as report:
-            records.append(
-                latency_of(
-                    shown,
-                    device=device,
-                    backend=name,
-                    precision=precision,
-                    threads=threads,
-                    unsteady="note" if allow_busy else "refuse",
-                    host=host,
-                    report=report,
-                )
-            )
+            records.append(latency_of(shown, host=host, report=report, **asked))
+            batches += [throughput_of(shown, report=report, **asked)] if throughput else []
     if as_json:
-        written = [_latency_json(record) for record in records]
+        written = [latency_json(*pair) for pair in zip_longest(records, batches)]
         print(json.dumps(written[0] if len(written) == 1 else written, indent=2))
         return
     print(sentence(records[0], shown.spec.id) if len(records) == 1 else side_by_side(records))
-
-
-def _latency_json(record: "LatencyRecord") -> dict[str, object]:
-    """All of a record, and the figures that follow from it."""
-    derived = {"fps": record.fps, "p99_ms": record.p99_ms, "iqr_ms": record.iqr_ms}
-    return record.model_dump(mode="json") | {"id": record.spec_id} | derived
+    for record, found in zip(records, batches, strict=False):
+        print(throughput_line(record, found))
 
 
 def predict(

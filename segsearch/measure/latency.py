@@ -33,6 +33,10 @@ Unsteady = Literal["note", "refuse"]
 """What to do where the reference network moved: keep the record and say so in it, or refuse."""
 
 
+class FullDeviceError(DeviceError):
+    """The network and its images do not fit into the device's memory."""
+
+
 def measure(
     network: nn.Module,
     example: Tensor,
@@ -212,7 +216,8 @@ def _memory_errors(device: torch.device) -> Iterator[None]:
     try:
         yield
     except torch.OutOfMemoryError as error:
-        raise DeviceError(f"device: {device_name(device)} has too little memory for this network and size") from error
+        line = f"device: {device_name(device)} has too little memory for this network and size"
+        raise FullDeviceError(line) from error
 
 
 def _precision(network: nn.Module, example: Tensor) -> str:

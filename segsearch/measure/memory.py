@@ -1,5 +1,7 @@
 """Memory that running a network takes: on a GPU by torch's own count, on a processor by the size of the process."""
 
+import contextlib
+import ctypes
 from collections.abc import Callable
 from pathlib import Path
 
@@ -33,6 +35,7 @@ class MemoryWatch:
 
 def _grown_mib(run: Callable[[], object]) -> float | None:
     """MiB between the resident memory before a run and its peak meanwhile."""
+    _give_back()
     try:
         (_PROCESS / "clear_refs").write_text("5", encoding="ascii")  # lets the peak start again from what is held now
         before = _resident_kib("VmRSS")
@@ -40,6 +43,12 @@ def _grown_mib(run: Callable[[], object]) -> float | None:
         before = None
     run()
     return None if before is None else max(0, _resident_kib("VmHWM") - before) / 1024
+
+
+def _give_back() -> None:
+    """Return freed memory to the system, or a run would find it in the process and seem to need none."""
+    with contextlib.suppress(OSError, AttributeError):  # another C library
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _resident_kib(name: str) -> int:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from segsearch.measure.record import LatencyRecord
+from segsearch.measure.throughput import Throughput
 
 
 def sentence(record: LatencyRecord, spec_id: str) -> str:
@@ -30,6 +31,18 @@ def side_by_side(records: Sequence[LatencyRecord]) -> str:
     ]
     said = [f"{record.backend}: {line}" for record in records for line in warnings(record)]
     return "\n".join([head + _threads(first), *lines, *said])
+
+
+def throughput_line(record: LatencyRecord, found: Throughput) -> str:
+    """Images per second at the best batch."""
+    return f"{record.backend}: {found.images_per_second:.1f} images/s at the best batch, {found.batch}"
+
+
+def latency_json(record: LatencyRecord, found: Throughput | None) -> dict[str, object]:
+    """All of a record as plain data, and the figures that follow from it."""
+    derived = {"id": record.spec_id, "fps": record.fps, "p99_ms": record.p99_ms, "iqr_ms": record.iqr_ms}
+    batches = {"throughput": found.model_dump(mode="json")} if found else {}
+    return record.model_dump(mode="json") | derived | batches
 
 
 def warnings(record: LatencyRecord) -> list[str]:

@@ -3,7 +3,8 @@ from search.builders import latency
 from segsearch.measure.host import HostLatency
 from segsearch.measure.load import Contention
 from segsearch.measure.nvml import GpuLog, GpuState
-from segsearch.report.latency import sentence, side_by_side, warnings
+from segsearch.measure.throughput import Throughput
+from segsearch.report.latency import latency_json, sentence, side_by_side, throughput_line, warnings
 
 QUIET = latency(10.0, "net").model_copy(update={"spec_id": "abc", "reference_ms": 2.0, "steady": True})
 BUSY = Contention(load_average=9.0, others_percent_before=0.0, others_percent_during=61.0)
@@ -41,3 +42,11 @@ def test_backends_stand_side_by_side_with_their_ratio():
     assert first.split()[:3] == ["eager", "10.00", "ms"] and "1.00 x" in first
     assert second.split()[:3] == ["onnxruntime", "4.00", "ms"] and "0.40 x" in second
     assert warning.startswith("onnxruntime: warning: other programs used 61 %")
+
+
+def test_throughput_is_no_fps():
+    found = Throughput(images_per_second=250.0, batch=8, by_batch={"1": 100.0, "8": 250.0})
+    assert throughput_line(QUIET, found) == "eager: 250.0 images/s at the best batch, 8"
+    written = latency_json(QUIET, found)
+    assert (written["fps"], written["throughput"]["images_per_second"]) == (100.0, 250.0)
+    assert "throughput" not in latency_json(QUIET, None)

@@ -1,0 +1,89 @@
+"""Images per second when they need not come one by one: the best of growing batches."""
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from segsearch.export.deploy import Deployed
+from segsearch.frozen import Frozen
+from segsearch.measure.deployed import example_image
+from segsearch.measure.latency import FullDeviceError, Unsteady, measure
+from segsearch.measure.timer import TimerSettings
+from segsearch.progress import Report, silent
+
+LARGEST_BATCH = 64
+LEAST_GAIN = 1.02
+"""A batch that is not better than the best of the smaller ones by this factor ends the growth."""
+
+
+class Throughput(Frozen):
+    """Best throughput; never to be called FPS, which is one image after another."""
+
+    images_per_second: float
+    batch: int
+    """Where it was reached."""
+    by_batch: dict[str, float]
+    """Images per second of every batch that was tried; the last may be the first that brought nothing."""
+
+
+class Batched(nn.Module):
+    """A deployed network that takes any number of images at once."""
+
+    scale: Tensor
+    shift: Tensor
+
+    def __init__(self, deployed: Deployed) -> None:
+        super().__init__()
+        self.network = deployed.network
+        self.register_buffer("scale", deployed.scale)
+        self.register_buffer("shift", deployed.shift)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Segment images, uint8 [B, 3, H, W], into class indices, uint8 [B, H, W]."""
+        logits = self.network(image.to(self.scale.dtype) * self.scale + self.shift)
+        return cast(Tensor, logits.argmax(1).to(torch.uint8))
+
+
+def measure_throughput(
+    deployed: Deployed,
+    *,
+    device: str = "cpu",
+    backend: str = "eager",
+    precision: str | None = None,
+    threads: int | None = None,
+    settings: TimerSettings | None = None,
+    unsteady: Unsteady = "note",
+    report: Report = silent,
+) -> Throughput:
+    """Double the batch until memory or the gain runs out.
+
+    Arguments and errors: as `segsearch.measure.latency.measure`.
+    """
+    network, image, found, batch = Batched(deployed).eval(), example_image(deployed.size_hw), dict[int, float](), 1
+    while batch <= LARGEST_BATCH:
+        best = max(found.values(), default=0.0)
+        try:
+            record = measure(
+                network,
+                image.repeat(batch, 1, 1, 1),
+                device=device,
+                backend=backend,
+                precision=precision,
+                threads=threads,
+                settings=settings,
+                label=f"a batch of {batch}",
+                unsteady=unsteady,
+                report=report,
+            )
+        except FullDeviceError:
+            if not found:
+                raise
+            break
+        found[batch] = record.fps
+        if record.fps < LEAST_GAIN * best:
+            break
+        batch *= 2
+    best_batch = max(found, key=found.__getitem__)
+    by_batch = {str(size): speed for size, speed in found.items()}
+    return Throughput(images_per_second=found[best_batch], batch=best_batch, by_batch=by_batch)
