@@ -20,6 +20,8 @@ from segsearch.models.auxiliary import Auxiliary
 from segsearch.models.build import build
 from segsearch.models.network import Network
 from segsearch.progress import Report, silent
+from segsearch.remote.client import Worker
+from segsearch.remote.measure import RemoteTarget, measure_remote
 from segsearch.space.load import load_space
 from segsearch.space.lower import lower
 from segsearch.space.nodes import Point, Scalar
@@ -195,11 +197,27 @@ def latency_of(
     unsteady: Unsteady = "note",
     host: bool = False,
     report: Report = silent,
+    worker: Worker | None = None,
 ) -> LatencyRecord:
     """Measure a description's network as it would be deployed: folded, one image of bytes in, class mask out.
 
-    Arguments and errors: as `segsearch.measure.latency.measure`.
+    Here, or with a ``worker`` on its machine, as an exported graph. Arguments and errors: as
+    `segsearch.measure.latency.measure` and `segsearch.remote.measure.measure_remote`.
     """
+    if worker is not None:
+        return measure_remote(
+            deploy(shown.network, shown.size_hw, MEAN, STD),
+            RemoteTarget(worker=worker, device=device),
+            spec_id=shown.spec.id,
+            macs=shown.cost.macs,
+            backend=backend,
+            precision=precision,
+            threads=threads,
+            label=shown.name,
+            unsteady=unsteady,
+            host=host,
+            listen=lambda stage: report(stage, 0, 1),
+        )
     return measure_deployed(
         shown.network,
         shown.size_hw,

@@ -31,6 +31,10 @@ class DeviceError(SegsearchError):
     """A device that is not there or cannot do what was asked."""
 
 
+class WorkerError(DeviceError):
+    """A measuring worker that is not reachable, died, or answered what was not asked: no network's fault."""
+
+
 class BudgetError(SegsearchError):
     """Nothing meets the budget; the message names what came nearest."""
 

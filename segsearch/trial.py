@@ -17,7 +17,8 @@ import torch
 
 from segsearch.data.dataset import Splits
 from segsearch.data.normalise import MEAN, STD
-from segsearch.errors import InputError, MissingExtraError
+from segsearch.errors import InputError, MissingExtraError, WorkerError
+from segsearch.export.deploy import deploy
 from segsearch.files import write_atomic
 from segsearch.frozen import Frozen
 from segsearch.measure.cost import count
@@ -28,6 +29,7 @@ from segsearch.models.auxiliary import Auxiliary
 from segsearch.models.build import build
 from segsearch.models.network import Network
 from segsearch.progress import Report, silent
+from segsearch.remote.measure import RemoteTarget, measure_remote
 from segsearch.spec.network import NetworkSpec
 from segsearch.train.evaluate import Scores, evaluate
 from segsearch.train.loop import train
@@ -35,6 +37,8 @@ from segsearch.train.recipe import Recipe
 from segsearch.train.weights import save_weights
 
 LATENCY, CHECKPOINT, WEIGHTS, ERROR = "latency.json", "checkpoint.pt", "weights.safetensors", "error.txt"
+PATIENCE_SECONDS = 600.0
+"""How long a trial waits for a worker that measures for another study."""
 
 Gate = Callable[[int, int, float | None], str | None]
 """From params, macs and latency_ms (None before it is measured) to the reason for not training, if there is one."""
@@ -72,6 +76,8 @@ class TrialSetup:
     backend: str
     threads: int | None
     timer: TimerSettings
+    target: RemoteTarget | None = None
+    """The machine to measure on; this one without."""
 
 
 def run_trial(spec: NetworkSpec, setup: TrialSetup, folder: Path, *, seed: int, report: Report = silent) -> TrialResult:
@@ -81,7 +87,7 @@ def run_trial(spec: NetworkSpec, setup: TrialSetup, folder: Path, *, seed: int, 
 
     Raises:
         InputError: what is not this network's fault: a full disk, an unreadable image, a damaged checkpoint.
-        MissingExtraError: the backend is not installed.
+        MissingExtraError: the backend is not installed. WorkerError: the machine that measures is not there.
         KeyboardInterrupt: Ctrl-C, or ``report`` raised it; the folder can be taken up again.
 
     """
@@ -91,7 +97,7 @@ def run_trial(spec: NetworkSpec, setup: TrialSetup, folder: Path, *, seed: int, 
         if reason is None:
             trial.train_and_score()
         return TrialResult(state="rejected" if reason else "complete", reason=reason, **trial.facts)
-    except (InputError, MissingExtraError):
+    except (InputError, MissingExtraError, WorkerError):
         raise
     except Exception as error:  # diverged, out of memory, a network that does not fit: the study learns and goes on
         write_atomic(folder / ERROR, traceback.format_exc())
@@ -162,6 +168,19 @@ class _Trial:
 
     def _measured(self, network: Network) -> LatencyRecord:
         setup = self.setup
+        if setup.target is not None:
+            return measure_remote(
+                deploy(network, setup.size_hw, MEAN, STD),
+                setup.target,
+                spec_id=self.spec.id,
+                macs=self.facts["macs"],
+                backend=setup.backend,
+                threads=setup.threads,
+                settings=setup.timer,
+                label=self.spec.id,
+                patience_seconds=PATIENCE_SECONDS,
+                listen=lambda stage: self.report("measure", 0, 1),
+            )
         return measure_deployed(
             network,
             setup.size_hw,

@@ -19,6 +19,7 @@ FLOORS = {
     "space": 3,
     "models": 3,
     "train": 3,
+    "remote": 3,
     "spec": 2,
     "data": 2,
     "measure": 2,

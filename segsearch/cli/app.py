@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from segsearch import __version__
-from segsearch.cli import look, study, use
+from segsearch.cli import look, remote, study, use
 from segsearch.errors import SegsearchError
 
 INTERRUPTED = 130
@@ -24,6 +24,7 @@ app = typer.Typer(
 
 for verb in (study.search, study.pareto, study.export, use.predict, use.measure, use.import_weights):
     app.command()(verb)
+app.command()(remote.measure_worker)
 for looking in (look.show, look.diff, look.points, look.schema):
     app.command()(looking)
 app.add_typer(look.space, name="space")

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from segsearch.cli.arguments import ClassesOption, JsonOption, PointArgument, SizeOption, size_hw
+from segsearch.cli.remote import RemoteOption, TokenFileOption, worker_at
 from segsearch.cli.study import RootOption
 
 data = typer.Typer(help="Look at data before it is trained on.", no_args_is_help=True)
@@ -36,6 +37,8 @@ def measure(
     allow_busy: Annotated[
         bool, typer.Option("--allow-busy", help="Warn instead of refusing where the machine did not stand still.")
     ] = False,
+    remote: RemoteOption = None,
+    token_file: TokenFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Measure the batch-1 latency of a point as it would be deployed: BatchNorm folded, bytes in, class mask out.
@@ -45,15 +48,19 @@ def measure(
     meanwhile. Weights are fresh: they do not change how long a network takes.
     """
     from segsearch.describe import describe, latency_of, throughput_of
+    from segsearch.errors import InputError
     from segsearch.report.bars import bar
     from segsearch.report.latency import latency_json, sentence, side_by_side, throughput_line
 
+    worker = None if remote is None else worker_at(remote, token_file)
+    if worker is not None and throughput:
+        raise InputError("--throughput", "is not measured on another machine", "without --remote")
     shown, records, batches = describe(point, size_hw(size), classes), [], []
     for name in dict.fromkeys(backend or ["eager"]):
         asked: dict[str, Any] = {"device": device, "backend": name, "precision": precision, "threads": threads}
         asked["unsteady"] = "note" if allow_busy else "refuse"
         with bar(f"measure {name}") as report:
-            records.append(latency_of(shown, host=host, report=report, **asked))
+            records.append(latency_of(shown, host=host, report=report, worker=worker, **asked))
             batches += [throughput_of(shown, report=report, **asked)] if throughput else []
     if as_json:
         written = [latency_json(*pair) for pair in zip_longest(records, batches)]

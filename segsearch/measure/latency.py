@@ -2,7 +2,7 @@
 
 import contextlib
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
@@ -78,28 +78,83 @@ def measure(
         ProofError: the latency is below what the device can do.
     """
     refuse_unfit(network, example)
-    if threads is not None and not 1 <= threads <= MOST_THREADS:
-        raise InputError("threads", f"{threads} is too {'few' if threads < 1 else 'many'}", f"1 to {MOST_THREADS}")
     where = find_device(device)
     runner = _find_backend(backend, where, precision)
+
+    def make() -> Ready:
+        here, image = _on(network, where), example.to(where)
+        return Ready(
+            work=examine(here, image),
+            prepared=runner.prepare(here, image, precision=precision),
+            precision=precision or _precision(network, example),
+            layout=_layout(network, example),
+        )
+
+    return measure_ready(
+        make,
+        runner,
+        where,
+        example.shape,
+        threads=threads,
+        settings=settings,
+        label=label,
+        spec_id=spec_id,
+        unsteady=unsteady,
+        host=host,
+        report=report,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ready:
+    """What is about to be timed: from a network or from a file."""
+
+    prepared: Prepared
+    work: Work
+    precision: str
+    layout: str
+
+
+def measure_ready(
+    make: Callable[[], Ready],
+    runner: Backend,
+    where: torch.device,
+    shape: Sequence[int],
+    *,
+    threads: int | None = None,
+    settings: TimerSettings | None = None,
+    label: str = "",
+    spec_id: str = "",
+    unsteady: Unsteady = "note",
+    host: bool = False,
+    report: Report = silent,
+) -> LatencyRecord:
+    """Do what `measure` does with whatever ``make`` makes ready under ``runner``, for images of shape (B, C, H, W).
+
+    ``make`` is called beside others that work on the device, with the number of threads set. Other arguments and
+    errors: as `measure`.
+    """
+    if threads is not None and not 1 <= threads <= MOST_THREADS:
+        raise InputError("threads", f"{threads} is too {'few' if threads < 1 else 'many'}", f"1 to {MOST_THREADS}")
     version, settings = runner.version(), (settings or TimerSettings()).on(where.type)
     started_at = datetime.now(UTC).isoformat(timespec="seconds")
+    size_hw = (shape[2], shape[3])
     with torch_threads(threads), _memory_errors(where), _current(where):
-        taken = _take(runner, network, example, where, precision, settings, host, report)
-        samples, known = taken.samples, precision or _precision(network, example)
+        taken = _take(make, where, size_hw, settings, host, report)
+        samples, ready = taken.samples, taken.ready
         if not samples.steady and unsteady == "refuse":
             raise DeviceError(_moved(samples, settings, label or "the network", device_name(where)))
         peak = measured_peak(where, torch.get_num_threads(), _stopwatch(where))
         return LatencyRecord(
             label=label,
             spec_id=spec_id,
-            size_hw=(example.shape[2], example.shape[3]),
-            batch=example.shape[0],
-            precision=known,
-            layout=_layout(network, example),
-            backend=backend,
+            size_hw=size_hw,
+            batch=shape[0],
+            precision=ready.precision,
+            layout=ready.layout,
+            backend=runner.name,
             backend_version=version,
-            facts=dict(taken.prepared.facts),
+            facts=dict(ready.prepared.facts),
             device=device_name(where),
             device_kind=where.type,
             threads=torch.get_num_threads(),
@@ -113,8 +168,8 @@ def measure(
             reference_drift=samples.drift,
             steady=samples.steady,
             retakes=samples.retakes,
-            macs=taken.work.macs,
-            floor_ms=refuse_impossible(samples.median_ms, taken.work, peak, known),
+            macs=ready.work.macs,
+            floor_ms=refuse_impossible(samples.median_ms, ready.work, peak, ready.precision),
             memory_mib=taken.memory_mib,
             host=taken.host,
             timer=settings,
@@ -129,8 +184,7 @@ def measure(
 class _Taken:
     """All that was seen while the network ran."""
 
-    prepared: Prepared
-    work: Work
+    ready: Ready
     samples: Samples
     memory_mib: float | None
     host: HostLatency | None
@@ -139,22 +193,19 @@ class _Taken:
 
 
 def _take(
-    runner: Backend,
-    network: nn.Module,
-    example: Tensor,
+    make: Callable[[], Ready],
     device: torch.device,
-    precision: str | None,
+    size_hw: tuple[int, int],
     settings: TimerSettings,
     host: bool,
     report: Report,
 ) -> _Taken:
     """Prepare beside others that work, then sample alone."""
     memory, stopwatch = MemoryWatch(device), _stopwatch(device)
-    network, example = _on(network, device), example.to(device)
     report("prepare", 0, 1)
     with working(device):
-        work = examine(network, example)
-        prepared = runner.prepare(network, example, precision=precision)
+        ready = make()
+        prepared = ready.prepared
     report("wait", 0, 1)
     with timing(device):
         watch, reference = LoadWatch(device), reference_block(device, stopwatch)
@@ -164,10 +215,8 @@ def _take(
         samples = sample_steadily(prepared.run, reference, settings=settings, stopwatch=stopwatch, report=report)
         contention = watch.contention()
         gpu = GpuLog(before=before, after=watch.gpu.state()) if watch.gpu and before else None
-        size_hw = (example.shape[2], example.shape[3])
         return _Taken(
-            prepared=prepared,
-            work=work,
+            ready=ready,
             samples=samples,
             memory_mib=memory_mib,
             host=measure_host(prepared.mask, size_hw, settings) if host else None,

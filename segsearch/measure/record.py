@@ -34,6 +34,8 @@ class LatencyRecord(Frozen):
     """The device by its maker's name."""
     device_kind: str
     """``cpu`` or ``cuda``."""
+    machine: str | None = None
+    """Name of the machine, where it was another one than that which asked."""
     threads: int
     """Threads of the processor that torch and the backend used inside one operation."""
     median_ms: float = Field(gt=0)
@@ -66,6 +68,11 @@ class LatencyRecord(Frozen):
     """Clocks, heat and power before and after; None on a processor or without NVML."""
     started_at: str
     """Time of day in UTC, ISO 8601."""
+
+    @property
+    def where(self) -> str:
+        """The device, and the machine it is in if that was another one."""
+        return f"{self.device} at {self.machine}" if self.machine else self.device
 
     @property
     def fps(self) -> float:

@@ -13,7 +13,7 @@ def sentence(record: LatencyRecord, spec_id: str) -> str:
         f"{record.label} (id {spec_id}) at {height}x{width}, batch {record.batch}",
         f"{record.median_ms:.2f} ms median ({record.fps:.1f} FPS), p10 {record.p10_ms:.2f}, p90 {record.p90_ms:.2f},"
         f" p99 {record.p99_ms:.2f}, {len(record.samples_ms)} samples",
-        f"{record.backend} {record.backend_version}, {record.precision}, on {record.device}{_threads(record)}",
+        f"{record.backend} {record.backend_version}, {record.precision}, on {record.where}{_threads(record)}",
     ]
     return "\n".join([*lines, *_facts(record), *warnings(record)])
 
@@ -22,7 +22,7 @@ def side_by_side(records: Sequence[LatencyRecord]) -> str:
     """One line per backend of one network, with the latency over that of the first; then all warnings."""
     first, wide = records[0], max(len(record.backend) for record in records)
     height, width = first.size_hw
-    head = f"{first.label} (id {first.spec_id}) at {height}x{width}, batch {first.batch}, on {first.device}"
+    head = f"{first.label} (id {first.spec_id}) at {height}x{width}, batch {first.batch}, on {first.where}"
     lines = [
         f"  {record.backend:{wide}}  {record.median_ms:9.2f} ms  {record.fps:8.1f} FPS  p90 {record.p90_ms:9.2f}"
         f"  {record.median_ms / first.median_ms:5.2f} x  {record.precision}"

@@ -9,6 +9,7 @@ from segsearch.data.config import DataSpec
 from segsearch.errors import InputError
 from segsearch.frozen import Frozen
 from segsearch.measure.timer import MOST_THREADS, TimerSettings
+from segsearch.remote.address import Address
 from segsearch.resources import locate
 from segsearch.search.budget import Budget
 from segsearch.space.nodes import Scalar
@@ -33,6 +34,25 @@ def _folder_name(name: str) -> str:
 Values = Annotated[tuple[Scalar, ...], BeforeValidator(_listed)]
 
 
+def _at(value: object) -> object:
+    """Let a person write only the address."""
+    return {"address": value} if isinstance(value, str) else value
+
+
+def _address(text: str) -> str:
+    try:
+        return str(Address.parse(text))
+    except InputError as error:
+        raise ValueError(f"{error.problem} (allowed: {error.allowed})") from error
+
+
+class Remote(Frozen):
+    """The machine that a study is for: where `segsearch measure-worker` listens on it."""
+
+    address: Annotated[str, AfterValidator(_address)] = Field(description="HOST:PORT")
+    device: Literal["cpu", "cuda"] = Field(default="cpu", description="what is timed there; training stays here")
+
+
 class StudyConfig(Frozen):
     """One study as a person writes it."""
 
@@ -46,6 +66,9 @@ class StudyConfig(Frozen):
     backend: Literal[
         "eager", "cudagraph", "compile", "compile-graph", "aotinductor", "onnxruntime", "openvino", "tensorrt"
     ] = Field(default="eager", description="software that latency is measured with")
+    remote: Annotated[Remote | None, BeforeValidator(_at)] = Field(
+        default=None, description="measure on another machine; needs a backend that runs exported graphs"
+    )
     threads: int | None = Field(
         default=None, ge=1, le=MOST_THREADS, description="processor threads while measuring; torch's number without"
     )

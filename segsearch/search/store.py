@@ -119,7 +119,7 @@ def _must_equal(stored: StudyFile, wanted: StudyFile, folder: Path) -> None:
 
 def _decisions(study: StudyFile) -> dict[str, object]:
     """All that must stay as it was, flat: ``recipe.iterations`` and its like."""
-    config = study.config.model_dump(mode="json", exclude={*_FREE, "space", "threads", "device"})
+    config = study.config.model_dump(mode="json", exclude={*_FREE, "space", "threads", "device", "remote"})
     return _flat({"space": study.space_id, **config, "device": study.device, "threads": study.threads})
 
 

@@ -1,5 +1,6 @@
 """A study made ready: its space narrowed, its points checked, its data open, its device proven to be there."""
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,11 @@ from segsearch.data.open import open_data
 from segsearch.errors import DeviceError, InputError
 from segsearch.measure.backends.table import BACKENDS
 from segsearch.measure.machine import device_name, find_device
-from segsearch.search.config import StudyConfig
+from segsearch.remote.address import Address
+from segsearch.remote.client import Worker
+from segsearch.remote.measure import RemoteTarget, check_offer
+from segsearch.remote.token import need_token
+from segsearch.search.config import Remote, StudyConfig
 from segsearch.search.executors.base import Task, Work
 from segsearch.search.proposals import Proposer
 from segsearch.search.sampler import uniform
@@ -56,21 +61,19 @@ def prepare(config: StudyConfig) -> Study:
     """Check everything that can be checked before the first trial, and open the data.
 
     Raises:
-        InputError: an unknown space, choice, point or data set. DeviceError: the device is not here.
+        InputError: an unknown space, choice, point or data set. DeviceError: the device is not here, or the worker
+            that is to measure cannot be reached.
         MissingExtraError: the backend is not installed.
     """
     space = narrow(load_space(config.space), {name: list(values) for name, values in config.narrow.items()})
     _check_lowers(space, config.space)
     named = _named(config)
-    device = _device(config)
+    target = _target(config)
     file = StudyFile(
-        segsearch=__version__,
-        config=config,
-        space_id=space.id,
-        device=device,
-        threads=config.threads or torch.get_num_threads(),
+        segsearch=__version__, config=config, space_id=space.id, device=target.device, threads=target.threads
     )
-    return Study(config=config, space=space, named=named, setup=set_up(config), file=file)
+    setup = dataclasses.replace(set_up(config), target=target.remote)
+    return Study(config=config, space=space, named=named, setup=setup, file=file)
 
 
 def set_up(config: StudyConfig) -> TrialSetup:
@@ -131,9 +134,30 @@ def _named(config: StudyConfig) -> tuple[NamedPoint, ...]:
     return tuple(named_point(name, "points") for name in config.points)
 
 
-def _device(config: StudyConfig) -> str:
+@dataclass(frozen=True, kw_only=True)
+class _Target:
+    """What latency is measured on: its name, its threads, and the way there if it is another machine."""
+
+    device: str
+    threads: int
+    remote: RemoteTarget | None = None
+
+
+def _target(config: StudyConfig) -> _Target:
+    device = device_name(find_device(config.device))
+    if config.remote is not None:
+        return _there(config, config.remote)
     backend = BACKENDS[config.backend]()
     if config.device not in backend.devices:
         raise DeviceError(f"backend: {config.backend} does not run on {config.device}")
     backend.version()
-    return device_name(find_device(config.device))
+    return _Target(device=device, threads=config.threads or torch.get_num_threads())
+
+
+def _there(config: StudyConfig, remote: Remote) -> _Target:
+    """Ask the worker, so that a study that cannot measure does not begin."""
+    target = RemoteTarget(worker=Worker(Address.parse(remote.address), need_token()), device=remote.device)
+    facts = check_offer(target, config.backend).facts
+    return _Target(
+        device=f"{facts.maker(target.device)} at {facts.host}", threads=config.threads or facts.threads, remote=target
+    )

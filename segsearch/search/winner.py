@@ -205,7 +205,7 @@ def _card(
             latency_ms=latency.median_ms,
             covers="mask",
             backend=latency.backend,
-            device=latency.device,
+            device=latency.where,
             threads=latency.threads if latency.device_kind == "cpu" else None,
         ),
         artefact=timing,

@@ -69,7 +69,13 @@ class Backend(Protocol):
 
 
 class FileBackend(Backend, Protocol):
-    """A backend that takes ONNX files, those of other programs too."""
+    """A backend that takes ONNX files, those of other programs too.
+
+    Attributes:
+        weights: by precision, the number format that the file's weights must have.
+    """
+
+    weights: ClassVar[Mapping[str, str]]
 
     def open(self, path: Path, example: Tensor, *, precision: str | None = None) -> Prepared:
         """Make ready to run the file on ``example`` where that lies.

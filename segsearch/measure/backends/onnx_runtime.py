@@ -29,6 +29,7 @@ class OnnxRuntime:
     precisions: ClassVar[tuple[str, ...]] = tuple(WEIGHTS)
     cuda_precisions: ClassVar[tuple[str, ...]] = ("tf32", "float16")
     takes_file: ClassVar[bool] = True
+    weights: ClassVar[Mapping[str, str]] = WEIGHTS
 
     def version(self) -> str:
         """Version of onnxruntime."""

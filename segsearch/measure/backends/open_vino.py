@@ -1,5 +1,6 @@
 """OpenVINO on the CPU, over an ONNX file, or over the network exported at the very size of the example."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -30,6 +31,7 @@ class OpenVino:
     precisions: ClassVar[tuple[str, ...]] = tuple(WEIGHTS)
     cuda_precisions: ClassVar[tuple[str, ...]] = ()
     takes_file: ClassVar[bool] = True
+    weights: ClassVar[Mapping[str, str]] = WEIGHTS
 
     def version(self) -> str:
         """Version of OpenVINO, with its build."""

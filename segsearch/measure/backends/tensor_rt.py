@@ -49,6 +49,7 @@ class TensorRt:
     precisions: ClassVar[tuple[str, ...]] = tuple(WEIGHTS)
     cuda_precisions: ClassVar[tuple[str, ...]] = precisions
     takes_file: ClassVar[bool] = True
+    weights: ClassVar[Mapping[str, str]] = WEIGHTS
 
     def __init__(self, cache: Path | None = None) -> None:
         self.cache = cache or engine_cache.default_folder()

@@ -1,0 +1,70 @@
+"""The verb of a machine that measures for others."""
+
+import signal
+from functools import partial
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from segsearch.remote.token import VARIABLE
+
+if TYPE_CHECKING:
+    from segsearch.remote.client import Worker
+
+TokenFileOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--token-file", metavar="FILE", help=f"Holds the worker's token; {VARIABLE} of the environment without."
+    ),
+]
+RemoteOption = Annotated[
+    str | None,
+    typer.Option("--remote", metavar="HOST:PORT", help="Measure there: where `segsearch measure-worker` listens."),
+]
+
+
+def measure_worker(
+    host: Annotated[str, typer.Option(help="Address to listen at; any but loopback asks for a token of yours.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one.")] = 0,
+    token_file: TokenFileOption = None,
+    backend: Annotated[
+        list[str] | None, typer.Option(help="Offer this one only; may be repeated. All that are installed without.")
+    ] = None,
+) -> None:
+    """Measure networks on this machine for others: they send exported graphs, never code. Ctrl-C ends it.
+
+    Without a token one is made and shown. Nothing is encrypted: from afar, come through an ssh tunnel.
+    """
+    from segsearch.remote.token import read_token
+    from segsearch.remote.worker import MeasureWorker
+
+    signal.signal(signal.SIGTERM, _interrupt)
+    worker = MeasureWorker(host=host, port=port, token=read_token(token_file), backends=backend or ())
+    print(f"listening at {worker.address} ({worker.facts.host})")
+    print("devices: " + ", ".join(f"{name} ({maker})" for name, maker in worker.facts.devices.items()))
+    print("backends: " + ", ".join(f"{name} {version}" for name, version in worker.facts.backends.items()))
+    if worker.made_token:
+        print(f"token: {worker.token}")
+    print("ready", flush=True)
+    try:
+        worker.serve(partial(print, flush=True))
+    except KeyboardInterrupt:
+        print("stopped")
+
+
+def worker_at(address: str, token_file: Path | None) -> "Worker":
+    """Return a worker by its address, with its token. Raises InputError where either cannot be."""
+    from segsearch.remote.address import Address
+    from segsearch.remote.client import Worker
+    from segsearch.remote.token import need_token
+
+    return Worker(Address.parse(address), need_token(token_file))
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    """End by SIGTERM as by Ctrl-C: nothing temporary is left behind."""
+    raise KeyboardInterrupt

@@ -1,0 +1,99 @@
+"""The exported graph as the bytes that travel: made here, and checked there as if a stranger had sent it."""
+
+import copy
+import hashlib
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from segsearch.errors import InputError, MissingExtraError, ProofError
+from segsearch.export.deploy import Deployed
+from segsearch.export.graph import check_graph
+from segsearch.export.metadata import Metadata
+from segsearch.export.onnx import to_onnx
+
+SPEC = "spec"
+"""The note inside an artefact that holds the id of its spec."""
+
+
+def graph_bytes(deployed: Deployed, spec_id: str, holds: str | None = None) -> bytes:
+    """Export as the artefact is exported, with the spec's id inside and weights of the format ``holds``.
+
+    Raises: InputError for int8, which only files hold; else as `segsearch.export.onnx.to_onnx`.
+    """
+    if holds == "int8":
+        raise InputError("precision", "int8 comes from a quantised ONNX file, not from a network")
+    count = deployed.classes
+    names, colours = [f"class {index}" for index in range(count)], [(0, 0, 0)] * count
+    with tempfile.TemporaryDirectory(prefix="segsearch-graph-") as folder:
+        path = Path(folder) / "network.onnx"
+        to_onnx(_in(deployed, holds), path, classes=names, colours=colours, metadata={SPEC: spec_id})
+        return path.read_bytes()
+
+
+def _in(deployed: Deployed, holds: str | None) -> Deployed:
+    return deployed if holds is None else copy.deepcopy(deployed).to(getattr(torch, holds))
+
+
+def digest(graph: bytes) -> str:
+    """Sha256 in hex."""
+    return hashlib.sha256(graph).hexdigest()
+
+
+def check_received(graph: bytes, size_hw: tuple[int, int]) -> str:
+    """See that bytes are a graph that segsearch exported at this size; return the spec's id that stands inside.
+
+    Raises:
+        InputError: no ONNX, another program's, another size, or no id. ProofError: as `check_graph`, and data that
+            lies outside of the file, wherever in the graph. MissingExtraError: onnx is not installed.
+    """
+    model = _parsed(graph)
+    facts = Metadata.from_properties({entry.key: entry.value for entry in model.metadata_props}, "graph")
+    if facts.size_hw != size_hw:
+        raise InputError("graph", f"is exported at {facts.size_hw}, not at {size_hw}")
+    if not facts.notes.get(SPEC):
+        raise InputError("graph", "does not say which spec it was exported from")
+    if any(_outside(tensor) for tensor in _tensors(model.graph)):
+        raise ProofError("graph: has data outside of the file")
+    _check(model, size_hw)
+    return facts.notes[SPEC]
+
+
+def _parsed(graph: bytes) -> Any:
+    try:
+        import onnx
+    except ImportError as error:
+        raise MissingExtraError("onnx", "export") from error
+    try:
+        return onnx.load_model_from_string(graph)
+    except Exception as error:  # protobuf's own class, from a package without types
+        raise InputError("graph", "is not ONNX") from error
+
+
+def _check(model: Any, size_hw: tuple[int, int]) -> None:
+    import onnx
+
+    try:
+        check_graph(model, size_hw)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise InputError("graph", f"is no valid ONNX: {' '.join(str(error).split())[:160]}") from error
+
+
+def _outside(tensor: Any) -> bool:
+    return bool(tensor.external_data) or tensor.data_location != 0
+
+
+def _tensors(graph: Any) -> Iterator[Any]:
+    """All constants: of the graph, of its nodes' attributes, and of the graphs inside of these."""
+    yield from graph.initializer
+    for sparse in graph.sparse_initializer:
+        yield from (sparse.values, sparse.indices)
+    for attribute in (a for node in graph.node for a in node.attribute):
+        yield from (attribute.t, *attribute.tensors)
+        for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
+            yield from (sparse.values, sparse.indices)
+        for inner in (attribute.g, *attribute.graphs):
+            yield from _tensors(inner)

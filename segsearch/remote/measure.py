@@ -1,0 +1,145 @@
+"""The same call as `segsearch.measure.deployed.measure_deployed`, against another machine."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from segsearch.errors import WorkerError
+from segsearch.export.deploy import Deployed
+from segsearch.measure.backends.base import FileBackend
+from segsearch.measure.latency import Unsteady
+from segsearch.measure.record import LatencyRecord
+from segsearch.measure.timer import TimerSettings
+from segsearch.remote.client import Listen, Worker, WorkerBusyError
+from segsearch.remote.graph import digest, graph_bytes
+from segsearch.remote.protocol import Answer, Job, WorkerFacts, plain
+from segsearch.remote.timing import file_backend
+
+_ASK_AGAIN_SECONDS = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class RemoteTarget:
+    """One device of a worker: ``cpu``, ``cuda`` or ``cuda:N``."""
+
+    worker: Worker
+    device: str = "cpu"
+
+
+def measure_remote(
+    deployed: Deployed,
+    target: RemoteTarget,
+    *,
+    spec_id: str,
+    backend: str = "onnxruntime",
+    precision: str | None = None,
+    threads: int | None = None,
+    settings: TimerSettings | None = None,
+    unsteady: Unsteady = "note",
+    host: bool = False,
+    macs: int | None = None,
+    label: str = "",
+    patience_seconds: float = 0.0,
+    listen: Listen = lambda stage: None,
+) -> LatencyRecord:
+    """Export a network, have a worker time the file at batch 1, and believe the answer only if it is of that file.
+
+    Args:
+        deployed: as `segsearch.export.deploy.deploy` makes it.
+        target: the worker and the device there.
+        spec_id: of the network's spec; travels inside the graph and must come back.
+        backend: one that runs exported files.
+        precision: one of the backend's; its own choice without.
+        threads: of the worker's processor; its torch's number without.
+        settings: when warm-up and sampling end.
+        unsteady: what to do where the worker's machine did not stand still.
+        host: also measure from an encoded image to a mask in the worker's memory.
+        macs: multiply-adds of the network, so that the worker can refuse an impossible latency.
+        label: a name to find the record by.
+        patience_seconds: how long to wait for a worker that measures for somebody else.
+        listen: told the worker's stage every few seconds; may raise to stop.
+
+    Returns: the worker's record: its device, its versions, its load; ``host`` is its name.
+
+    Raises:
+        WorkerError: it cannot be reached, dies, refuses the job or the token, or answers for another graph.
+        DeviceError: it cannot run this network. InputError: a backend that runs no exported graph.
+        MissingExtraError, ProofError: as `segsearch.export.onnx.to_onnx`.
+    """
+    runner = check_offer(target, backend, precision).backend
+    graph = graph_bytes(deployed, spec_id, runner.weights[precision] if precision else None)
+    job = Job.parse(
+        {
+            "spec_id": spec_id,
+            "sha256": digest(graph),
+            "size_hw": list(deployed.size_hw),
+            "device": target.device,
+            "backend": backend,
+            "precision": precision,
+            "threads": threads,
+            "timer": (settings or TimerSettings()).model_dump(mode="json"),
+            "unsteady": unsteady,
+            "host": host,
+            "macs": macs,
+            "label": plain(label)[:255],
+        },
+        "job",
+    )
+    answer = _patiently(lambda: target.worker.answer(job, graph, listen), patience_seconds)
+    _verify(answer, job, target.worker)
+    return answer.record
+
+
+@dataclass(frozen=True, kw_only=True)
+class Offer:
+    """What a worker can do for a caller, and the backend's own facts."""
+
+    facts: WorkerFacts
+    backend: FileBackend
+
+
+def check_offer(target: RemoteTarget, backend: str, precision: str | None = None) -> Offer:
+    """Ask a worker what it can do, and see that it has the device and the backend.
+
+    Raises: InputError, DeviceError and WorkerError as `measure_remote`.
+    """
+    worker, device = target.worker, target.device
+    runner = file_backend(backend, device.partition(":")[0], precision)
+    facts = worker.facts()
+    place = f"worker {worker.address}"
+    if facts.maker(device) is None:
+        raise WorkerError(f"{place}: has no device {device!r} (available: {', '.join(facts.devices)})")
+    if backend not in facts.backends:
+        raise WorkerError(f"{place}: has no backend {backend!r} (available: {', '.join(facts.backends)})")
+    return Offer(facts=facts, backend=runner)
+
+
+def _patiently(ask: Callable[[], Answer], seconds: float) -> Answer:
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            return ask()
+        except WorkerBusyError:
+            if time.monotonic() >= end:
+                raise
+        time.sleep(_ASK_AGAIN_SECONDS)
+
+
+def _verify(answer: Answer, job: Job, worker: Worker) -> None:
+    """Raise WorkerError unless the answer is for the very graph and the very conditions that were asked for."""
+    record = answer.record
+    pairs = {
+        "spec": (answer.spec_id, job.spec_id),
+        "spec of the record": (record.spec_id, job.spec_id),
+        "graph": (answer.sha256, job.sha256),
+        "size": (record.size_hw, job.size_hw),
+        "batch": (record.batch, 1),
+        "backend": (record.backend, job.backend),
+        "device": (record.device_kind, job.device.partition(":")[0]),
+        "precision": (record.precision, job.precision or record.precision),
+        "threads": (record.threads, job.threads or record.threads),
+        "timer": (record.timer, job.timer.on(record.device_kind)),
+    }
+    for name, (got, asked) in pairs.items():
+        if got != asked:
+            raise WorkerError(f"worker {worker.address}: {plain(f'answers for {name} {got}, not {asked}')}; not used")

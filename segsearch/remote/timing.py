@@ -1,0 +1,116 @@
+"""The measuring act on a worker: an exported file under one of its backends, by its own clock."""
+
+import dataclasses
+import socket
+import tempfile
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from segsearch.errors import InputError, WorkerError
+from segsearch.measure.backends.base import FileBackend, Prepared
+from segsearch.measure.backends.table import BACKENDS, find_backend
+from segsearch.measure.deployed import example_image
+from segsearch.measure.examine import Work
+from segsearch.measure.latency import Ready, measure_ready
+from segsearch.measure.machine import find_device
+from segsearch.measure.record import LatencyRecord
+from segsearch.remote.graph import check_received, digest
+from segsearch.remote.protocol import Job
+
+FILE_BACKENDS = tuple(name for name, make in BACKENDS.items() if make().takes_file)
+"""Those that run an exported file; the others run torch modules, which are code."""
+
+
+def check_job(job: Job, graph: bytes, allowed: Collection[str]) -> tuple[FileBackend, torch.device]:
+    """See that a job can be done here, and that the graph is the one it announces.
+
+    Raises:
+        SegsearchError: in one line, why not.
+    """
+    if job.backend not in allowed:
+        raise InputError("backend", f"{job.backend!r} is not offered by this worker", allowed)
+    device = find_device(job.device)
+    backend = file_backend(job.backend, device.type, job.precision)
+    backend.version()
+    if digest(graph) != job.sha256:
+        raise WorkerError("the graph that arrived is not the one announced: another sha256")
+    spec_id = check_received(graph, job.size_hw)
+    if spec_id != job.spec_id:
+        raise WorkerError(f"the graph is of spec {spec_id}, the job of {job.spec_id}")
+    return backend, device
+
+
+def file_backend(name: str, device_kind: str, precision: str | None) -> FileBackend:
+    """Return a backend that runs exported graphs. Raises InputError for another one, else as `find_backend`."""
+    if name not in FILE_BACKENDS:
+        raise InputError("backend", f"{name!r} runs no exported graph, and nothing else is sent", FILE_BACKENDS)
+    return cast(FileBackend, find_backend(name, device_kind, precision))
+
+
+def time_graph(
+    job: Job,
+    graph: bytes,
+    backend: FileBackend,
+    device: torch.device,
+    *,
+    each_call: Callable[[], object],
+    tell: Callable[[str], None],
+) -> LatencyRecord:
+    """Open a checked graph and time it at batch 1.
+
+    Args:
+        job: what was asked for.
+        graph: bytes of the file, as checked by `check_job`.
+        backend: as found by `check_job`.
+        device: as found by `check_job`.
+        each_call: called before every inference; raises to stop.
+        tell: told the stage, now and again.
+
+    Raises: as `segsearch.measure.latency.measure`, and whatever the backend raises for a graph that it cannot run.
+    """
+    example = example_image(job.size_hw).to(device)
+
+    def make() -> Ready:
+        prepared = _open(job, graph, backend, example)
+        return Ready(
+            prepared=dataclasses.replace(prepared, run=_asking(prepared.run, each_call)),
+            work=Work(macs=job.macs or 0, bytes=len(graph) + example.numel() + example[0, 0].numel()),
+            precision=prepared.facts.get("precision", job.precision or backend.precisions[0]),
+            layout="contiguous",
+        )
+
+    record = measure_ready(
+        make,
+        backend,
+        device,
+        example.shape,
+        threads=job.threads,
+        settings=job.timer,
+        label=job.label,
+        spec_id=job.spec_id,
+        unsteady=job.unsteady,
+        host=job.host,
+        report=lambda what, done, total: tell(what),
+    )
+    return record.model_copy(update={"machine": socket.gethostname(), "macs": job.macs})
+
+
+def _open(job: Job, graph: bytes, backend: FileBackend, example: Tensor) -> Prepared:
+    with tempfile.TemporaryDirectory(prefix="segsearch-graph-") as folder:
+        path = Path(folder) / "network.onnx"
+        path.write_bytes(graph)
+        return backend.open(path, example, precision=job.precision)
+
+
+def _asking(run: Callable[[], object], each_call: Callable[[], object]) -> Callable[[], object]:
+    """Ask before every call whether to go on; it costs a tenth of a microsecond."""
+
+    def call() -> object:
+        each_call()
+        return run()
+
+    return call
