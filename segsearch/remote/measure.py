@@ -59,7 +59,7 @@ def measure_remote(
         patience_seconds: how long to wait for a worker that measures for somebody else.
         listen: told the worker's stage every few seconds; may raise to stop.
 
-    Returns: the worker's record: its device, its versions, its load; ``host`` is its name.
+    Returns: the worker's record: its device, its versions, its load; ``machine`` is its name.
 
     Raises:
         WorkerError: it cannot be reached, dies, refuses the job or the token, or answers for another graph.
@@ -85,8 +85,15 @@ def measure_remote(
         },
         "job",
     )
-    answer = _patiently(lambda: target.worker.answer(job, graph, listen), patience_seconds)
-    _verify(answer, job, target.worker)
+    return record_of(job, graph, target.worker, patience_seconds, listen)
+
+
+def record_of(
+    job: Job, graph: bytes, worker: Worker, patience_seconds: float, listen: Listen = lambda stage: None
+) -> LatencyRecord:
+    """Send a job with its graph, and believe the answer only if it is to that job. Raises as `measure_remote`."""
+    answer = _patiently(lambda: worker.answer(job, graph, listen), patience_seconds)
+    _verify(answer, job, worker)
     return answer.record
 
 

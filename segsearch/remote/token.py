@@ -37,7 +37,7 @@ def need_token(file: Path | None = None) -> str:
     """Read the token for a caller. Raises InputError as `read_token`, and where there is none."""
     token = read_token(file)
     if token is None:
-        raise InputError("token", "none is given", f"--token-file FILE, or the environment's {VARIABLE}")
+        raise InputError("token", "none is given", f"--token-file FILE, or {VARIABLE} of the environment")
     return token
 
 
