@@ -103,7 +103,10 @@ def _open(job: Job, graph: bytes, backend: FileBackend, example: Tensor) -> Prep
     with tempfile.TemporaryDirectory(prefix="segsearch-graph-") as folder:
         path = Path(folder) / "network.onnx"
         path.write_bytes(graph)
-        return backend.open(path, example, precision=job.precision)
+        try:
+            return backend.open(path, example, precision=job.precision)
+        except InputError as error:  # the caller knows nothing of our path
+            raise InputError("graph", error.problem, error.allowed) from error
 
 
 def _asking(run: Callable[[], object], each_call: Callable[[], object]) -> Callable[[], object]:

@@ -64,28 +64,31 @@ class MeasureWorker:
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.2}, daemon=True).start()
         try:
             while True:
-                visit = self._desk.next()
-                self._attend(visit, tell)
-                self._desk.free()
+                self._attend(self._desk.next(), tell)
         finally:
             self._server.shutdown()
             self._server.server_close()
 
     def _attend(self, visit: Visit, tell: Tell) -> None:
-        job, start = visit.job, time.perf_counter()
+        """Measure and answer; the desk is free before the answer goes out, as its caller may ask again at once."""
+        start = time.perf_counter()
+        event = self._event(visit)
+        seconds = time.perf_counter() - start
+        self._desk.free()
+        if event is not None:
+            visit.tell(event)
+        name = plain(visit.job.label) or visit.job.spec_id
+        tell(f"{_now()} {visit.caller} {name} {visit.job.backend}: {_outcome(event)}, {seconds:.1f} s")
+
+    def _event(self, visit: Visit) -> Event | None:
         try:
-            event = _measured(visit, tuple(self.facts.backends))
+            return _measured(visit, tuple(self.facts.backends))
         except GoneError:
-            event = None
+            return None
         except KeyboardInterrupt:
             visit.tell(_failed("request", "was stopped"))
             visit.closed.wait(_LAST_WORDS_SECONDS)
             raise
-        if event is not None:
-            visit.tell(event)
-        told = _outcome(event)
-        seconds = time.perf_counter() - start
-        tell(f"{_now()} {visit.caller} {plain(job.label) or job.spec_id} {job.backend}: {told}, {seconds:.1f} s")
 
 
 def find_facts(backends: Sequence[str] = ()) -> WorkerFacts:
@@ -127,6 +130,8 @@ def _measured(visit: Visit, backends: Sequence[str]) -> Event:
         record = time_graph(job, graph, backend, device, each_call=visit.ask, tell=visit.tell_stage)
     except GoneError:
         raise
+    except SegsearchError as error:
+        return _failed("network", str(error))
     except OSError as error:
         return _failed("request", f"cannot work: {error}")
     except Exception as error:  # runtimes raise classes of their own, without a common base

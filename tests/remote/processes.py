@@ -47,8 +47,8 @@ class Running:
 
     @property
     def left(self) -> list[str]:
-        """Our temporary folders that are there now; onnxruntime has a file of its own beside them."""
-        return sorted(path.name for path in self.folder.glob("segsearch-*"))
+        """Folders of graphs that are there now; locks, and a file of onnxruntime's, stay beside them."""
+        return sorted(path.name for path in self.folder.glob("segsearch-graph-*"))
 
 
 @contextmanager

@@ -45,6 +45,29 @@ def test_the_same_call_against_another_process(worker: Running) -> None:
     assert worker.left == []
 
 
+def test_another_backend_and_from_host_to_host(worker: Running) -> None:
+    pytest.importorskip("openvino")
+    record = measure_remote(
+        deployed(),
+        worker.target,
+        spec_id=SPEC,
+        backend="openvino",
+        precision="float32",
+        threads=1,
+        settings=QUICK,
+        host=True,
+        macs=4 * 27 * 16 * 24,
+    )
+    assert (record.backend, record.precision, record.facts["precision"]) == ("openvino", "float32", "float32")
+    assert record.host is not None and record.macs == 41_472 and record.floor_ms
+    assert " openvino: " in worker.line()
+
+
+def test_an_impossible_latency_is_refused(worker: Running, graph: bytes) -> None:
+    with pytest.raises(DeviceError, match="the network did not run, or was not waited for"):
+        asked(worker.worker, graph, macs=10**15)
+
+
 def test_other_threads_are_put_back(worker: Running, graph: bytes) -> None:
     before = worker.worker.facts().threads
     assert asked(worker.worker, graph, threads=before + 1).record.threads == before + 1
@@ -155,13 +178,20 @@ def test_a_torch_file_is_not_even_looked_into(worker: Running, tmp_path: Path) -
         ({"backend": "tvm"}, "backend: 'tvm' is not offered"),
         ({"device": "tpu"}, "device: 'tpu' is not known"),
         ({"precision": "float7"}, "precision: onnxruntime does not run in 'float7'"),
-        ({"precision": "float16"}, "weights are float32, which does not run as float16"),
+        ({"precision": "float16"}, "precision: onnxruntime does not run float16 on cpu"),
         ({"device": "cuda:9"}, "device: cuda:9 is not here"),
     ],
 )
 def test_conditions_it_cannot_meet(worker: Running, graph: bytes, changes: dict[str, object], line: str) -> None:
     with pytest.raises(WorkerError, match=line):
         asked(worker.worker, graph, **changes)
+
+
+def test_another_precision_than_the_graphs(worker: Running, graph: bytes) -> None:
+    with pytest.raises(DeviceError, match="graph: its weights are float32, which does not run as int8"):
+        asked(worker.worker, graph, precision="int8")
+    with pytest.raises(InputError, match="precision: int8 comes from a quantised ONNX file, not from a network"):
+        measure_remote(deployed(), worker.target, spec_id=SPEC, precision="int8")
 
 
 def test_a_network_that_its_runtime_refuses_is_the_networks_fault(worker: Running, graph: bytes) -> None:
@@ -288,7 +318,8 @@ def test_a_port_that_is_taken(worker: Running) -> None:
 def test_the_verb(worker: Running, tmp_path: Path) -> None:
     """At the least size of FPENet, as a person types it."""
     remote = ["--remote", str(worker.address), "--size", "64x64", "--threads", "1"]
-    done = segsearch("measure", "fpenet", *remote, "--backend", "onnxruntime", "--json")
+    done = segsearch("measure", "fpenet", *remote, "--backend", "onnxruntime", "--allow-busy", "--json")
+    assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert (told["machine"], told["backend"], told["size_hw"]) == (socket.gethostname(), "onnxruntime", [64, 64])
     for environment, line in (
