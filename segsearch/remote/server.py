@@ -7,6 +7,7 @@ import socket
 import socketserver
 import sys
 import time
+from collections.abc import Iterator
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 
@@ -131,7 +132,7 @@ class Handler(BaseHTTPRequestHandler):
         return int(written)
 
     @contextlib.contextmanager
-    def _refusals(self):  # type: ignore[no-untyped-def]
+    def _refusals(self) -> Iterator[None]:
         try:
             yield
         except _RefusedError as error:
