@@ -9,10 +9,11 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "segsearch"
 FLOORS = {
-    "cli": 7,
-    "__main__": 8,
-    "report": 6,
-    "search": 5,
+    "cli": 8,
+    "__main__": 9,
+    "report": 7,
+    "search": 6,
+    "artefacts": 5,
     "trial": 4,
     "describe": 4,
     "importer": 4,

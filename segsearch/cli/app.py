@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from segsearch import __version__
-from segsearch.cli import look, remote, study, use
+from segsearch.cli import export, look, remote, study, use
 from segsearch.errors import SegsearchError
 
 INTERRUPTED = 130
@@ -22,10 +22,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for verb in (study.search, study.pareto, study.export, use.predict, use.measure, use.import_weights):
+for verb in (study.search, study.pareto, export.export, use.predict, use.measure, use.import_weights):
     app.command()(verb)
 app.command()(remote.measure_worker)
-for looking in (look.show, look.diff, look.points, look.schema):
+for looking in (look.show, look.diff, look.points, look.lint, look.schema):
     app.command()(looking)
 app.add_typer(look.space, name="space")
 app.add_typer(use.data, name="data")

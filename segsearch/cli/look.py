@@ -1,4 +1,4 @@
-"""Verbs that look and change nothing: show, points, space, schema."""
+"""Verbs that look and change nothing: show, points, space, lint, schema."""
 
 import json
 from pathlib import Path
@@ -155,6 +155,20 @@ def schema(
 
     text = json.dumps(_model(what).model_json_schema(), indent=2, sort_keys=True)  # type: ignore[attr-defined]
     print(text) if out is None else write_atomic(out, text + "\n")
+
+
+def lint(
+    file: Annotated[Path, typer.Argument(metavar="FILE.onnx", help="An exported network, ours or anybody's.")],
+) -> None:
+    """Check an ONNX file for known defects of exported networks; the exit code is 2 where there are any."""
+    from segsearch.export.lint import lint_file
+
+    found = lint_file(file)
+    for finding in found:
+        print(f"{file}:{finding.place}: {finding.problem} ({finding.rule})")
+    if found:
+        raise typer.Exit(2)
+    print(f"{file}: nothing found")
 
 
 def _model(what: str) -> object:

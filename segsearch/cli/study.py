@@ -1,4 +1,4 @@
-"""Verbs around a study: search, pareto, export."""
+"""Verbs around a study: search, pareto."""
 
 import sys
 from pathlib import Path
@@ -96,26 +96,3 @@ def pareto(
         console.print(tables.trials_table(records, title=config.name))
     console.print(tables.study_table(records, title=config.name, budget=config.budget))
     console.print(f"{study / 'pareto.png'}  {study / 'trials.csv'}", highlight=False, soft_wrap=True)
-
-
-def export(
-    study: StudyFolderArgument,
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the artefact.")],
-    fps: Annotated[float | None, typer.Option(min=0.01, help="Least FPS; the study's own budget without.")] = None,
-    point: Annotated[
-        str | None, typer.Option(metavar="ID", help="Export this one: a named point, a network's name or spec id.")
-    ] = None,
-    root: RootOption = None,
-) -> None:
-    """Export the best network within an FPS budget as ONNX, with proof.
-
-    The file is run on the study's validation images: unless 99.9 % of the pixels are those of the trained network,
-    nothing is kept. Its mIoU is computed from these runs, and it is timed again. A model card says all of it.
-    """
-    from segsearch.report.bars import bar
-    from segsearch.report.card import lines
-    from segsearch.search.winner import export_winner
-
-    with bar("export") as report:
-        card = export_winner(study, out=out, fps=fps, point=point, root=root, report=report)
-    print("\n".join(lines(card, out)))

@@ -1,27 +1,111 @@
-"""The one door to OpenVINO, closed to its telemetry."""
+"""The OpenVINO artefact: ``.xml`` and ``.bin``, made from the ONNX file, and run on the CPU."""
 
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
-from segsearch.errors import MissingExtraError
+import numpy as np
+import numpy.typing as npt
+
+from segsearch.errors import InputError, MissingExtraError
 
 _TELEMETRY = "openvino_telemetry"
 
 
 def openvino() -> Any:
-    """Import OpenVINO, which then tells nobody: without the telemetry library it falls back to a stub of its own.
+    """Import OpenVINO without its telemetry, which looks up a host and writes to the home folder on import.
+
+    OpenVINO falls back to its own stub where ``openvino_telemetry`` cannot be imported, so for the time of the import
+    it cannot be. It binds the stub once and for all; a program that imported OpenVINO before us keeps what it has.
 
     Raises:
         MissingExtraError: it is not installed.
     """
-    before = sys.modules.get(_TELEMETRY)
-    sys.modules[_TELEMETRY] = None  # type: ignore[assignment]  # importing it now fails
+    with _unimportable(_TELEMETRY):
+        try:
+            import openvino as library
+        except ImportError as error:
+            raise MissingExtraError("openvino", "openvino") from error
+    return library
+
+
+@contextmanager
+def _unimportable(name: str) -> Iterator[None]:
+    """Let ``import name`` fail inside the block."""
+    before = sys.modules.get(name)
+    sys.modules[name] = None  # type: ignore[assignment]  # how Python marks what cannot be imported
     try:
-        import openvino as runtime
-    except ImportError as error:
-        raise MissingExtraError("openvino", "openvino") from error
+        yield
     finally:
-        del sys.modules[_TELEMETRY]
+        del sys.modules[name]
         if before is not None:
-            sys.modules[_TELEMETRY] = before
-    return runtime
+            sys.modules[name] = before
+
+
+def to_openvino(onnx_file: Path, path: Path) -> tuple[Path, Path]:
+    """Convert an ONNX artefact into ``path``, an ``.xml``, and the ``.bin`` of its weights, kept in float32.
+
+    Raises:
+        MissingExtraError: OpenVINO is not installed.
+        InputError: the files cannot be written, or the ONNX file cannot be read.
+    """
+    library, weights = openvino(), path.with_suffix(".bin")
+    try:
+        model = library.Core().read_model(str(onnx_file))
+    except RuntimeError as error:
+        raise InputError(onnx_file, f"OpenVINO cannot read it: {_reason(error)}") from error
+    try:
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".openvino.") as folder:
+            whole = Path(folder) / path.name
+            # by default the weights would be halved to float16
+            library.save_model(model, str(whole), compress_to_fp16=False)
+            whole.with_suffix(".bin").replace(weights)
+            whole.replace(path)
+    except (OSError, RuntimeError) as error:
+        raise InputError(path, f"cannot be written: {_reason(error)}") from error
+    return path, weights
+
+
+class OpenVinoModel:
+    """An OpenVINO artefact ready to segment images on the CPU.
+
+    Attributes:
+        size_hw: the only image size it takes, in pixels.
+        precision: what it computes in, by OpenVINO's word: ``f32``, ``bf16``, ``f16``.
+    """
+
+    def __init__(self, path: Path, threads: int = 0, precision: str | None = "f32") -> None:
+        """Load an ``.xml``, or an ONNX file, for ``threads`` threads (0: OpenVINO's choice).
+
+        ``precision`` None leaves the choice to OpenVINO, which takes bf16 on processors that have it.
+
+        Raises:
+            MissingExtraError: OpenVINO is not installed.
+            InputError: no such file, or not a model.
+        """
+        library = openvino()
+        if not path.is_file():
+            raise InputError(path, "there is no such file")
+        options: dict[str, Any] = {"INFERENCE_NUM_THREADS": threads} if threads else {}
+        if precision is not None:
+            options["INFERENCE_PRECISION_HINT"] = precision
+        try:
+            self._compiled = library.Core().compile_model(str(path), "CPU", options)
+        except RuntimeError as error:
+            raise InputError(path, f"cannot be loaded by OpenVINO: {_reason(error)}") from error
+        self.size_hw = (int(self._compiled.input(0).shape[2]), int(self._compiled.input(0).shape[3]))
+        self.precision = str(self._compiled.get_property("INFERENCE_PRECISION_HINT").to_string())
+
+    def predict(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """Segment an RGB image, uint8 [H, W, 3], into class indices, uint8 [H, W]."""
+        planes = np.ascontiguousarray(image.transpose(2, 0, 1))[None]
+        mask: npt.NDArray[np.uint8] = self._compiled([planes])[0][0].copy()  # the runtime writes into it again
+        return mask
+
+
+def _reason(error: Exception) -> str:
+    lines = [line for line in str(error).strip().splitlines() if line.strip()] or ["no reason given"]
+    return lines[-1][:160]

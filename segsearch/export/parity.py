@@ -1,6 +1,6 @@
 """Proof that an artefact does what the network does, on masks and on real images."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from operator import length_hint
 
 import numpy as np
@@ -42,19 +42,35 @@ def agreement(
     Raises:
         ProofError: their masks differ in size.
     """
+    return agreements(reference, {"the artefact": candidate}, images, report)["the artefact"]
+
+
+def agreements(
+    reference: Masks,
+    candidates: Mapping[str, Masks],
+    images: Iterable[npt.NDArray[np.uint8]],
+    report: Report | None = None,
+) -> dict[str, Agreement]:
+    """Compare several makers of masks with one reference, which sees each image once.
+
+    Raises:
+        ProofError: masks differ in size; names the candidate.
+    """
     total = length_hint(images)
     tell, seen = report or silent, np.zeros(256, dtype=bool)
-    pairs: list[tuple[int, int]] = []
-    for image in images:
-        expected, given = reference(image), candidate(image)
-        if expected.shape != given.shape:
-            raise ProofError(
-                f"image {len(pairs)}: the network's mask is {expected.shape}, the artefact's {given.shape}"
-            )
+    pairs: dict[str, list[tuple[int, int]]] = {name: [] for name in candidates}
+    for number, image in enumerate(images):
+        expected = reference(image)
         seen[np.unique(expected)] = True
-        pairs.append((int((expected == given).sum()), expected.size))
-        tell("compare", len(pairs), max(total, len(pairs)))
-    return _summary(pairs, int(seen.sum()))
+        for name, candidate in candidates.items():
+            given = candidate(image)
+            if expected.shape != given.shape:
+                raise ProofError(
+                    f"image {number}: the network's mask is {expected.shape}, that of {name} {given.shape}"
+                )
+            pairs[name].append((int((expected == given).sum()), expected.size))
+        tell("compare", number + 1, max(total, number + 1))
+    return {name: _summary(found, int(seen.sum())) for name, found in pairs.items()}
 
 
 def _summary(pairs: list[tuple[int, int]], classes_seen: int) -> Agreement:
@@ -70,16 +86,16 @@ def _summary(pairs: list[tuple[int, int]], classes_seen: int) -> Agreement:
     )
 
 
-def prove(agreement: Agreement, minimum: float = 0.999) -> None:
-    """Let an artefact pass only if it agrees with its network.
+def prove(agreement: Agreement, minimum: float = 0.999, name: str = "the artefact") -> None:
+    """Let an artefact pass only if it agrees with its network; ``name`` says which one it is.
 
     Raises:
         ProofError: no image was compared, or fewer than ``minimum`` of the pixels are equal; says the figures.
     """
     if not agreement.images:
-        raise ProofError("the artefact was compared on 0 images, which proves nothing")
+        raise ProofError(f"{name} was compared on 0 images, which proves nothing")
     if agreement.fraction < minimum:
         raise ProofError(
-            f"the artefact agrees with its network on {agreement.fraction:.4f} of {agreement.pixels} pixels "
+            f"{name} agrees with its network on {agreement.fraction:.4f} of {agreement.pixels} pixels "
             f"({agreement.images} images, worst {agreement.worst:.4f}); at least {minimum} is needed"
         )

@@ -2,27 +2,48 @@
 
 from pathlib import Path
 
+from segsearch.export.artefact import Artefact
 from segsearch.export.card import Card
 
 
 def lines(card: Card, folder: Path) -> list[str]:
     """Say what was exported, how it was proven, and whether the file itself meets the budget."""
-    said = [
-        f"{card.name} (id {card.spec}) is in {folder / card.file}",
-        f"proof: {card.agreement.fraction:.3%} of {card.agreement.pixels:,} pixels as the trained network,"
-        f" on {card.agreement.images} validation images",
-        f"mIoU of the file {_share(card.artefact_miou)}, of the trained network {_share(card.miou)}",
-        f"search: {card.search.latency_ms:.2f} ms ({card.search.fps:.1f} FPS) with {card.search.backend}",
-    ]
+    said = [f"{card.name} (id {card.spec}) is in {folder / card.file}"]
+    if card.study is None:
+        said.append(f"weights: {card.weights}")
+    said += [_proof(form, card) for form in card.artefacts]
+    if card.miou is not None:
+        said.append(f"mIoU of the file {_share(card.artefact_miou)}, of the trained network {_share(card.miou)}")
+        said += [f"mIoU in int8 {_share(form.miou)}" for form in card.artefacts if form.precision == "int8"]
+    if card.search is not None:
+        timing = card.search
+        said.append(f"search: {timing.latency_ms:.2f} ms ({timing.fps:.1f} FPS) with {timing.backend}")
     if card.artefact is not None:
-        met = "" if card.budget_fps is None else _met(card.artefact.meets(card.budget_fps), card.budget_fps)
-        said.append(f"file:   {card.artefact.latency_ms:.2f} ms ({card.artefact.fps:.1f} FPS), timed again{met}")
+        again = f"{card.artefact.latency_ms:.2f} ms ({card.artefact.fps:.1f} FPS), timed again in a fresh process"
+        said.append(f"file:   {again}{_met(card)}")
     return said
+
+
+def _proof(form: Artefact, card: Card) -> str:
+    files = " + ".join(file.name for file in form.files)
+    if form.precision == "int8":
+        time = f", {form.timing.latency_ms:.2f} ms" if form.timing else ""
+        return f"int8: {form.agreement.fraction:.3%} of the pixels as the network in torch{time}: {files}"
+    agreed = f"{form.agreement.fraction:.3%} of {form.agreement.pixels:,} pixels as the network in torch"
+    own = ""
+    if form.default_agreement is not None and form.default_agreement != form.agreement:
+        own = f" ({form.default_agreement.fraction:.3%} in {form.default_precision}, which it takes by default here)"
+    return f"proof: {agreed}, on {form.agreement.images} {card.proven_on}: {files}{own}"
 
 
 def _share(value: float | None) -> str:
     return "unknown" if value is None else f"{value:.4f}"
 
 
-def _met(met: bool | None, fps: float) -> str:
-    return f"; the budget of {fps:g} FPS is {'met' if met else 'NOT met by the file'}"
+def _met(card: Card) -> str:
+    if card.budget_fps is None or card.artefact is None:
+        return ""
+    if not card.same_device:
+        return f"; the budget of {card.budget_fps:g} FPS is for another device"
+    met = "met" if card.artefact.meets(card.budget_fps) else "NOT met by the file"
+    return f"; the budget of {card.budget_fps:g} FPS is {met}"

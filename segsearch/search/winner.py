@@ -1,32 +1,27 @@
-"""The winner of a study as an artefact: exported, proven on real images, scored and timed as the file that it is."""
+"""The winner of a study as artefacts: exported, proven on real images, scored and timed as the files that they are."""
 
-import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from segsearch.artefacts.appearing import appearing
+from segsearch.artefacts.example import EXAMPLE, example
+from segsearch.artefacts.formats import ONNX, chosen, libraries
+from segsearch.artefacts.make import Label, make_artefacts
+from segsearch.artefacts.retime import time_file
 from segsearch.data.dataset import Dataset
-from segsearch.data.normalise import MEAN, STD
 from segsearch.errors import BudgetError, InputError, ProofError
-from segsearch.export.card import JSON_NAME, Card, Timing, write_card
-from segsearch.export.deploy import deploy, network_masks
-from segsearch.export.images import write_png
-from segsearch.export.onnx import Exported, OnnxModel, to_onnx
-from segsearch.export.parity import Agreement, agreement, prove
-from segsearch.export.predict import overlay
-from segsearch.measure.deployed import example_image
-from segsearch.measure.device_lock import timing
-from segsearch.measure.machine import cpu_name
-from segsearch.measure.timer import TimerSettings, sample_latencies
+from segsearch.export.artefact import Artefact, Timing
+from segsearch.export.card import Card
+from segsearch.export.card_page import write_card
+from segsearch.export.images import Bytes, write_png
+from segsearch.export.onnx import Exported, OnnxModel
+from segsearch.measure.timer import TimerSettings
 from segsearch.models.build import build
-from segsearch.models.network import Network
 from segsearch.progress import Report, silent
 from segsearch.search.config import StudyConfig, at_root
 from segsearch.search.pareto import best_within
@@ -38,7 +33,7 @@ from segsearch.train.evaluate import Scores, evaluate_masks
 from segsearch.train.weights import load_weights
 from segsearch.trial import WEIGHTS
 
-MODEL, EXAMPLE = "model.onnx", "example.png"
+CALIBRATION_IMAGES = 32
 MOST_DRIFT = 0.01
 """Pixel accuracy may differ so much between the device that trained and the processor that runs the file."""
 
@@ -50,43 +45,56 @@ def export_winner(
     fps: float | None = None,
     point: str | None = None,
     root: str | None = None,
+    formats: Sequence[str] | None = None,
+    int8: bool = False,
     report: Report = silent,
 ) -> Card:
-    """Export a study's best network: ``model.onnx``, ``model.json``, ``MODEL_CARD.md`` and ``example.png`` in ``out``.
+    """Export a study's best network in every form, with its card and ``example.png``, to the folder ``out``.
 
-    The file is run on all validation images of the search: its masks must agree with the trained network's on 99.9 % of
-    the pixels, and its mIoU is computed from them. Then it is timed again. ``out`` appears whole, at the end, or not at
-    all.
+    Each file is run on all validation images of the search: its masks must agree with the trained network's on 99.9 %
+    of the pixels. The ONNX file's mIoU is computed from them, and it is timed in a fresh process. ``out`` appears
+    whole, at the end, or not at all.
 
     Args:
         folder: the study.
-        out: folder for the artefact; one exported earlier is replaced.
+        out: folder for the artefacts; those exported earlier are replaced.
         fps: the winner must have reached so many images per second in the search; the study's own budget without.
         point: a named point, a network's name or spec id: export that one instead of the best.
         root: where the data lies now, if not where the search found it.
+        formats: beside ``onnx``, any of ``pt2`` and ``openvino``; without, all whose libraries are installed.
+        int8: also a form in int8, calibrated on training images.
         report: told of what is done.
 
     Raises:
         BudgetError: no trained network is so fast; names the nearest.
         InputError: no study, no such network, data that cannot be opened, or an ``out`` that holds something else.
-        ProofError: the file does not do what the network does. MissingExtraError: onnx or onnxruntime is not installed.
+        ProofError: a file does not do what the network does. MissingExtraError: a library is not installed.
     """
-    store = StudyFolder(folder)
+    store, wanted = StudyFolder(folder), chosen(formats)
     config = store.read_study().config
     record = choose(store.records(), fps=fps, point=point)
     setup = set_up(config if root is None else at_root(config, root))
-    network = build(record.spec, len(setup.splits.val.classes))
+    val, threads = setup.splits.val, config.threads or torch.get_num_threads()
+    network = build(record.spec, len(val.classes))
     load_weights(network, store.trial(record.number) / WEIGHTS)
-    with _appearing(out) as temporary:
-        exported = _export(network, setup.size_hw, setup.splits.val, temporary, record, config)
-        model = OnnxModel(temporary / MODEL, threads=config.threads or torch.get_num_threads())
-        agreed = _proven(network, model, setup.splits.val, report)
-        scores = _score(model, setup.splits.val, report)
+    with appearing(out) as temporary:
+        exported, made = make_artefacts(
+            network,
+            setup.size_hw,
+            temporary,
+            label=_label(record, config, val),
+            images=_images(val),
+            formats=wanted,
+            threads=threads,
+            calibration=_images(setup.splits.train, CALIBRATION_IMAGES) if int8 else None,
+            report=report,
+        )
+        scores = _scored(temporary / ONNX, threads, val, report)
         _as_trained(record, scores)
-        timing = _time(model, config.timer)
-        card = _card(config, record, setup.splits.val, exported, agreed, scores, timing, _limit_fps(config, fps))
+        made = tuple(_measured(form, temporary, threads, val, config.timer, scores, report) for form in made)
+        card = _card(config, record, val, exported, made, scores, _limit_fps(config, fps))
         write_card(card, temporary)
-        write_png(temporary / EXAMPLE, example(model, setup.splits.val))
+        write_png(temporary / EXAMPLE, example(OnnxModel(temporary / ONNX, threads=threads), val[0][0]))
     return card
 
 
@@ -107,30 +115,30 @@ def choose(records: Sequence[TrialRecord], *, fps: float | None = None, point: s
     return found[0]
 
 
-def example(model: OnnxModel, dataset: Dataset) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    """Lay the first validation image beside what the file makes of it, uint8 (H, 2 W, 3)."""
-    image = dataset[0][0]
-    painted = overlay(image, model.predict(image), model.colours, 0.6)
-    return np.concatenate([image, painted], axis=1)
+def _label(record: TrialRecord, config: StudyConfig, dataset: Dataset) -> Label:
+    notes = {"name": record.name, "spec": record.spec_id, "study": config.name}
+    return Label(classes=dataset.classes, colours=dataset.colours, notes=notes)
 
 
-def _export(
-    network: Network, size_hw: tuple[int, int], dataset: Dataset, folder: Path, record: TrialRecord, config: StudyConfig
-) -> Exported:
-    return to_onnx(
-        deploy(network, size_hw, MEAN, STD),
-        folder / MODEL,
-        classes=dataset.classes,
-        colours=dataset.colours,
-        metadata={"name": record.name, "spec": record.spec_id, "study": config.name},
-    )
+def _images(dataset: Dataset, most: int | None = None) -> Iterator[Bytes]:
+    """All images of a dataset, or ``most`` of them, evenly spread."""
+    count = min(most or len(dataset), len(dataset))
+    return (dataset[index * len(dataset) // count][0] for index in range(count))
 
 
-def _proven(network: Network, model: OnnxModel, dataset: Dataset, report: Report) -> Agreement:
-    images = (dataset[index][0] for index in range(len(dataset)))
-    agreed = agreement(network_masks(network, MEAN, STD), model.predict, images, report)
-    prove(agreed)
-    return agreed
+def _measured(
+    form: Artefact, folder: Path, threads: int, val: Dataset, timer: TimerSettings, scores: Scores, report: Report
+) -> Artefact:
+    """Add latency, in a fresh process, and mIoU to the forms that onnxruntime runs."""
+    if form.format != "onnx":
+        return form
+    path = folder / form.files[0].name
+    found = scores if form.precision == "float32" else _scored(path, threads, val, report)
+    return form.model_copy(update={"miou": found.miou, "timing": time_file(path, threads, timer)})
+
+
+def _scored(path: Path, threads: int, dataset: Dataset, report: Report) -> Scores:
+    return _score(OnnxModel(path, threads=threads), dataset, report)
 
 
 def _score(model: OnnxModel, dataset: Dataset, report: Report) -> Scores:
@@ -155,17 +163,6 @@ def _as_trained(record: TrialRecord, scores: Scores) -> None:
         )
 
 
-def _time(model: OnnxModel, timer: TimerSettings) -> Timing:
-    """Time the file itself, on the image and the layout that the search timed its networks with."""
-    planes = example_image(model.size_hw).numpy()
-    with timing(torch.device("cpu")):
-        samples = sample_latencies(lambda: model.run(planes), settings=timer)
-    threads = int(model.session.get_session_options().intra_op_num_threads)
-    return Timing(
-        latency_ms=samples.median_ms, covers="mask", backend="onnxruntime", device=cpu_name(), threads=threads
-    )
-
-
 def _limit_fps(config: StudyConfig, fps: float | None) -> float | None:
     """Images per second that were asked for: now, or of the study."""
     limit_ms = config.budget.limit_ms
@@ -177,15 +174,13 @@ def _card(
     record: TrialRecord,
     dataset: Dataset,
     exported: Exported,
-    agreed: Agreement,
+    made: tuple[Artefact, ...],
     scores: Scores,
-    timing: Timing,
     budget_fps: float | None,
 ) -> Card:
     latency = record.latency
     assert latency is not None and record.scores is not None, "only trained networks are exported"
     assert record.params is not None and record.macs is not None
-    libraries = {name: version(name) for name in ("onnx", "onnxruntime")}
     return Card(
         name=record.name,
         spec=record.spec_id,
@@ -208,42 +203,17 @@ def _card(
             device=latency.where,
             threads=latency.threads if latency.device_kind == "cpu" else None,
         ),
-        artefact=timing,
+        artefact=made[0].timing,
         budget_fps=budget_fps,
-        agreement=agreed,
+        agreement=made[0].agreement,
+        artefacts=made,
         recipe=record.recipe_id,
         settings=record.recipe.model_dump(mode="json"),
         seed=record.seed,
-        versions=versions() | libraries,
-        file=MODEL,
+        versions=versions() | libraries(),
+        file=ONNX,
         sha256=exported.sha256,
         opset=exported.opset,
         nodes=exported.nodes,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-
-
-@contextmanager
-def _appearing(out: Path) -> Iterator[Path]:
-    """Give a folder beside ``out`` that takes its place when the block ends well, and vanishes when it does not.
-
-    Raises:
-        InputError: ``out`` is a file, a folder that holds anything but an earlier export, or cannot be written.
-    """
-    if out.exists() and not (out.is_dir() and ((out / JSON_NAME).is_file() or not any(out.iterdir()))):
-        raise InputError(out, "exists and is not an exported model; choose another folder")
-    work: Path | None = None
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
-        made = work / "new"
-        made.mkdir()
-        yield made
-        if out.exists():
-            out.rename(work / "old")
-        made.rename(out)
-    except OSError as error:
-        raise InputError(out, f"cannot be written: {error.strerror or error}") from error
-    finally:
-        if work is not None:
-            shutil.rmtree(work, ignore_errors=True)

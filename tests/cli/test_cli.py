@@ -38,7 +38,7 @@ def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess
         (["search", "quickstart", "--root", "x"], "--root: the study's data is streets, which lies nowhere"),
         (["search", "camvid_cpu", "--root", "/nowhere"], "/nowhere"),
         (["pareto", "/nowhere"], "/nowhere: is not the folder of a study"),
-        (["export", "/nowhere", "--out", "x"], "/nowhere: is not the folder of a study"),
+        (["export", "/nowhere", "--out", "x"], "/nowhere: is neither a study's folder nor a point"),
         (["predict", "nope.onnx", "x.png"], "nope.onnx"),
         (["space", "check", "fpenet", "--space", "nope"], "nope: no such file"),
         (["points", "--paper", "nope"], "paper: 'nope' has no named points (allowed: dfanet, eseg, "),

@@ -25,26 +25,30 @@ class ConvNorm(nn.Module):
 class Pyramid(nn.Module):
     """Pyramid pooling whose bins 2, 3, 6 do not divide odd sizes."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, align_corners: bool) -> None:
         super().__init__()
+        self.align_corners = align_corners
         self.pools = nn.ModuleList(nn.AdaptiveAvgPool2d(bins) for bins in (1, 2, 3, 6))
         self.dropout = nn.Dropout2d(0.5)
 
     def forward(self, x: Tensor) -> Tensor:
-        ups = [F.interpolate(pool(x), size=x.shape[-2:], mode="bilinear") for pool in self.pools]
+        size, align = x.shape[-2:], self.align_corners
+        ups = [F.interpolate(pool(x), size=size, mode="bilinear", align_corners=align) for pool in self.pools]
         return self.dropout(x + sum(ups))
 
 
 class Warp(nn.Module):
     """Flow alignment: deep features are sampled where a learned flow points."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, align_corners: bool) -> None:
         super().__init__()
+        self.align_corners = align_corners
         self.flow = nn.Conv2d(2 * width, 2, 3, padding=1)
 
     def forward(self, deep: Tensor, shallow: Tensor) -> Tensor:
         height, width = shallow.shape[-2:]
-        flow = self.flow(torch.cat([shallow, F.interpolate(deep, size=(height, width), mode="bilinear")], 1))
+        size, align = (height, width), self.align_corners
+        flow = self.flow(torch.cat([shallow, F.interpolate(deep, size=size, mode="bilinear", align_corners=align)], 1))
         rows = torch.linspace(-1, 1, height, dtype=deep.dtype).view(1, height, 1).expand(1, height, width)
         columns = torch.linspace(-1, 1, width, dtype=deep.dtype).view(1, 1, width).expand(1, height, width)
         grid = torch.stack([columns, rows], -1) + flow.permute(0, 2, 3, 1) / 8
@@ -56,8 +60,8 @@ class Small(nn.Module):
         super().__init__()
         self.classes, self.align_corners = classes, align_corners
         self.encoder = nn.ModuleList([ConvNorm(3, 8, stride=2), ConvNorm(8, 16, stride=2), ConvNorm(16, 16, stride=2)])
-        self.context = Pyramid(16)
-        self.neck = Warp(16)
+        self.context = Pyramid(16, align_corners)
+        self.neck = Warp(16, align_corners)
         self.head = nn.Sequential(ConvNorm(16, 16, groups=16), nn.Dropout(0.1), nn.Conv2d(16, classes, 1))
         self.auxiliary = nn.ModuleList([nn.Conv2d(16, classes, 1)])
 

@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segsearch.errors import InputError
-from segsearch.export.card import Card, Timing, markdown, read_card, write_card
+from segsearch.export.artefact import Artefact, File, Timing
+from segsearch.export.card import Card, read_card
+from segsearch.export.card_page import markdown, write_card
 from segsearch.export.parity import Agreement
 
 SEARCH = Timing(latency_ms=40.0, covers="logits", backend="eager", device="a CPU", threads=2)
@@ -95,6 +97,52 @@ def test_unseen_images_are_reported_apart() -> None:
     assert "never saw, the trained network reaches mIoU 44.00 %" in markdown(card(report_miou=0.44))
 
 
+def form(**changes: object) -> Artefact:
+    file = File(name="model.onnx", sha256="0f" * 32, size_bytes=1234)
+    return Artefact(
+        **({"format": "onnx", "files": (file,), "runtime": "onnxruntime 1", "agreement": AGREEMENT} | changes)
+    )
+
+
+def test_each_form_is_listed_with_its_files_and_its_own_precision() -> None:
+    other = AGREEMENT.model_copy(update={"equal": 2700, "fraction": 0.9})
+    page = markdown(
+        card(artefacts=(form(), form(format="openvino", default_precision="bf16", default_agreement=other)))
+    )
+    assert "| openvino | float32 | onnxruntime 1 | 99.9667% |" in page
+    assert "| openvino | bf16, its own choice here | onnxruntime 1 | 90.0000% |" in page
+    assert f"| `model.onnx` | 1,234 | `{'0f' * 32}` |" in page and "can run code" not in page
+    assert "can run code that is inside the file" in markdown(card(artefacts=(form(), form(format="pt2"))))
+
+
+@pytest.mark.parametrize(
+    ("miou", "said"),
+    [(0.4124, "mIoU 41.24 %, 10.00 points less than before (51.24 %)"), (0.52, "mIoU 52.00 %, 0.76 points more than")],
+)
+def test_what_int8_costs_is_said_whichever_way(miou: float, said: str) -> None:
+    slow = ARTEFACT.model_copy(update={"latency_ms": 30.0})
+    rounded = form(precision="int8", miou=miou, timing=slow, calibration_images=8)
+    page = markdown(card(artefacts=(form(), rounded)))
+    assert said in page and "ranges from 8 images" in page and "it takes 150 % of the time of float32" in page
+
+
+def test_a_budget_of_another_device_is_neither_met_nor_missed() -> None:
+    there = SEARCH.model_copy(update={"device": "a GPU"})
+    assert row(markdown(card(search=there)), "budget of 30 FPS") == ["missed", "another device than the search's"]
+
+
+def test_a_point_without_a_study_claims_nothing() -> None:
+    nothing = {"study": None, "data": None, "miou": None, "iou": {}, "artefact_miou": None, "search": None}
+    page = markdown(card(**nothing, recipe=None, settings={}, seed=None, images=0, weights="fresh"))
+    assert "There is no mIoU" in page and "Weights: fresh." in page and "None" not in page
+    assert row(page, "latency") == ["20.00 ms"] and row(page, "parameters") == ["12.346 M"]
+
+
+def test_one_class_everywhere_is_said() -> None:
+    page = markdown(card(agreement=AGREEMENT.model_copy(update={"classes_seen": 1})))
+    assert "one class everywhere, so this agreement says little" in page
+
+
 def test_a_name_with_bars_and_newlines_cannot_break_a_table() -> None:
     page = markdown(card(classes=("a|b\nc", "car"), iou={"a|b\nc": 0.1, "car": 0.2}))
     assert "| 0 | a\\|b c | 10.00 % |" in page.splitlines()
@@ -107,7 +155,7 @@ def test_damage_is_one_line_with_the_path(tmp_path: Path) -> None:
         ("{", "is not JSON"),
         (json.dumps(good | {"sha256": "zz"}), "sha256"),
         (json.dumps(good | {"extra": 1}), "unknown key"),
-        (json.dumps({k: v for k, v in good.items() if k != "miou"}), "miou: is missing"),
+        (json.dumps({k: v for k, v in good.items() if k != "params"}), "params: is missing"),
         (json.dumps(good | {"iou": {"road": 0.9}}), "one entry for each of the 2 classes"),
     ):
         path.write_text(content)

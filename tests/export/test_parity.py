@@ -24,7 +24,8 @@ def test_the_artefact_is_proven_on_images(network: nn.Module, model: OnnxModel) 
 
 def test_an_artefact_with_flipped_corners_is_refused(network: nn.Module, tmp_path: Path) -> None:
     flipped = copy.deepcopy(network)
-    flipped.align_corners = True
+    for module in (flipped, flipped.context, flipped.neck):
+        module.align_corners = True
     path = tmp_path / "flipped.onnx"
     to_onnx(deploy(flipped, SIZE, MEAN, STD), path, classes=CLASSES, colours=COLOURS)
     found = agreement(network_masks(network, MEAN, STD), OnnxModel(path, threads=1).predict, pictures(2))

@@ -1,3 +1,4 @@
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -7,10 +8,10 @@ import pytest
 import torch
 from PIL import Image
 
+from segsearch.artefacts import make
 from segsearch.errors import BudgetError, InputError, ProofError
 from segsearch.export.card import Card, read_card
 from segsearch.export.onnx import OnnxModel
-from segsearch.search import winner
 from segsearch.search.driver import run_study
 from segsearch.search.store import StudyFolder
 from segsearch.search.winner import choose, export_winner
@@ -18,7 +19,8 @@ from segsearch.search.winner import choose, export_winner
 from .builders import record
 from .studies import quick
 
-FILES = {"model.onnx", "model.json", "MODEL_CARD.md", "example.png"}
+FORMS = {"model.onnx", "model.pt2", "model.xml", "model.bin"}
+FILES = FORMS | {"model.json", "MODEL_CARD.md", "example.png"}
 
 
 @pytest.fixture(scope="module")
@@ -32,12 +34,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def exported(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Card, Path]:
     out = tmp_path_factory.mktemp("out") / "deep" / "model"
-    return export_winner(folder, out=out), out
+    return export_winner(folder, out=out, int8=True), out
 
 
 def test_the_winner_is_written_whole(exported: tuple[Card, Path]) -> None:
     card, out = exported
-    assert {p.name for p in out.iterdir()} == FILES and [p.name for p in out.parent.iterdir()] == ["model"]
+    assert {p.name for p in out.iterdir()} == FILES | {"model_int8.onnx"} and [
+        p.name for p in out.parent.iterdir()
+    ] == ["model"]
     assert read_card(out) == card
     assert card.name in (out / "MODEL_CARD.md").read_text()
     with Image.open(out / "example.png") as picture:
@@ -51,6 +55,33 @@ def test_the_card_tells_of_the_best_trial(exported: tuple[Card, Path], folder: P
     assert card.artefact.backend == "onnxruntime" and card.artefact.threads == 1 and card.search.backend == "eager"
     assert card.agreement.images == card.images == 3 and card.agreement.fraction >= 0.999
     assert card.artefact_miou == pytest.approx(card.miou, abs=1e-3)
+
+
+def test_every_form_is_listed_with_its_proof(exported: tuple[Card, Path]) -> None:
+    card, out = exported
+    float32 = [form for form in card.artefacts if form.precision == "float32"]
+    assert [form.format for form in float32] == ["onnx", "pt2", "openvino"]
+    assert all(form.agreement.fraction >= 0.999 and form.agreement.images == 3 for form in float32)
+    for file in (file for form in card.artefacts for file in form.files):
+        content = (out / file.name).read_bytes()
+        assert (hashlib.sha256(content).hexdigest(), len(content)) == (file.sha256, file.size_bytes)
+        assert file.sha256 in (out / "MODEL_CARD.md").read_text()
+    assert card.sha256 == card.artefacts[0].files[0].sha256 and card.agreement == card.artefacts[0].agreement
+
+
+def test_int8_is_measured_and_never_hidden(exported: tuple[Card, Path]) -> None:
+    card, out = exported
+    rounded = card.artefacts[-1]
+    assert (rounded.precision, rounded.calibration_images) == ("int8", 8) and rounded.timing is not None
+    assert rounded.miou is not None and 0 < rounded.agreement.fraction <= 1
+    page = (out / "MODEL_CARD.md").read_text()
+    assert f"mIoU {100 * rounded.miou:.2f} %" in page and "than before" in page
+
+
+def test_the_file_is_timed_in_a_fresh_process(exported: tuple[Card, Path]) -> None:
+    card = exported[0]
+    assert card.artefact is not None and card.artefact.fresh_process and card.artefact == card.artefacts[0].timing
+    assert card.same_device
 
 
 def test_the_file_carries_its_own_description(exported: tuple[Card, Path]) -> None:
@@ -67,8 +98,8 @@ def test_an_earlier_export_is_replaced_and_anything_else_is_not(folder: Path, tm
     with pytest.raises(InputError, match="exists and is not an exported model"):
         export_winner(folder, out=out)
     (out / "thesis.txt").rename(out / "model.json")
-    export_winner(folder, out=out)
-    assert {p.name for p in out.iterdir()} == FILES and list(tmp_path.iterdir()) == [out]
+    export_winner(folder, out=out, formats=["onnx"])
+    assert {p.name for p in out.iterdir()} == FILES - FORMS | {"model.onnx"} and list(tmp_path.iterdir()) == [out]
 
 
 def test_a_file_that_does_something_else_is_not_left_behind(
@@ -76,7 +107,7 @@ def test_a_file_that_does_something_else_is_not_left_behind(
 ) -> None:
     """The network proven against is not the one exported: the last convolution's bias is moved in between."""
 
-    real = winner.deploy
+    real = make.deploy
 
     def wrong(network: Any, *rest: Any) -> Any:
         deployed = real(network, *rest)
@@ -85,7 +116,7 @@ def test_a_file_that_does_something_else_is_not_left_behind(
                 parameter[0] += 1000.0
         return deployed
 
-    monkeypatch.setattr(winner, "deploy", wrong)
+    monkeypatch.setattr(make, "deploy", wrong)
     with pytest.raises(ProofError, match="agrees with its network on 0"):
         export_winner(folder, out=tmp_path / "model")
     assert not list(tmp_path.iterdir())

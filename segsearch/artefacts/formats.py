@@ -1,0 +1,115 @@
+"""The forms a network is exported in: how each is written beside the ONNX file, and how it is run for its proof."""
+
+import platform
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+import segsearch
+from segsearch.errors import InputError
+from segsearch.export.artefact import File
+from segsearch.export.deploy import Deployed
+from segsearch.export.onnx import OnnxModel
+from segsearch.export.openvino import OpenVinoModel, openvino, to_openvino
+from segsearch.export.parity import Masks
+from segsearch.export.program import Program, to_program
+from segsearch.export.quantise import quantise
+
+Format = Literal["onnx", "pt2", "openvino"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+ONNX, PT2, XML, INT8 = "model.onnx", "model.pt2", "model.xml", "model_int8.onnx"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Form:
+    """One written form: its files, the software that runs it, how it makes masks, and how by the software's own choice.
+
+    ``by_default`` is set where the runtime would choose another precision than float32 by itself, and
+    ``calibration_images`` where it computes in int8.
+    """
+
+    format: Format
+    files: tuple[File, ...]
+    runtime: str
+    masks: Masks
+    by_default: Masks | None = None
+    default_precision: str | None = None
+    calibration_images: int | None = None
+
+
+def chosen(formats: Sequence[str] | None) -> tuple[Format, ...]:
+    """Return the formats asked for, ONNX always among them; without a wish, all whose libraries are installed.
+
+    Raises:
+        InputError: an unknown format. MissingExtraError: OpenVINO is asked for and not installed.
+    """
+    if formats is None:
+        return tuple(f for f in FORMATS if f != "openvino" or find_spec("openvino") is not None)
+    for word in formats:
+        if word not in FORMATS:
+            raise InputError("--format", f"'{word}' is not known", FORMATS)
+    if "openvino" in formats:
+        openvino()
+    return tuple(f for f in FORMATS if f == "onnx" or f in formats)
+
+
+def write_form(name: Format, deployed: Deployed, folder: Path, threads: int) -> Form:
+    """Write one form into ``folder``, where the ONNX file is already, and make it ready to run."""
+    return {"onnx": _onnx, "pt2": _pt2, "openvino": _openvino}[name](deployed, folder, threads)
+
+
+def _onnx(deployed: Deployed, folder: Path, threads: int) -> Form:
+    path = folder / ONNX
+    return Form(
+        format="onnx",
+        files=(File.of(path),),
+        runtime=f"onnxruntime {version('onnxruntime')}",
+        masks=OnnxModel(path, threads=threads).predict,
+    )
+
+
+def _pt2(deployed: Deployed, folder: Path, threads: int) -> Form:
+    path = folder / PT2
+    program = Program(path, to_program(deployed, path))
+    return Form(format="pt2", files=(File.of(path),), runtime=f"torch {torch.__version__}", masks=program.predict)
+
+
+def _openvino(deployed: Deployed, folder: Path, threads: int) -> Form:
+    written = to_openvino(folder / ONNX, folder / XML)
+    exact, free = OpenVinoModel(written[0], threads), OpenVinoModel(written[0], threads, precision=None)
+    return Form(
+        format="openvino",
+        files=tuple(File.of(path) for path in written),
+        runtime=f"openvino {version('openvino')}",
+        masks=exact.predict,
+        by_default=free.predict if free.precision != exact.precision else None,
+        default_precision=free.precision,
+    )
+
+
+def write_int8(images: Iterable[npt.NDArray[np.uint8]], folder: Path, threads: int) -> Form:
+    """Write the int8 form of the ONNX file in ``folder``, with ranges from images, uint8 [H, W, 3]."""
+    path = folder / INT8
+    seen = quantise(folder / ONNX, path, images)
+    return Form(
+        format="onnx",
+        files=(File.of(path),),
+        runtime=f"onnxruntime {version('onnxruntime')}",
+        masks=OnnxModel(path, threads=threads).predict,
+        calibration_images=seen,
+    )
+
+
+def libraries() -> dict[str, str]:
+    """Versions of what writes and runs artefacts, of the libraries that are installed."""
+    found = {
+        name: version(name) for name in ("numpy", "onnx", "onnxruntime", "openvino") if find_spec(name) is not None
+    }
+    return {"segsearch": segsearch.__version__, "python": platform.python_version(), "torch": torch.__version__} | found

@@ -1,0 +1,80 @@
+"""A network written in every form that is wanted, each proven against the network as it was trained."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from segsearch.artefacts.formats import ONNX, Form, Format, write_form, write_int8
+from segsearch.data.normalise import MEAN, STD
+from segsearch.export.artefact import Artefact
+from segsearch.export.deploy import deploy, network_masks
+from segsearch.export.onnx import Colour, Exported, to_onnx
+from segsearch.export.parity import Agreement, Masks, agreements, prove
+from segsearch.models.network import Network
+from segsearch.progress import Report, silent
+
+Images = Iterable[npt.NDArray[np.uint8]]
+_DEFAULT, _INT8 = " as it is by default", "int8"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Label:
+    """What stands in the file itself: class names and colours by index, and notes such as the spec's id."""
+
+    classes: Sequence[str]
+    colours: Sequence[Colour]
+    notes: Mapping[str, str]
+
+
+def make_artefacts(
+    network: Network,
+    size_hw: tuple[int, int],
+    folder: Path,
+    *,
+    label: Label,
+    images: Images,
+    formats: Sequence[Format],
+    threads: int,
+    calibration: Images | None = None,
+    report: Report = silent,
+) -> tuple[Exported, tuple[Artefact, ...]]:
+    """Write a network into ``folder`` in each of ``formats`` and prove each on images, uint8 [H, W, 3].
+
+    The reference is the network itself, neither folded nor frozen, in torch. In float32 99.9 % of the pixels must
+    agree. How far a runtime agrees in the precision of its own choice is only told, and so is the int8 form, which is
+    made where there are images to calibrate it on: rounding costs what it costs.
+
+    Raises:
+        ProofError: a form does something else than the network. MissingExtraError: a library is not installed.
+        InputError: a file cannot be written.
+    """
+    deployed = deploy(network, size_hw, MEAN, STD)
+    exported = to_onnx(deployed, folder / ONNX, classes=label.classes, colours=label.colours, metadata=label.notes)
+    forms = {str(name): write_form(name, deployed, folder, threads) for name in formats}
+    if calibration is not None:
+        forms[_INT8] = write_int8(calibration, folder, threads)
+    found = agreements(network_masks(network, MEAN, STD), _runs(forms), images, report)
+    for name in formats:
+        prove(found[name], name=f"the {name} artefact")
+    return exported, tuple(_artefact(form, found[name], found.get(name + _DEFAULT)) for name, form in forms.items())
+
+
+def _runs(forms: Mapping[str, Form]) -> dict[str, Masks]:
+    runs = {name: form.masks for name, form in forms.items()}
+    return runs | {name + _DEFAULT: form.by_default for name, form in forms.items() if form.by_default is not None}
+
+
+def _artefact(form: Form, agreed: Agreement, by_default: Agreement | None) -> Artefact:
+    return Artefact(
+        format=form.format,
+        precision="float32" if form.calibration_images is None else "int8",
+        files=form.files,
+        runtime=form.runtime,
+        agreement=agreed,
+        default_precision=form.default_precision,
+        default_agreement=by_default or (agreed if form.default_precision else None),
+        calibration_images=form.calibration_images,
+    )

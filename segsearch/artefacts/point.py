@@ -1,0 +1,153 @@
+"""Any point of the space as artefacts, without a study."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+
+from segsearch.artefacts.appearing import appearing
+from segsearch.artefacts.example import EXAMPLE, example
+from segsearch.artefacts.formats import ONNX, chosen, libraries
+from segsearch.artefacts.fresh import fresh
+from segsearch.artefacts.make import Label, make_artefacts
+from segsearch.artefacts.retime import time_file
+from segsearch.artefacts.scenes import Scenes, scenes
+from segsearch.data.palette import distinct
+from segsearch.describe import Description, describe
+from segsearch.export.artefact import Artefact, File
+from segsearch.export.card import Card
+from segsearch.export.card_page import write_card
+from segsearch.export.images import resize_image, write_png
+from segsearch.export.onnx import Exported, OnnxModel
+from segsearch.measure.timer import TimerSettings
+from segsearch.models.build import build
+from segsearch.models.network import Network
+from segsearch.progress import Report, silent
+from segsearch.train.weights import load_weights
+
+FRESH = "none: drawn by chance and never trained, so the masks mean nothing"
+UNKNOWN_CLASSES = 19
+SETTLED_HW = (128, 256)
+"""Fresh networks are settled at this size, which costs little; a larger one is asked for its masks only."""
+
+
+def export_point(
+    written: str,
+    *,
+    out: Path,
+    size_hw: tuple[int, int],
+    classes: int | None = None,
+    weights: Path | None = None,
+    images: Path | None = None,
+    formats: Sequence[str] | None = None,
+    int8: bool = False,
+    fps: float | None = None,
+    threads: int | None = None,
+    report: Report = silent,
+) -> Card:
+    """Export a point of the space in every form, with proof and a card, to the folder ``out``.
+
+    Args:
+        written: a named point, or a YAML file of choices.
+        out: folder for the artefacts; those exported earlier are replaced. It appears whole, at the end, or not at all.
+        size_hw: the only image size, in pixels.
+        classes: how many; what the weights say without, else 19.
+        weights: a safetensors file of ours; without one the weights are fresh, and the card says so.
+        images: folder of images to prove on; drawn street scenes without.
+        formats: beside ``onnx``, any of ``pt2`` and ``openvino``; without, all whose libraries are installed.
+        int8: also a form in int8.
+        fps: images per second that the file should reach; the card says whether it does.
+        threads: of the processor; torch's number without.
+        report: told of what is done.
+
+    Raises:
+        InputError: no such point, size, weights or images, or an ``out`` that holds something else.
+        ProofError: a file does not do what the network does. MissingExtraError: a library is not installed.
+    """
+    wanted, shown = chosen(formats), describe(written, size_hw, _classes(classes, weights))
+    seen, threads = scenes(size_hw, images), threads or torch.get_num_threads()
+    network, label = _network(shown, weights, seen), _label(shown)
+    with appearing(out) as temporary:
+        exported, made = make_artefacts(
+            network,
+            size_hw,
+            temporary,
+            label=label,
+            images=seen.proof(),
+            formats=wanted,
+            threads=threads,
+            calibration=seen.calibration() if int8 else None,
+            report=report,
+        )
+        made = tuple(_timed(form, temporary, threads) for form in made)
+        card = _card(shown, label, exported, made, seen, weights, fps)
+        write_card(card, temporary)
+        write_png(temporary / EXAMPLE, example(OnnxModel(temporary / ONNX, threads=threads), next(seen.proof())))
+    return card
+
+
+def _classes(asked: int | None, weights: Path | None) -> int:
+    """Return how many classes are asked for, or the weights have; what is wrong with the file, its loading says."""
+    if asked is None and weights is not None:
+        with suppress(OSError, SafetensorError), safe_open(weights, framework="pt") as file:
+            return int(file.get_slice("head.classify.bias").get_shape()[0])
+    return asked or UNKNOWN_CLASSES
+
+
+def _network(shown: Description, weights: Path | None, seen: Scenes) -> Network:
+    """Build the network, with the weights given or with fresh ones."""
+    if weights is None:
+        size = shown.size_hw if shown.size_hw[0] * shown.size_hw[1] <= SETTLED_HW[0] * SETTLED_HW[1] else SETTLED_HW
+        images = [resize_image(image, size) for image in islice(seen.proof(), 2)]
+        return fresh(shown.spec, shown.classes, (images * 2)[:2])  # a folder may hold one image alone
+    network = build(shown.spec, shown.classes)
+    load_weights(network, weights)
+    return network.eval()
+
+
+def _label(shown: Description) -> Label:
+    names = [f"class {index}" for index in range(shown.classes)]
+    return Label(classes=names, colours=distinct(shown.classes), notes={"name": shown.name, "spec": shown.spec.id})
+
+
+def _timed(form: Artefact, folder: Path, threads: int) -> Artefact:
+    """Add the latency, in a fresh process, of the forms that onnxruntime runs."""
+    if form.format != "onnx":
+        return form
+    return form.model_copy(update={"timing": time_file(folder / form.files[0].name, threads, TimerSettings())})
+
+
+def _card(
+    shown: Description,
+    label: Label,
+    exported: Exported,
+    made: tuple[Artefact, ...],
+    seen: Scenes,
+    weights: Path | None,
+    fps: float | None,
+) -> Card:
+    return Card(
+        name=shown.name,
+        spec=shown.spec.id,
+        point=shown.point,
+        weights=FRESH if weights is None else f"`{weights.name}`, sha256 `{File.of(weights).sha256}`",
+        classes=tuple(label.classes),
+        size_hw=shown.size_hw,
+        params=shown.cost.params,
+        macs=shown.cost.macs,
+        artefact=made[0].timing,
+        budget_fps=fps,
+        agreement=made[0].agreement,
+        proven_on=seen.said,
+        artefacts=made,
+        versions=libraries(),
+        file=ONNX,
+        sha256=exported.sha256,
+        opset=exported.opset,
+        nodes=exported.nodes,
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )

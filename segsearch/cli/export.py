@@ -1,0 +1,125 @@
+"""The verb export: a study's winner, or any point, as files with proof."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from segsearch.cli.arguments import size_hw
+from segsearch.cli.study import RootOption
+from segsearch.errors import InputError
+
+if TYPE_CHECKING:
+    from segsearch.export.card import Card
+    from segsearch.progress import Report
+
+OF_STUDIES, OF_POINTS = ("--point", "--root"), ("--size", "--weights", "--classes", "--images", "--threads")
+
+
+def export(
+    what: Annotated[
+        str,
+        typer.Argument(metavar="STUDY|POINT", help="A folder that `segsearch search` wrote, or a point of the space."),
+    ],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the artefacts.")],
+    fps: Annotated[float | None, typer.Option(min=0.01, help="Least FPS; the study's own budget without.")] = None,
+    formats: Annotated[
+        list[str] | None,
+        typer.Option("--format", metavar="NAME", help="onnx (always), pt2, openvino; all that are installed without."),
+    ] = None,
+    int8: Annotated[bool, typer.Option("--int8", help="Also in int8; the card says what it costs.")] = False,
+    point: Annotated[
+        str | None, typer.Option(metavar="ID", help="STUDY: export this one, a named point, a network's name or id.")
+    ] = None,
+    root: RootOption = None,
+    size: Annotated[str | None, typer.Option("--size", metavar="HxW", help="POINT: image height x width.")] = None,
+    weights: Annotated[
+        Path | None, typer.Option(metavar="FILE.safetensors", help="POINT: its weights; fresh ones without.")
+    ] = None,
+    classes: Annotated[
+        int | None, typer.Option(min=2, max=256, help="POINT: number of classes; the weights' own, or 19, without.")
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="POINT: images to prove on; drawn street scenes without.")
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="POINT: processor threads; torch's number without.")
+    ] = None,
+) -> None:
+    """Export the best network of a study, or any point, as ONNX, torch program and OpenVINO, with proof.
+
+    Each file is run on real images, a study's on its validation images: unless 99.9 % of the pixels are those of the
+    network, nothing is kept. The ONNX file is timed again in a fresh process. A model card says all of it.
+    """
+    from segsearch.report.bars import bar
+    from segsearch.report.card import lines
+
+    given: dict[str, object] = {
+        "--point": point, "--root": root, "--size": size,
+        "--weights": weights, "--classes": classes, "--images": images, "--threads": threads,
+    }  # fmt: skip
+    of_study = is_study(what)
+    _refuse(given, OF_POINTS if of_study else OF_STUDIES, "a point" if of_study else "a study")
+    with bar("export") as report:
+        if of_study:
+            card = _study(Path(what), out, report, fps=fps, formats=formats, int8=int8, point=point, root=root)
+        else:
+            if size is None:
+                raise InputError("--size", "is needed to export a point", "HEIGHTxWIDTH in pixels, such as 512x1024")
+            from segsearch.artefacts.point import export_point
+
+            card = export_point(
+                what,
+                out=out,
+                size_hw=size_hw(size),
+                classes=classes,
+                weights=weights,
+                images=images,
+                formats=formats,
+                int8=int8,
+                fps=fps,
+                threads=threads,
+                report=report,
+            )
+    print("\n".join(lines(card, out)))
+
+
+def is_study(what: str) -> bool:
+    """Tell a study's folder from a point, by what lies there.
+
+    Raises:
+        InputError: it is neither.
+    """
+    from segsearch.space.points import named_points
+
+    path = Path(what)
+    if what in named_points() and not (path / "study.json").is_file():
+        return False
+    if path.is_dir():
+        return True
+    if path.suffix in (".yaml", ".yml"):
+        return False
+    raise InputError(what, "is neither a study's folder nor a point", "`segsearch points` lists those with a name")
+
+
+def _refuse(given: dict[str, object], others: tuple[str, ...], whose: str) -> None:
+    """Raise InputError for an option that is only for the other kind."""
+    for option in others:
+        if given[option] is not None:
+            raise InputError(option, f"is only for {whose}")
+
+
+def _study(
+    folder: Path,
+    out: Path,
+    report: "Report",
+    *,
+    fps: float | None,
+    formats: list[str] | None,
+    int8: bool,
+    point: str | None,
+    root: str | None,
+) -> "Card":
+    from segsearch.search.winner import export_winner
+
+    return export_winner(folder, out=out, fps=fps, point=point, root=root, formats=formats, int8=int8, report=report)

@@ -1,0 +1,79 @@
+"""A linter for exported graphs: every rule is one known way in which a file runs and is wrong, slow, or another one."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from segsearch.errors import InputError, MissingExtraError
+from segsearch.export import lint_rules
+from segsearch.export.lint_face import check_face, check_opset
+from segsearch.export.metadata import Metadata
+
+Rule = Callable[[Any], Iterator[tuple[str, str]]]
+"""Takes an ``onnx.ModelProto`` and yields the place, a node's name, and what is wrong there."""
+
+RULES: dict[str, Rule] = {
+    "linear-warp": lint_rules.linear_warp,
+    "training-mode": lint_rules.training_mode,
+    "unrolled-pool": lint_rules.unrolled_pool,
+    "mixed-corners": lint_rules.mixed_corners,
+    "open-size": lint_rules.open_size,
+    "frozen-size": lint_rules.frozen_size,
+    "computed-size": lint_rules.computed_size,
+    "double": lint_rules.double,
+    "smooth-resize": lint_rules.smooth_resize,
+    "outside": lint_rules.outside,
+}
+"""What must hold of any graph of a segmentation network, by name; each rule says why in its docstring."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One broken rule: its name, the node or value where, and what is wrong."""
+
+    rule: str
+    place: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.place} {self.problem}"
+
+
+def lint(model: Any, size_hw: tuple[int, int] | None = None) -> list[Finding]:
+    """Check an ``onnx.ModelProto``; with the ``size_hw`` that was asked for, also that it is an artefact of ours."""
+    ours: dict[str, Rule] = {}
+    if size_hw is not None:
+        ours = {"opset": check_opset, "face": lambda model: check_face(model, size_hw)}
+    rules = ours | RULES
+    return [Finding(rule=rule, place=p, problem=text) for rule, check in rules.items() for p, text in check(model)]
+
+
+def lint_file(path: Path) -> list[Finding]:
+    """Check an ONNX file of anybody's; one that segsearch wrote also against the size it says it has.
+
+    Raises:
+        MissingExtraError: onnx is not installed.
+        InputError: no such file, or not ONNX.
+    """
+    model = _read(path)
+    properties = {entry.key: entry.value for entry in model.metadata_props}
+    size_hw = Metadata.from_properties(properties, path).size_hw if "segsearch" in properties else None
+    return lint(model, size_hw)
+
+
+def _read(path: Path) -> Any:
+    try:
+        import onnx
+    except ImportError as error:
+        raise MissingExtraError("onnx", "export") from error
+    if not path.is_file():
+        raise InputError(path, "there is no such file")
+    try:
+        model = onnx.load(path, load_external_data=False)
+        if not list(lint_rules.outside(model)):  # the checker would look for the other file
+            onnx.checker.check_model(model)
+    except Exception as error:  # protobuf's and the checker's errors have no base in common
+        reason = (str(error).strip().splitlines() or ["it may be truncated"])[0][:160]
+        raise InputError(path, f"is not a sound ONNX model: {reason}") from error
+    return model

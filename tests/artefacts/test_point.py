@@ -1,0 +1,139 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from segsearch.artefacts import make
+from segsearch.artefacts.fresh import fresh
+from segsearch.artefacts.point import export_point
+from segsearch.artefacts.scenes import scenes
+from segsearch.errors import InputError, ProofError
+from segsearch.export.card import Card, read_card
+from segsearch.export.onnx import OnnxModel
+from segsearch.space.lower import lower
+from segsearch.train.weights import save_weights
+
+from .proofs import named
+
+SIZE = (64, 128)
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Card, Path]:
+    out = tmp_path_factory.mktemp("point") / "model"
+    return export_point("fpenet", out=out, size_hw=SIZE, classes=5, int8=True, fps=1e6, threads=1), out
+
+
+def test_a_point_is_written_whole(exported: tuple[Card, Path]) -> None:
+    card, out = exported
+    assert {p.name for p in out.iterdir()} == {
+        "model.onnx", "model.pt2", "model.xml", "model.bin", "model_int8.onnx",
+        "model.json", "MODEL_CARD.md", "example.png",
+    }  # fmt: skip
+    assert read_card(out) == card and (card.name, card.size_hw, len(card.classes)) == ("fpenet", SIZE, 5)
+    assert OnnxModel(out / "model.onnx").notes == {"name": "fpenet", "spec": card.spec}
+
+
+def test_fresh_weights_are_said_plainly_and_have_no_miou(exported: tuple[Card, Path]) -> None:
+    card, out = exported
+    page = (out / "MODEL_CARD.md").read_text()
+    assert "never trained, so the masks mean nothing" in page and "There is no mIoU" in page
+    assert (card.miou, card.artefact_miou, card.study, card.search) == (None, None, None, None)
+    assert "| mIoU |" not in page.split("## Forms")[0]
+
+
+def test_each_form_is_proven_and_the_proof_is_not_empty(exported: tuple[Card, Path]) -> None:
+    forms = exported[0].artefacts
+    assert [(form.format, form.precision) for form in forms] == [
+        ("onnx", "float32"), ("pt2", "float32"), ("openvino", "float32"), ("onnx", "int8"),
+    ]  # fmt: skip
+    assert all(form.agreement.fraction >= 0.999 for form in forms[:3]) and forms[0].agreement.classes_seen > 1
+    assert forms[2].default_precision in {"f32", "bf16", "f16"} and forms[2].default_agreement is not None
+
+
+def test_a_missed_budget_is_said(exported: tuple[Card, Path]) -> None:
+    card, out = exported
+    assert card.artefact is not None and card.artefact.fresh_process and card.artefact.meets(card.budget_fps) is False
+    assert "| budget of 1e+06 FPS | missed |" in (out / "MODEL_CARD.md").read_text()
+
+
+def test_weights_and_images_of_ones_own(tmp_path: Path) -> None:
+    network = fresh(lower(named("fpenet")), 3, list(scenes(SIZE, None).proof())[:2])
+    save_weights(network, tmp_path / "mine.safetensors")
+    (tmp_path / "photos").mkdir()
+    noise = np.random.default_rng(0).integers(0, 255, (50, 70, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "photos" / "a.png")
+    card = export_point(
+        "fpenet",
+        out=tmp_path / "model",
+        size_hw=SIZE,
+        weights=tmp_path / "mine.safetensors",
+        images=tmp_path / "photos",
+        formats=["onnx"],
+        threads=1,
+    )
+    assert len(card.classes) == 3, "as many as the weights have"
+    assert (card.agreement.images, card.proven_on) == (1, "images of photos")
+    assert card.weights.startswith("`mine.safetensors`, sha256 `")
+    assert [form.format for form in card.artefacts] == ["onnx"]
+    with pytest.raises(InputError, match=r"mine\.safetensors: does not fit the network"):
+        export_point("fpenet", out=tmp_path / "m", size_hw=SIZE, classes=4, weights=tmp_path / "mine.safetensors")
+
+
+def test_fresh_weights_are_the_same_each_time() -> None:
+    images = list(scenes(SIZE, None).proof())[:2]
+    one, other = (fresh(lower(named("fpenet")), 3, images).state_dict() for _ in range(2))
+    assert all((one[name] == other[name]).all() for name in one)
+
+
+def test_a_form_that_does_something_else_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenVINO is given the file of a network whose classes are shifted by one."""
+    real = make.write_form
+
+    def shifted(name: str, *rest: object) -> object:
+        form = real(name, *rest)  # type: ignore[arg-type]
+        if name != "openvino":
+            return form
+        return type(form)(**(vars(form) | {"masks": lambda image: (form.masks(image) + 1) % 5}))
+
+    monkeypatch.setattr(make, "write_form", shifted)
+    with pytest.raises(ProofError, match="the openvino artefact agrees with its network on 0"):
+        export_point("fpenet", out=tmp_path / "model", size_hw=SIZE, classes=5, threads=1)
+    assert not list(tmp_path.iterdir())
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "segsearch", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nothing", "--size", "64x128"], "nothing: is neither a study's folder nor a point"),
+        (["fpenet"], "--size: is needed to export a point"),
+        (["fpenet", "--size", "64x128", "--root", "x"], "--root: is only for a study"),
+        (["fpenet", "--size", "64x128", "--format", "tflite"], "--format: 'tflite' is not known (allowed: onnx, pt2"),
+        (["fpenet", "--size", "64x128", "--images", "absent"], "absent: there is no such file or folder"),
+        (["absent.yaml", "--size", "64x128"], "absent.yaml: no such file"),
+        (["{folder}"], "is not the folder of a study"),
+        (["{folder}", "--size", "64x128"], "--size: is only for a point"),
+    ],
+)
+def test_what_a_user_causes_is_one_line(arguments: list[str], message: str, tmp_path: Path) -> None:
+    done = run("export", *(a.format(folder=tmp_path) for a in arguments), "--out", str(tmp_path / "out"))
+    assert done.returncode == 2 and message in done.stderr and done.stderr.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_verb_prints_the_proofs(tmp_path: Path) -> None:
+    out = tmp_path / "model"
+    done = run("export", "fpenet", "--size", "64x128", "--classes", "4", "--format", "onnx", "--out", str(out))
+    assert done.returncode == 0, done.stderr
+    assert "on 4 drawn street scenes: model.onnx" in done.stdout and "timed again in a fresh process" in done.stdout
+    assert "never trained" in done.stdout and json.loads((out / "model.json").read_text())["name"] == "fpenet"
+    assert run("lint", str(out / "model.onnx")).stdout == f"{out / 'model.onnx'}: nothing found\n"
