@@ -9,9 +9,10 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "segsearch"
 FLOORS = {
-    "cli": 8,
-    "__main__": 9,
-    "report": 7,
+    "cli": 9,
+    "__main__": 10,
+    "report": 8,
+    "leaderboard": 7,
     "search": 6,
     "artefacts": 5,
     "trial": 4,

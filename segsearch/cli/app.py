@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from segsearch import __version__
-from segsearch.cli import export, look, remote, study, use
+from segsearch.cli import export, leaderboard, look, remote, study, use
 from segsearch.errors import SegsearchError
 
 INTERRUPTED = 130
@@ -25,6 +25,8 @@ app = typer.Typer(
 for verb in (study.search, study.pareto, export.export, use.predict, use.measure, use.import_weights):
     app.command()(verb)
 app.command()(remote.measure_worker)
+for timing in (leaderboard.leaderboard, leaderboard.rerank):
+    app.command()(timing)
 for looking in (look.show, look.diff, look.points, look.lint, look.schema):
     app.command()(looking)
 app.add_typer(look.space, name="space")

@@ -67,11 +67,12 @@ def _covered(axes: "Axes", box: Box, taken: Sequence[Box]) -> float:
     """Area of what a rectangle hides: others, and what would lie outside of the picture."""
     inside = tuple(float(v) * _points(axes) for v in axes.bbox.extents)
     size = (box[2] - box[0]) * (box[3] - box[1])
-    seen = _overlap(box, (inside[0], inside[1] - 4, inside[2], inside[3]))
-    return 3 * (size - seen) + math.fsum(_overlap(box, other) for other in taken)
+    seen = overlap(box, (inside[0], inside[1] - 4, inside[2], inside[3]))
+    return 3 * (size - seen) + math.fsum(overlap(box, other) for other in taken)
 
 
-def _overlap(a: Box, b: Box) -> float:
+def overlap(a: Box, b: Box) -> float:
+    """Area that two rectangles share."""
     width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
     return max(0.0, width) * max(0.0, height)
 

@@ -9,11 +9,11 @@ from segsearch.errors import InputError
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock while the block runs.
+def locked(folder: Path, doing: str = "running this study") -> Iterator[None]:
+    """Hold the folder's lock while the block runs; ``doing`` tells others what its holder is at.
 
     Raises:
-        InputError: another process drives this study; names it. Or nothing can be written there.
+        InputError: another process holds it; names that. Or nothing can be written there.
     """
     try:
         import fcntl
@@ -25,7 +25,7 @@ def locked(folder: Path) -> Iterator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             holder = os.read(descriptor, 20).decode(errors="replace").strip() or "unknown"
-            raise InputError(folder, f"another process (pid {holder}) is running this study") from error
+            raise InputError(folder, f"another process (pid {holder}) is {doing}") from error
         with suppress(OSError):  # on a full disk it still locks; only its holder's number is missing
             os.truncate(descriptor, 0)
             os.write(descriptor, str(os.getpid()).encode())

@@ -43,6 +43,14 @@ def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess
         (["space", "check", "fpenet", "--space", "nope"], "nope: no such file"),
         (["points", "--paper", "nope"], "paper: 'nope' has no named points (allowed: dfanet, eseg, "),
         (["diff", "fpenet", "nope"], "point: 'nope' is not a named point"),
+        (["leaderboard", "--points", "nope", "--size", "64x64"], "--points: 'nope' is not a named point"),
+        (["leaderboard", "--paper", "nope", "--size", "64x64"], "--paper: 'nope' has no named points"),
+        (["leaderboard", "--size", "16x16"], "--size: 16x16 is too small"),
+        (["leaderboard", "--backend", "tvm", "--size", "64x64"], "backend: 'tvm' is not known"),
+        (["leaderboard", "--precision", "float3", "--size", "64x64"], "precision"),
+        (["leaderboard", "--device", "cuda:99", "--size", "64x64"], "device: cuda:99 is not here"),
+        (["rerank", "/nowhere"], "/nowhere: is not the folder of a study"),
+        (["rerank", "/nowhere", "--size", "x"], "--size: 'x' is not a size"),
         (["import-weights", "nope.pth", "--as", "sgcpnet1", "--out", "x"], "nope.pth: cannot be read"),
     ],
 )
@@ -128,7 +136,7 @@ def test_schemas(what: str, tmp_path: Path) -> None:
 def test_help_teaches() -> None:
     text = run("--help").stdout
     for verb in (
-        *("search", "pareto", "export", "predict", "measure", "import-weights"),
+        *("search", "pareto", "export", "predict", "measure", "import-weights", "leaderboard", "rerank"),
         *("show", "diff", "points", "space", "schema", "data"),
     ):
         assert verb in text

@@ -1,0 +1,97 @@
+"""A dry run: which networks would be timed, and about how long that would take. Nothing is written."""
+
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from segsearch.leaderboard.fill import Candidate
+from segsearch.leaderboard.protocol import MeasuringProtocol
+from segsearch.leaderboard.store import MeasuredStore
+from segsearch.measure.cost import count
+from segsearch.measure.machine import find_device
+from segsearch.models.build import build
+from segsearch.progress import Report, silent
+
+CONVOLUTION = (64, 64, 128)
+"""Channels, height and width of the map whose 3x3 convolution stands for the device when nothing is measured yet."""
+SHARE = 0.3
+"""Of that convolution's rate of multiply-adds, which whole networks reach; a rough guess."""
+PREPARING_SECONDS = {"eager": 1.0}
+OTHERS_PREPARING_SECONDS = 8.0
+"""Building, deploying and, for most backends, exporting."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """One network that would be timed."""
+
+    name: str
+    macs: int
+    seconds: float
+    """Guess of how long it takes, warm-up included."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a leaderboard is about to do under one protocol."""
+
+    protocol: MeasuringProtocol
+    wanted: int
+    """Networks in all, measured ones included."""
+    missing: tuple[Planned, ...]
+
+    @property
+    def seconds(self) -> float:
+        """Guess for all that is missing."""
+        return sum(planned.seconds for planned in self.missing)
+
+
+def plan(store: MeasuredStore, candidates: Sequence[Candidate], *, report: Report = silent) -> Plan:
+    """Count what is missing, and guess its time from what is measured or, before that, from one convolution."""
+    protocol, missing = store.protocol, [c for c in candidates if store.get(c.spec.id) is None]
+    rate = _measured_rate(store, candidates) or SHARE * _convolution_rate(protocol) if missing else 0.0
+    planned = []
+    for done, candidate in enumerate(missing, start=1):
+        macs = _macs(candidate, protocol)
+        planned.append(Planned(name=candidate.name, macs=macs, seconds=_seconds(macs / rate, protocol)))
+        report("count", done, len(missing))
+    return Plan(protocol=protocol, wanted=len(candidates), missing=tuple(planned))
+
+
+def _macs(candidate: Candidate, protocol: MeasuringProtocol) -> int:
+    with torch.device("meta"):
+        network = build(candidate.spec, protocol.classes)
+    return count(network, protocol.size_hw).macs
+
+
+def _measured_rate(store: MeasuredStore, candidates: Sequence[Candidate]) -> float | None:
+    """Multiply-adds per second of what is there already: the median."""
+    found = [m for c in candidates if (m := store.get(c.spec.id)) is not None]
+    return statistics.median(1000 * m.macs / m.median_ms for m in found) if found else None
+
+
+def _convolution_rate(protocol: MeasuringProtocol) -> float:
+    """Multiply-adds per second of one convolution on the protocol's device: the best of a few calls."""
+    device, (width, *side) = find_device(protocol.device), CONVOLUTION
+    layer, image = nn.Conv2d(width, width, 3, padding=1).to(device), torch.rand(1, width, *side, device=device)
+    best = float("inf")
+    with torch.inference_mode():
+        for _ in range(10):
+            start = time.perf_counter()
+            layer(image)
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
+            best = min(best, time.perf_counter() - start)
+    return 9 * width * width * side[0] * side[1] / best
+
+
+def _seconds(latency_seconds: float, protocol: MeasuringProtocol) -> float:
+    timer = protocol.timer
+    block = max(timer.warmup_block_seconds, timer.warmup_block_calls * latency_seconds)
+    warmup = max(latency_seconds, min(timer.max_warmup_seconds, 2 * block))
+    sampling = max(timer.min_seconds, timer.min_samples * latency_seconds)
+    return warmup + sampling + PREPARING_SECONDS.get(protocol.backend, OTHERS_PREPARING_SECONDS)

@@ -1,0 +1,92 @@
+"""All that two latencies must share to stand in one ranking."""
+
+import torch
+from pydantic import Field
+
+from segsearch.errors import DeviceError, InputError
+from segsearch.frozen import Frozen
+from segsearch.measure.backends.base import Backend
+from segsearch.measure.backends.table import BACKENDS
+from segsearch.measure.machine import device_name, find_device, software
+from segsearch.measure.timer import TimerSettings
+
+VERSION = 1
+"""Raised when what is timed changes, so that old measurements are not mixed with new ones."""
+
+
+class MeasuringProtocol(Frozen):
+    """One size, device, software and way of timing; `settle` makes it out of what a person asks for."""
+
+    version: int = VERSION
+    size_hw: tuple[int, int]
+    classes: int = Field(ge=2, le=256)
+    device: str
+    """``cpu``, ``cuda`` or ``cuda:N``, as it is asked for."""
+    device_name: str
+    """The device by its maker's name."""
+    backend: str
+    backend_version: str
+    torch: str
+    driver: str | None
+    precision: str
+    threads: int
+    """Of the processor."""
+    timer: TimerSettings
+
+    @property
+    def words(self) -> str:
+        """Name for files: ``512x1024-cpu-onnxruntime-float32-2threads-1a2b3c4d``."""
+        height, width = self.size_hw
+        device = self.device.replace(":", "")
+        threads = f"{self.threads}thread{'s' if self.threads > 1 else ''}"
+        return f"{height}x{width}-{device}-{self.backend}-{self.precision}-{threads}-{self.id[:8]}"
+
+    def __str__(self) -> str:
+        """Write for people: ``onnxruntime 1.31.1, float32, 512x1024, NAME, 2 threads``."""
+        height, width = self.size_hw
+        threads = f", {self.threads} thread{'s' if self.threads > 1 else ''}" if self.device == "cpu" else ""
+        return f"{self.backend} {self.backend_version}, {self.precision}, {height}x{width}, {self.device_name}{threads}"
+
+
+def settle(
+    size_hw: tuple[int, int],
+    *,
+    device: str = "cpu",
+    backend: str = "eager",
+    precision: str | None = None,
+    threads: int | None = None,
+    classes: int = 19,
+    timer: TimerSettings | None = None,
+) -> MeasuringProtocol:
+    """Fill in what is not said: the backend's own precision, torch's number of threads, the timer's defaults.
+
+    Raises:
+        InputError: an unknown device, backend or precision.
+        DeviceError: the device is not here, or the backend does not run on it.
+        MissingExtraError: the backend is not installed.
+    """
+    where, runner = find_device(device), _backend(backend)
+    if where.type not in runner.devices:
+        raise DeviceError(f"backend: {backend} does not run on {where.type} (available: {', '.join(runner.devices)})")
+    if precision is not None and precision not in runner.precisions:
+        raise InputError("precision", f"{backend} does not run in {precision!r}", runner.precisions)
+    around = software(where)
+    return MeasuringProtocol(
+        size_hw=size_hw,
+        classes=classes,
+        device=device,
+        device_name=device_name(where),
+        backend=backend,
+        backend_version=runner.version(),
+        torch=around.torch,
+        driver=around.driver,
+        precision=precision or runner.precisions[0],
+        threads=threads or torch.get_num_threads(),
+        timer=timer or TimerSettings(),
+    )
+
+
+def _backend(name: str) -> Backend:
+    if name not in BACKENDS:
+        raise InputError("backend", f"{name!r} is not known", BACKENDS)
+    return BACKENDS[name]()

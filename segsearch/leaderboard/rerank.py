@@ -1,0 +1,152 @@
+"""The networks of a study under another protocol: timed again, not trained again, and what that does to the front."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from segsearch.errors import DeviceError, InputError
+from segsearch.leaderboard.fill import fill, unique
+from segsearch.leaderboard.order import geometric_mean, kendall_tau
+from segsearch.leaderboard.protocol import MeasuringProtocol, settle
+from segsearch.leaderboard.store import Measured, MeasuredStore
+from segsearch.progress import Report, silent
+from segsearch.search.lock import locked
+from segsearch.search.pareto import front
+from segsearch.search.record import TrialRecord
+from segsearch.search.store import StudyFolder
+
+FOLDER = "rerank"
+"""Below the study's folder; nothing else in it is touched."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retimed:
+    """One trained trial and its latency under the new protocol."""
+
+    record: TrialRecord
+    again: Measured
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reranked:
+    """Trials of a study under a new protocol."""
+
+    study: str
+    protocol: MeasuringProtocol
+    networks: tuple[Retimed, ...]
+    """Fastest first by the new latency."""
+    only_front: bool
+    """Whether only the study's front was timed, so that nothing could enter."""
+    failed: dict[str, str]
+    """Networks that the device could not run, each with the reason."""
+
+    @cached_property
+    def old_front(self) -> tuple[int, ...]:
+        """Numbers of the trials on the front by the study's latencies, fastest first."""
+        return tuple(record.number for record in front(net.record for net in self.networks))
+
+    @cached_property
+    def new_front(self) -> tuple[int, ...]:
+        """Numbers of the trials on the front by the new latencies, fastest first; of equals the earliest trial."""
+        chosen: list[Retimed] = []
+        for net in sorted(self.networks, key=lambda n: (n.again.median_ms, -n.record.miou, n.record.number)):
+            if not chosen or net.record.miou > chosen[-1].record.miou:
+                chosen.append(net)
+        return tuple(net.record.number for net in chosen)
+
+    @property
+    def entered(self) -> tuple[str, ...]:
+        """Names of those on the new front that were not on the old one."""
+        return self._names(set(self.new_front) - set(self.old_front))
+
+    @property
+    def left(self) -> tuple[str, ...]:
+        """Names of those on the old front that are not on the new one."""
+        return self._names(set(self.old_front) - set(self.new_front))
+
+    @property
+    def tau(self) -> float | None:
+        """Kendall's tau-b between the two rankings by latency."""
+        return kendall_tau([n.record.latency_ms for n in self.networks], [n.again.median_ms for n in self.networks])
+
+    @property
+    def ratio(self) -> float:
+        """Geometric mean of the new latency over the study's."""
+        return geometric_mean([net.again.median_ms / net.record.latency_ms for net in self.networks])
+
+    def _names(self, numbers: set[int]) -> tuple[str, ...]:
+        return tuple(net.record.name for net in self.networks if net.record.number in numbers)
+
+
+def study_protocol(
+    folder: Path,
+    *,
+    size_hw: tuple[int, int] | None = None,
+    device: str | None = None,
+    backend: str | None = None,
+    precision: str | None = None,
+    threads: int | None = None,
+) -> MeasuringProtocol:
+    """Take a study's way of measuring, with what is given here in its place.
+
+    Raises: as `segsearch.leaderboard.protocol.settle`, and InputError where there is no study or nothing is trained.
+    """
+    store = StudyFolder(folder)
+    config = store.read_study().config
+    return settle(
+        size_hw or config.data.size,
+        device=device or config.device,
+        backend=backend or config.backend,
+        precision=precision,
+        threads=threads or config.threads,
+        classes=_classes(_trained(store)),
+        timer=config.timer,
+    )
+
+
+def rerank(
+    folder: Path,
+    protocol: MeasuringProtocol,
+    *,
+    all_trials: bool = False,
+    report: Report = silent,
+    note: Callable[[str], None] = lambda line: None,
+) -> Reranked:
+    """Time a study's front, or all that it has trained, under a protocol; what is timed already is read.
+
+    Measurements lie in ``rerank/`` below the study's folder; the study's own files are only read.
+
+    Raises:
+        InputError: there is no study, nothing is trained, another process is at it, or the disk is full.
+        DeviceError: the device could run none of the networks.
+    """
+    study = StudyFolder(folder)
+    trained = _trained(study)
+    chosen = trained if all_trials else front(trained)
+    candidates = unique({record.name: record.spec for record in chosen})
+    (folder / FOLDER).mkdir(exist_ok=True)
+    with locked(folder / FOLDER, "timing these networks"):
+        store = MeasuredStore(folder / FOLDER, protocol)
+        failed = fill(store, candidates, report=report, note=note)
+    found = ((record, store.get(record.spec_id)) for record in chosen)
+    networks = [Retimed(record=record, again=again) for record, again in found if again is not None]
+    if not networks:
+        raise DeviceError(f"none of the networks could be timed: {next(iter(failed.values()))}")
+    networks.sort(key=lambda net: (net.again.median_ms, net.record.number))
+    name = study.read_study().config.name
+    return Reranked(study=name, protocol=protocol, networks=tuple(networks), only_front=not all_trials, failed=failed)
+
+
+def _trained(study: StudyFolder) -> list[TrialRecord]:
+    study.read_study()
+    trained = [record for record in study.records() if record.trained]
+    if not trained:
+        raise InputError(study.path, "has no trained network yet")
+    return trained
+
+
+def _classes(trained: Sequence[TrialRecord]) -> int:
+    """K, the number of classes that the study's networks tell apart."""
+    assert trained[0].scores is not None, "trained trials are scored"
+    return len(trained[0].scores.iou)

@@ -1,0 +1,57 @@
+"""A leaderboard as one CSV file: one row per point and protocol."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from segsearch.files import write_atomic
+from segsearch.leaderboard.board import Board, Entry
+from segsearch.space.points import Published
+
+NAME = "leaderboard.csv"
+
+
+def write_csv(boards: Sequence[Board], path: Path) -> None:
+    """Write ``path``; ``pandas.read_csv`` reads it back. Raises InputError where it cannot be written."""
+    import pandas as pd
+
+    rows = [_row(board, rank, entry) for board in boards for rank, entry in enumerate(board.entries, start=1)]
+    write_atomic(path, pd.DataFrame(rows).to_csv(index=False, lineterminator="\n"))
+
+
+def _row(board: Board, rank: int, entry: Entry) -> dict[str, object]:
+    latency, protocol, measured = entry.measured.latency, board.protocol, entry.measured
+    speed, miou = entry.published, entry.miou
+    return {
+        "backend": protocol.backend,
+        "rank": rank,
+        "name": entry.point.name,
+        "paper": entry.point.paper,
+        "spec_id": measured.spec_id,
+        "fps": round(latency.fps, 4),
+        "latency_ms": round(latency.median_ms, 4),
+        "latency_p10_ms": round(latency.p10_ms, 4),
+        "latency_p90_ms": round(latency.p90_ms, 4),
+        "params": measured.params,
+        "macs": measured.macs,
+        "published_fps": speed and speed.value,
+        "published_fps_size": _size(speed),
+        "published_fps_device": speed and speed.device,
+        "published_fps_where": speed and speed.where,
+        "published_fps_same_size": speed and entry.same_size(speed),
+        "published_miou": miou and miou.value,
+        "published_miou_size": _size(miou),
+        "published_miou_split": miou and miou.split,
+        "published_miou_where": miou and miou.where,
+        "size": f"{protocol.size_hw[0]}x{protocol.size_hw[1]}",
+        "device": protocol.device_name,
+        "threads": protocol.threads,
+        "precision": protocol.precision,
+        "backend_version": protocol.backend_version,
+        "samples": len(latency.samples_ms),
+        "others_percent": round(latency.contention.others_percent_during, 1),
+        "started_at": latency.started_at,
+    }
+
+
+def _size(row: Published | None) -> str | None:
+    return None if row is None or row.size is None else f"{row.size[0]}x{row.size[1]}"

@@ -1,0 +1,123 @@
+"""A small study, searched for real, timed again under other protocols."""
+
+from pathlib import Path
+
+import pytest
+from search.builders import record
+from search.studies import quick
+
+from segsearch.errors import InputError
+from segsearch.leaderboard.rerank import FOLDER, Reranked, Retimed, rerank, study_protocol
+from segsearch.leaderboard.store import Measured
+from segsearch.report.rerank import lines, shown, write_rerank
+from segsearch.search.driver import run_study
+from segsearch.search.pareto import front
+from segsearch.search.record import TrialRecord
+from segsearch.search.store import StudyFolder
+
+from .boards import protocol
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("rerank") / "study"
+    assert run_study(quick(trials=4, sampler="random"), folder).end == "finished"
+    return folder
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """All of a study but what `rerank` writes."""
+    inside = [p for p in folder.rglob("*") if p.is_file() and FOLDER not in p.relative_to(folder).parts]
+    return {str(p.relative_to(folder)): p.read_bytes() for p in inside}
+
+
+def test_the_studys_own_way_of_measuring_is_taken(study: Path) -> None:
+    taken = study_protocol(study)
+    config = StudyFolder(study).read_study().config
+    assert (taken.size_hw, taken.backend, taken.device) == (config.data.size, config.backend, config.device)
+    assert (taken.threads, taken.timer) == (config.threads, config.timer)
+    trained = StudyFolder(study).records()[0]
+    assert trained.scores is not None and taken.classes == len(trained.scores.iou)
+    changed = study_protocol(study, size_hw=(64, 64), threads=2)
+    assert (changed.size_hw, changed.threads) == ((64, 64), 2)
+
+
+def test_all_trained_networks_are_timed_and_the_study_is_untouched(study: Path) -> None:
+    before = files(study)
+    found = rerank(study, study_protocol(study, size_hw=(64, 64)), all_trials=True)
+    assert files(study) == before
+    records = StudyFolder(study).records()
+    assert {net.record.number for net in found.networks} == {r.number for r in records}
+    assert list(found.old_front) == [r.number for r in front(records)]
+    assert all(net.again.latency.size_hw == (64, 64) for net in found.networks)
+    assert not found.failed and found.ratio > 0
+    csv, png = write_rerank(found, study)
+    assert csv.parent == png.parent == study / FOLDER and files(study) == before
+    assert csv.read_text().count("\n") == 1 + len(records)
+    assert png.read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_front_alone_by_default_and_only_once(study: Path) -> None:
+    wanted = study_protocol(study, size_hw=(48, 64))
+    told: list[str] = []
+    found = rerank(study, wanted, note=told.append)
+    assert {net.record.number for net in found.networks} == {r.number for r in front(StudyFolder(study).records())}
+    assert len(told) == len(found.networks)
+    again = rerank(study, wanted, note=told.append)
+    assert len(told) == len(found.networks), "what is timed is not timed again"
+    assert again == found
+    assert "none can" in lines(found)[0]
+    more = rerank(study, wanted, all_trials=True, note=told.append)
+    assert len(told) == len(more.networks)
+    kept = {net.record.number: net.again for net in more.networks}
+    assert all(kept[net.record.number] == net.again for net in found.networks)
+
+
+def test_no_study_and_nothing_trained(tmp_path: Path, study: Path) -> None:
+    with pytest.raises(InputError, match="is not the folder of a study"):
+        study_protocol(tmp_path)
+    (tmp_path / "study.json").write_bytes((study / "study.json").read_bytes())
+    with pytest.raises(InputError, match="has no trained network yet"):
+        study_protocol(tmp_path)
+
+
+def reranked(*networks: tuple[float, float, float], only_front: bool = False) -> Reranked:
+    """Made of (mIoU, the study's ms, the new ms)."""
+
+    def net(number: int, miou: float, old_ms: float, new_ms: float) -> Retimed:
+        trial: TrialRecord = record(number, miou=miou, latency_ms=old_ms)
+        again = record(number, miou=miou, latency_ms=new_ms).latency
+        assert again is not None
+        return Retimed(record=trial, again=Measured(spec_id=trial.spec_id, params=1, macs=1, latency=again))
+
+    made = [net(number, *figures) for number, figures in enumerate(networks, start=1)]
+    made.sort(key=lambda n: n.again.median_ms)
+    return Reranked(study="s", protocol=protocol(), networks=tuple(made), only_front=only_front, failed={})
+
+
+def test_what_enters_and_what_leaves() -> None:
+    found = reranked((0.5, 5, 50), (0.6, 10, 10), (0.55, 12, 5))
+    names = {net.record.number: net.record.name for net in found.networks}
+    assert (found.old_front, found.new_front) == ((1, 2), (3, 2))
+    assert (found.entered, found.left) == ((names[3],), (names[1],))
+    assert found.tau == pytest.approx(-1.0)
+    assert lines(found)[:2] == [f"entered the front: {names[3]}", f"left the front: {names[1]}"]
+    assert shown(found)
+
+
+def test_the_same_latencies_change_nothing() -> None:
+    found = reranked((0.5, 5, 5), (0.6, 10, 10), (0.4, 12, 12))
+    assert found.entered == found.left == ()
+    assert (found.tau, found.ratio) == (1.0, pytest.approx(1.0))
+
+
+def test_one_network_has_no_order(tmp_path: Path) -> None:
+    found = reranked((0.5, 5, 9), only_front=True)
+    assert found.tau is None and "tau none" in lines(found)[2]
+    assert write_rerank(found, tmp_path)[1].exists()
+
+
+def test_the_same_networks_give_the_same_picture(tmp_path: Path) -> None:
+    found = reranked(*((0.3 + 0.02 * i, 1.0 + i, 12.0 - i) for i in range(8)))
+    pictures = [write_rerank(found, tmp_path / name)[1].read_bytes() for name in ("a", "b")]
+    assert pictures[0] == pictures[1]

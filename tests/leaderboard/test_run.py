@@ -1,0 +1,149 @@
+"""Leaderboards that really time small images: resumed, killed, interrupted."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from segsearch.errors import DeviceError, InputError
+from segsearch.leaderboard import fill as filling
+from segsearch.leaderboard.plan import plan
+from segsearch.leaderboard.protocol import MeasuringProtocol, settle
+from segsearch.leaderboard.run import MEASURED, candidates_of, run_leaderboard
+from segsearch.leaderboard.store import Measured, MeasuredStore
+from segsearch.search.lock import locked
+from segsearch.space.points import named_point
+from segsearch.spec.network import NetworkSpec
+
+from .boards import TIMER
+
+NAMES = ("fpenet", "fpenet_plain", "sgcpnet1", "dfanet_b_x1")
+POINTS = [named_point(name) for name in NAMES]
+
+
+def quick(**changes: object) -> MeasuringProtocol:
+    return settle((64, 64), threads=1, timer=TIMER, **changes)
+
+
+def lines(folder: Path) -> list[dict]:
+    return [json.loads(line) for path in (folder / MEASURED).glob("*.jsonl") for line in path.read_text().splitlines()]
+
+
+def test_every_network_is_timed_once(tmp_path: Path) -> None:
+    twin = named_point("fpenet").model_copy(update={"name": "twin"})
+    told: list[tuple[int, int]] = []
+    found = run_leaderboard([*POINTS, twin], [quick()], tmp_path, report=lambda _, d, t: told.append((d, t)))
+    (made,) = found.boards
+    assert {e.point.name for e in made.entries} == {*NAMES, "twin"}
+    assert len(lines(tmp_path)) == 1 + len(NAMES)
+    assert told == [(done, len(NAMES)) for done in range(len(NAMES) + 1)]
+    latency = made.entries[0].measured.latency
+    assert (latency.size_hw, latency.backend, latency.threads) == ((64, 64), "eager", 1)
+    assert len(latency.samples_ms) >= TIMER.min_samples
+    assert not found.failed and not found.agreements
+
+
+def test_what_is_there_is_not_timed_again(tmp_path: Path) -> None:
+    run_leaderboard(POINTS[:2], [quick()], tmp_path)
+    before = lines(tmp_path)
+    found = run_leaderboard(POINTS, [quick()], tmp_path)
+    assert lines(tmp_path)[: len(before)] == before
+    assert len(found.boards[0].entries) == len(NAMES)
+    after = lines(tmp_path)
+    run_leaderboard(POINTS, [quick()], tmp_path)
+    assert lines(tmp_path) == after
+
+
+def test_another_protocol_is_another_file(tmp_path: Path) -> None:
+    found = run_leaderboard(POINTS[:2], [quick(), quick(classes=11)], tmp_path)
+    assert len(list((tmp_path / MEASURED).iterdir())) == 2
+    assert [len(b.entries) for b in found.boards] == [2, 2]
+    assert found.agreements[0].networks == 2
+
+
+def test_what_a_device_cannot_run_is_left_out_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = filling.time_spec
+
+    def full(spec: NetworkSpec, protocol: MeasuringProtocol, *, label: str) -> Measured:
+        if label == "sgcpnet1":
+            raise DeviceError("device: abacus has too little memory for this network and size")
+        return real(spec, protocol, label=label)
+
+    monkeypatch.setattr(filling, "time_spec", full)
+    found = run_leaderboard(POINTS, [quick()], tmp_path)
+    assert list(found.failed) == ["sgcpnet1"] and "too little memory" in found.failed["sgcpnet1"]
+    assert len(found.boards[0].entries) == len(NAMES) - 1
+    monkeypatch.undo()
+    assert len(run_leaderboard(POINTS, [quick()], tmp_path).boards[0].entries) == len(NAMES)
+
+
+def test_one_process_at_a_time(tmp_path: Path) -> None:
+    with locked(tmp_path), pytest.raises(InputError, match=r"another process \(pid \d+\) is timing these networks"):
+        run_leaderboard(POINTS, [quick()], tmp_path)
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="file"):
+        run_leaderboard(POINTS, [quick()], tmp_path / "file" / "x")
+
+
+def test_a_dry_run_guesses_and_writes_nothing(tmp_path: Path) -> None:
+    store = MeasuredStore(tmp_path / MEASURED, quick())
+    planned = plan(store, candidates_of(POINTS))
+    assert [p.name for p in planned.missing] == list(NAMES) and planned.wanted == len(NAMES)
+    assert planned.seconds == sum(p.seconds for p in planned.missing) > 0
+    assert not list(tmp_path.iterdir())
+    run_leaderboard(POINTS[:3], [quick()], tmp_path)
+    later = plan(MeasuredStore(tmp_path / MEASURED, quick()), candidates_of(POINTS))
+    assert [p.name for p in later.missing] == [NAMES[-1]]
+    assert later.missing[0].macs == planned.missing[-1].macs
+
+
+CHILD = """
+import sys
+from pathlib import Path
+import torch
+torch.set_num_threads(1)
+from segsearch.leaderboard.run import run_leaderboard
+from segsearch.leaderboard.protocol import MeasuringProtocol
+from segsearch.space.points import named_point
+protocol = MeasuringProtocol.model_validate_json(sys.argv[1])
+print("ready", flush=True)
+run_leaderboard([named_point(n) for n in sys.argv[3:]], [protocol], Path(sys.argv[2]), note=lambda l: print(l, flush=True))
+"""
+
+
+def start(folder: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-W", "error", "-c", CHILD, quick().model_dump_json(), str(folder), *NAMES]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT], ids=["killed", "interrupted"])
+def test_stopped_at_any_moment_nothing_is_lost(number: signal.Signals, tmp_path: Path) -> None:
+    rng, before = random.Random(3), list[dict]()
+    for _ in range(2):
+        with start(tmp_path) as process:
+            assert process.stdout is not None and process.stdout.readline() == "ready\n"
+            time.sleep(rng.uniform(0.0, 0.6))
+            process.send_signal(number)
+            process.communicate()
+        now = lines_whole(tmp_path)
+        assert now[: len(before)] == before, "a measurement was altered or lost"
+        before = now
+    found = run_leaderboard(POINTS, [quick()], tmp_path)
+    assert lines(tmp_path)[: len(before)] == before
+    assert len(found.boards[0].entries) == len(NAMES)
+
+
+def lines_whole(folder: Path) -> list[dict]:
+    """Lines that end in a line break: the last one may be torn."""
+    found = list((folder / MEASURED).glob("*.jsonl"))
+    return [json.loads(line) for path in found for line in path.read_text().split("\n")[:-1]]
