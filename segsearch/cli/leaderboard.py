@@ -14,11 +14,15 @@ from segsearch.cli.study import StudyFolderArgument
 
 if TYPE_CHECKING:
     from segsearch.leaderboard.protocol import MeasuringProtocol
+    from segsearch.measure.latency import Unsteady
     from segsearch.space.points import NamedPoint
 
 PrecisionOption = Annotated[
     str | None,
-    typer.Option("--precision", metavar="NAME", help="Number format, such as float16; the backend's own without."),
+    typer.Option("--precision", metavar="NAME", help="Number format, such as float16; float32 without."),
+]
+BusyOption = Annotated[
+    bool, typer.Option("--allow-busy", help="Keep a latency, with a note, even if the machine did not stand still.")
 ]
 ThreadsOption = Annotated[int | None, typer.Option(min=1, help="Processor threads; torch's number without.")]
 
@@ -38,6 +42,7 @@ def leaderboard(
     samples: Annotated[
         int | None, typer.Option("--samples", min=1, help="Least samples per network; 50 without.")
     ] = None,
+    allow_busy: BusyOption = False,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Folder; runs/leaderboard-SIZE-DEVICE without.")
     ] = None,
@@ -65,7 +70,7 @@ def leaderboard(
         return
     if left_out:
         _say(f"left out, too large for these images: {', '.join(left_out)}")
-    _leaderboard(protocols, chosen, folder)
+    _leaderboard(protocols, chosen, folder, "note" if allow_busy else "refuse")
 
 
 def _dry_run(
@@ -85,13 +90,15 @@ def _dry_run(
         render(plan_table(planned, left_out))
 
 
-def _leaderboard(protocols: "list[MeasuringProtocol]", chosen: "tuple[NamedPoint, ...]", folder: Path) -> None:
+def _leaderboard(
+    protocols: "list[MeasuringProtocol]", chosen: "tuple[NamedPoint, ...]", folder: Path, unsteady: "Unsteady"
+) -> None:
     from segsearch.leaderboard.run import run_leaderboard
     from segsearch.report.bars import bar
     from segsearch.report.leaderboard import shown, write_leaderboard
 
     with _kept(folder), bar("leaderboard") as report:
-        found = run_leaderboard(chosen, protocols, folder, report=report, note=_say)
+        found = run_leaderboard(chosen, protocols, folder, unsteady=unsteady, report=report, note=_say)
     _print(shown(found))
     if not any(board.entries for board in found.boards):
         raise typer.Exit(1)
@@ -110,6 +117,7 @@ def rerank(
         str | None, typer.Option("--size", metavar="HxW", help="Input height x width; the study's own without.")
     ] = None,
     threads: ThreadsOption = None,
+    allow_busy: BusyOption = False,
     all_trials: Annotated[bool, typer.Option("--all", help="Every trained network, not only the front.")] = False,
 ) -> None:
     """Time a study's networks again for another device or backend, without training; show the new Pareto front.
@@ -125,8 +133,9 @@ def rerank(
     protocol = study_protocol(
         study, size_hw=wanted, device=device, backend=backend, precision=precision, threads=threads
     )
+    unsteady: Unsteady = "note" if allow_busy else "refuse"
     with _kept(study / FOLDER), bar("rerank") as report:
-        found = run(study, protocol, all_trials=all_trials, report=report, note=_say)
+        found = run(study, protocol, all_trials=all_trials, unsteady=unsteady, report=report, note=_say)
     _print(shown(found))
     print("  ".join(map(str, write_rerank(found, study))))
 

@@ -3,9 +3,11 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from segsearch.errors import DeviceError
+from segsearch.errors import DeviceError, InputError, ProofError
 from segsearch.leaderboard.store import Measured, MeasuredStore
 from segsearch.leaderboard.timing import time_spec
+from segsearch.measure.latency import Unsteady
+from segsearch.measure.record import LatencyRecord
 from segsearch.progress import Report, silent
 from segsearch.spec.network import NetworkSpec
 
@@ -30,15 +32,19 @@ def fill(
     store: MeasuredStore,
     candidates: tuple[Candidate, ...],
     *,
+    unsteady: Unsteady = "note",
     report: Report = silent,
     note: Callable[[str], None] = lambda line: None,
 ) -> dict[str, str]:
     """Measure the candidates that the store lacks; each is on disk before the next begins.
 
-    An interruption loses the measurement under way and nothing else. Returns the names of the networks that the device
-    could not run, each with the reason; they are tried again next time.
+    An interruption loses the measurement under way and nothing else. Returns the names of the networks that could not
+    be measured, each with the reason: too little memory, a backend that cannot take it, or, where ``unsteady``
+    refuses, a machine that moved. They are tried again next time.
 
-    Raises: as `segsearch.leaderboard.timing.time_spec`, but no DeviceError of one network; InputError of a full disk.
+    Raises:
+        MissingExtraError: the backend is not installed.
+        InputError: the file cannot be written, or the disk is full.
     """
     failed: dict[str, str] = {}
     for done, candidate in enumerate(candidates):
@@ -46,8 +52,8 @@ def fill(
         if store.get(candidate.spec.id) is not None:
             continue
         try:
-            measured = time_spec(candidate.spec, store.protocol, label=candidate.name)
-        except DeviceError as error:
+            measured = time_spec(candidate.spec, store.protocol, label=candidate.name, unsteady=unsteady)
+        except (DeviceError, InputError, ProofError) as error:
             failed[candidate.name] = str(error)
             note(f"{candidate.name}: {error}")
             continue
@@ -58,6 +64,11 @@ def fill(
 
 
 def _line(name: str, measured: Measured) -> str:
-    others = measured.latency.contention
-    busy = f"; others used {others.others_percent_during:.0f} % of the processor" if others.busy else ""
-    return f"{name}: {measured.median_ms:.2f} ms ({measured.fps:.1f} FPS){busy}"
+    return f"{name}: {measured.median_ms:.2f} ms ({measured.fps:.1f} FPS){_doubt(measured.latency)}"
+
+
+def _doubt(latency: LatencyRecord) -> str:
+    """Say why a latency is not to be trusted, if so."""
+    if latency.contention.busy:
+        return f"; {latency.contention.words}"
+    return f"; the reference network moved {latency.reference_drift:.0%}" if latency.doubtful else ""

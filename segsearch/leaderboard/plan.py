@@ -20,9 +20,9 @@ CONVOLUTION = (64, 64, 128)
 """Channels, height and width of the map whose 3x3 convolution stands for the device when nothing is measured yet."""
 SHARE = 0.3
 """Of that convolution's rate of multiply-adds, which whole networks reach; a rough guess."""
-PREPARING_SECONDS = {"eager": 1.0}
-OTHERS_PREPARING_SECONDS = 8.0
-"""Building, deploying and, for most backends, exporting."""
+PREPARING_SECONDS = {"eager": 2.0}
+OTHERS_PREPARING_SECONDS = 10.0
+"""Building, deploying, for most backends exporting; and the reference network between the samples."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,12 +3,11 @@
 import torch
 from pydantic import Field
 
-from segsearch.errors import DeviceError, InputError
+from segsearch.errors import InputError
 from segsearch.frozen import Frozen
-from segsearch.measure.backends.base import Backend
-from segsearch.measure.backends.table import BACKENDS
+from segsearch.measure.backends.table import find_backend
 from segsearch.measure.machine import device_name, find_device, software
-from segsearch.measure.timer import TimerSettings
+from segsearch.measure.timer import MOST_THREADS, TimerSettings
 
 VERSION = 1
 """Raised when what is timed changes, so that old measurements are not mixed with new ones."""
@@ -58,19 +57,18 @@ def settle(
     classes: int = 19,
     timer: TimerSettings | None = None,
 ) -> MeasuringProtocol:
-    """Fill in what is not said: the backend's own precision, torch's number of threads, the timer's defaults.
+    """Fill in what is not said: float32 where the backend has it, torch's number of threads, the timer's defaults.
 
     Raises:
-        InputError: an unknown device, backend or precision.
-        DeviceError: the device is not here, or the backend does not run on it.
+        InputError: an unknown device, backend, precision or number of threads.
+        DeviceError: the device is not here, or the backend does not run on it so.
         MissingExtraError: the backend is not installed.
     """
-    where, runner = find_device(device), _backend(backend)
-    if where.type not in runner.devices:
-        raise DeviceError(f"backend: {backend} does not run on {where.type} (available: {', '.join(runner.devices)})")
-    if precision is not None and precision not in runner.precisions:
-        raise InputError("precision", f"{backend} does not run in {precision!r}", runner.precisions)
-    around = software(where)
+    where = find_device(device)
+    runner = find_backend(backend, where.type, precision)
+    if threads is not None and not 1 <= threads <= MOST_THREADS:
+        raise InputError("threads", f"{threads} is too {'few' if threads < 1 else 'many'}", f"1 to {MOST_THREADS}")
+    around, plain = software(where), "float32" if "float32" in runner.precisions else runner.precisions[0]
     return MeasuringProtocol(
         size_hw=size_hw,
         classes=classes,
@@ -80,13 +78,7 @@ def settle(
         backend_version=runner.version(),
         torch=around.torch,
         driver=around.driver,
-        precision=precision or runner.precisions[0],
+        precision=precision or plain,
         threads=threads or torch.get_num_threads(),
-        timer=timer or TimerSettings(),
+        timer=(timer or TimerSettings()).on(where.type),
     )
-
-
-def _backend(name: str) -> Backend:
-    if name not in BACKENDS:
-        raise InputError("backend", f"{name!r} is not known", BACKENDS)
-    return BACKENDS[name]()

@@ -10,6 +10,7 @@ from segsearch.leaderboard.fill import fill, unique
 from segsearch.leaderboard.order import geometric_mean, kendall_tau
 from segsearch.leaderboard.protocol import MeasuringProtocol, settle
 from segsearch.leaderboard.store import Measured, MeasuredStore
+from segsearch.measure.latency import Unsteady
 from segsearch.progress import Report, silent
 from segsearch.search.lock import locked
 from segsearch.search.pareto import front
@@ -39,7 +40,7 @@ class Reranked:
     only_front: bool
     """Whether only the study's front was timed, so that nothing could enter."""
     failed: dict[str, str]
-    """Networks that the device could not run, each with the reason."""
+    """Networks that could not be measured, each with the reason."""
 
     @cached_property
     def old_front(self) -> tuple[int, ...]:
@@ -110,6 +111,7 @@ def rerank(
     protocol: MeasuringProtocol,
     *,
     all_trials: bool = False,
+    unsteady: Unsteady = "note",
     report: Report = silent,
     note: Callable[[str], None] = lambda line: None,
 ) -> Reranked:
@@ -119,7 +121,7 @@ def rerank(
 
     Raises:
         InputError: there is no study, nothing is trained, another process is at it, or the disk is full.
-        DeviceError: the device could run none of the networks.
+        DeviceError: none of the networks could be measured.
     """
     study = StudyFolder(folder)
     trained = _trained(study)
@@ -128,7 +130,7 @@ def rerank(
     (folder / FOLDER).mkdir(exist_ok=True)
     with locked(folder / FOLDER, "timing these networks"):
         store = MeasuredStore(folder / FOLDER, protocol)
-        failed = fill(store, candidates, report=report, note=note)
+        failed = fill(store, candidates, unsteady=unsteady, report=report, note=note)
     found = ((record, store.get(record.spec_id)) for record in chosen)
     networks = [Retimed(record=record, again=again) for record, again in found if again is not None]
     if not networks:

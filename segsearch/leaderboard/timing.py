@@ -7,6 +7,7 @@ from segsearch.leaderboard.protocol import MeasuringProtocol
 from segsearch.leaderboard.store import Measured
 from segsearch.measure.cost import count
 from segsearch.measure.deployed import measure_deployed
+from segsearch.measure.latency import Unsteady
 from segsearch.models.build import build
 from segsearch.models.network import Network
 from segsearch.spec.network import NetworkSpec
@@ -19,10 +20,10 @@ def fresh(spec: NetworkSpec, classes: int) -> Network:
         return build(spec, classes)
 
 
-def time_spec(spec: NetworkSpec, protocol: MeasuringProtocol, *, label: str) -> Measured:
+def time_spec(spec: NetworkSpec, protocol: MeasuringProtocol, *, label: str, unsteady: Unsteady = "note") -> Measured:
     """Count and time one network as it would be deployed; weights do not change how long it takes.
 
-    Raises: as `segsearch.measure.record.measure`.
+    Raises: as `segsearch.measure.latency.measure`.
     """
     network = fresh(spec, protocol.classes)
     cost = count(network, protocol.size_hw)
@@ -33,8 +34,11 @@ def time_spec(spec: NetworkSpec, protocol: MeasuringProtocol, *, label: str) -> 
         std=STD,
         device=protocol.device,
         backend=protocol.backend,
+        precision=protocol.precision,
         threads=protocol.threads,
         settings=protocol.timer,
         label=label,
+        spec_id=spec.id,
+        unsteady=unsteady,
     )
     return Measured(spec_id=spec.id, params=cost.params, macs=cost.macs, latency=latency)

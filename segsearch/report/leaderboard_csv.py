@@ -48,6 +48,7 @@ def _row(board: Board, rank: int, entry: Entry) -> dict[str, object]:
         "precision": protocol.precision,
         "backend_version": protocol.backend_version,
         "samples": len(latency.samples_ms),
+        "steady": latency.steady,
         "others_percent": round(latency.contention.others_percent_during, 1),
         "started_at": latency.started_at,
     }

@@ -9,7 +9,7 @@ from test_cli import run
 
 from segsearch.search.driver import run_study
 
-QUICK = ("--size", "64x64", "--threads", "1", "--samples", "3", "--out", "board")
+QUICK = ("--size", "64x64", "--threads", "1", "--samples", "3", "--allow-busy", "--out", "board")
 POINTS = ("--points", "fpenet", "--points", "sgcpnet1")
 
 
@@ -34,7 +34,7 @@ def test_a_leaderboard_and_again(tmp_path: Path) -> None:
 
 def test_a_study_timed_again(tmp_path: Path) -> None:
     run_study(quick(trials=2, sampler="random"), tmp_path / "study")
-    done = run("rerank", "study", "--all", "--size", "64x64", cwd=tmp_path)
+    done = run("rerank", "study", "--all", "--allow-busy", "--size", "64x64", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     for piece in ("entered the front:", "left the front:", "between the two rankings of 2 networks"):
         assert piece in done.stdout

@@ -18,7 +18,13 @@ from segsearch.space.points import named_point, named_points
 from segsearch.spec.network import NetworkSpec
 
 TIMER = TimerSettings(
-    min_samples=3, min_seconds=0.01, warmup_block_seconds=0.01, warmup_block_calls=1, max_warmup_seconds=0.05
+    min_samples=3,
+    min_seconds=0.01,
+    warmup_block_seconds=0.01,
+    warmup_block_calls=1,
+    max_warmup_seconds=0.05,
+    blocks=1,
+    retakes=0,
 )
 
 

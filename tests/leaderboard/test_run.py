@@ -17,6 +17,7 @@ from segsearch.leaderboard.plan import plan
 from segsearch.leaderboard.protocol import MeasuringProtocol, settle
 from segsearch.leaderboard.run import MEASURED, candidates_of, run_leaderboard
 from segsearch.leaderboard.store import Measured, MeasuredStore
+from segsearch.measure.latency import Unsteady
 from segsearch.search.lock import locked
 from segsearch.space.points import named_point
 from segsearch.spec.network import NetworkSpec
@@ -70,10 +71,10 @@ def test_another_protocol_is_another_file(tmp_path: Path) -> None:
 def test_what_a_device_cannot_run_is_left_out_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = filling.time_spec
 
-    def full(spec: NetworkSpec, protocol: MeasuringProtocol, *, label: str) -> Measured:
+    def full(spec: NetworkSpec, protocol: MeasuringProtocol, *, label: str, unsteady: Unsteady) -> Measured:
         if label == "sgcpnet1":
             raise DeviceError("device: abacus has too little memory for this network and size")
-        return real(spec, protocol, label=label)
+        return real(spec, protocol, label=label, unsteady=unsteady)
 
     monkeypatch.setattr(filling, "time_spec", full)
     found = run_leaderboard(POINTS, [quick()], tmp_path)
