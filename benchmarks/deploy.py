@@ -1,0 +1,280 @@
+"""Deployed networks against plain eager ones, as ratios of one run: ``python benchmarks/deploy.py --size 512x1024``.
+
+Plain eager is the trained network in eval mode as a script would run it: not folded, float32, contiguous, from bytes
+over normalisation and forward to argmax. On a processor it meets the deployed network in onnxruntime and, where
+installed, OpenVINO, both float32 and from one exported file; on a GPU the deployed network in float16, recorded as a
+CUDA graph. All runtimes of a network take turns, block by block, so that a machine that drifts does so for all of them.
+
+One line per network is kept as soon as it is measured; the same command goes on with a run that was stopped.
+"""
+
+import argparse
+import contextlib
+import platform
+import shlex
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from deploy_report import write_report
+from torch import Tensor, nn
+
+from segsearch.cli.arguments import size_hw
+from segsearch.data.normalise import MEAN, STD
+from segsearch.errors import MissingExtraError, SegsearchError
+from segsearch.export.deploy import deploy
+from segsearch.leaderboard.fill import Candidate
+from segsearch.leaderboard.journal import Journal
+from segsearch.leaderboard.points import choose_points
+from segsearch.leaderboard.run import candidates_of
+from segsearch.leaderboard.timing import fresh
+from segsearch.measure.backends.base import Prepared
+from segsearch.measure.backends.onnx_file import written
+from segsearch.measure.backends.table import find_backend
+from segsearch.measure.deployed import example_image
+from segsearch.measure.device_lock import timing, working
+from segsearch.measure.examine import examine
+from segsearch.measure.load import LoadWatch
+from segsearch.measure.machine import device_name, find_device
+from segsearch.measure.stopwatch import CudaStopwatch, Stopwatch, WallStopwatch
+from segsearch.measure.threads import torch_threads
+from segsearch.measure.timer import no_garbage_collection
+from segsearch.report.bars import bar
+
+CLASSES = 19
+FILE_BACKENDS = ("onnxruntime", "openvino")
+SLOW_MS = 200.0
+"""From here on a block begins without an uncounted call: caches and threads no longer matter, but time does."""
+
+
+class Plain(nn.Module):
+    """The network as it was trained, from an image of bytes [1, 3, H, W] to class indices [1, H, W]."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1))
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Class indices of the image."""
+        logits: Tensor = self.network((image.float() / 255 - self.mean) / self.std)
+        return logits.argmax(1)
+
+
+def plain_eager(network: nn.Module, example: Tensor) -> Prepared:
+    plain = Plain(network).eval().to(example.device)
+
+    @torch.inference_mode()
+    def run() -> Tensor:
+        return plain(example)
+
+    @torch.inference_mode()
+    def mask(image: Tensor) -> Tensor:
+        return plain(image.to(example.device)).to("cpu", torch.uint8)
+
+    return Prepared(run=run, mask=mask)
+
+
+@contextlib.contextmanager
+def runtimes(network: nn.Module, size: tuple[int, int], device: torch.device) -> Iterator[dict[str, Prepared]]:
+    """Plain eager first, then every runtime of the deployed network that is here."""
+    example = example_image(size).to(device)
+    deployed, found = deploy(network, size, MEAN, STD), {"eager": plain_eager(network, example)}
+    if device.type == "cuda":
+        graph = find_backend("cudagraph", "cuda", "float16")
+        yield found | {"cudagraph": graph.prepare(deployed.to(device), example, precision="float16")}
+        return
+    with written(deployed, example, "float32") as path:
+        for name in installed():
+            backend: Any = find_backend(name, "cpu", "float32")
+            found[name] = backend.open(path, example, precision="float32")
+        yield found
+
+
+def installed() -> dict[str, str]:
+    """Versions of the runtimes for files that are here."""
+    versions: dict[str, str] = {}
+    for name in FILE_BACKENDS:
+        with contextlib.suppress(MissingExtraError):
+            versions[name] = find_backend(name).version()
+    return versions
+
+
+def block(run: Callable[[], object], stopwatch: Stopwatch, seconds: float, samples: int, slow: bool) -> list[float]:
+    """Latencies in milliseconds of single calls, so many of them and for so long at least."""
+    if not slow:
+        run()
+    end, laps = time.perf_counter() + seconds, list[float]()
+    while len(laps) < samples or time.perf_counter() < end:
+        laps.append(stopwatch.lap_ms(run))
+    return laps
+
+
+def take_turns(
+    found: dict[str, Prepared], stopwatch: Stopwatch, *, rounds: int, seconds: float, samples: int
+) -> dict[str, list[list[float]]]:
+    """Blocks of every runtime, by turns: eager, onnxruntime, OpenVINO, eager ..."""
+    blocks: dict[str, list[list[float]]] = {name: [] for name in found}
+    with no_garbage_collection():
+        for _ in range(rounds):
+            for name, prepared in found.items():
+                slow = bool(blocks[name]) and min(blocks[name][-1]) > SLOW_MS
+                blocks[name].append(block(prepared.run, stopwatch, seconds, samples, slow))
+    return blocks
+
+
+def agreements(found: dict[str, Prepared], size: tuple[int, int]) -> dict[str, float]:
+    """Share of pixels on which each runtime says what plain eager says; the first call of each, too."""
+    image = example_image(size)
+    masks = {name: prepared.mask(image) for name, prepared in found.items()}
+    return {name: float((mask == masks["eager"]).float().mean()) for name, mask in masks.items() if name != "eager"}
+
+
+def roof(device: torch.device, stopwatch: Stopwatch) -> dict[str, float]:
+    """Best multiply-adds and bytes per second seen here: a large matrix or convolution, a copy beyond all caches."""
+    half = device.type == "cuda"
+    kind, side, bytes_moved = (torch.float16, 8192, 2**30) if half else (torch.float32, 1536, 2**28)
+    matrix = torch.ones(side, side, device=device, dtype=kind)
+    image = torch.ones(1, 128, side // 12, side // 12, device=device, dtype=kind)
+    weight = torch.ones(128, 128, 3, 3, device=device, dtype=kind)
+    source = torch.ones(bytes_moved // 2, device=device, dtype=torch.uint8)
+    target = torch.empty_like(source)
+
+    def best_seconds(call: Callable[[], object]) -> float:
+        call()
+        return min(stopwatch.lap_ms(call) for _ in range(5)) / 1000
+
+    with torch.inference_mode():
+        conv = 9 * 128 * 128 * (side // 12) ** 2 / best_seconds(lambda: nn.functional.conv2d(image, weight, padding=1))
+        return {
+            "macs_per_second": max(side**3 / best_seconds(lambda: matrix @ matrix), conv),
+            "bytes_per_second": bytes_moved / best_seconds(lambda: target.copy_(source)),
+        }
+
+
+def one(candidate: Candidate, names: list[str], options: argparse.Namespace, peak: dict[str, float]) -> dict[str, Any]:
+    """Measure one network in all runtimes; return the line that is kept of it."""
+    device, stopwatch = find_device(options.device), stopwatch_of(options.device)
+    network, start = fresh(candidate.spec, CLASSES).eval(), time.perf_counter()
+    with contextlib.ExitStack() as stack:
+        with working(device):
+            work = examine(deploy(network, options.size, MEAN, STD), example_image(options.size))
+            found = stack.enter_context(runtimes(network, options.size, device))
+            agreed = agreements(found, options.size)
+        with timing(device):
+            watch = LoadWatch(device)
+            blocks = take_turns(
+                found, stopwatch, rounds=options.rounds, seconds=options.block_seconds, samples=options.block_samples
+            )
+            contention = watch.contention()
+    roof_seconds = max(work.macs / peak["macs_per_second"], work.bytes / peak["bytes_per_second"])
+    return {
+        "spec_id": candidate.spec.id,
+        "names": names,
+        "macs": work.macs,
+        "bytes": work.bytes,
+        "roof": peak,
+        "roof_ms": 1000 * roof_seconds,
+        "blocks_ms": {name: [[round(ms, 4) for ms in laps] for laps in taken] for name, taken in blocks.items()},
+        "agreement": agreed,
+        "others_percent": contention.others_percent,
+        "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds": round(time.perf_counter() - start, 1),
+    }
+
+
+def stopwatch_of(device: str) -> Stopwatch:
+    return WallStopwatch() if device == "cpu" else CudaStopwatch()
+
+
+def header(options: argparse.Namespace) -> dict[str, Any]:
+    """All that has to be the same for two lines to stand in one table."""
+    return {
+        "benchmark": "deploy 1",
+        "size": list(options.size),
+        "device": device_name(find_device(options.device)),
+        "threads": torch.get_num_threads(),
+        "rounds": options.rounds,
+        "block_seconds": options.block_seconds,
+        "block_samples": options.block_samples,
+        "versions": {
+            "python": platform.python_version(),
+            "torch": str(torch.__version__),
+            **(installed() if options.device == "cpu" else {"cuda": torch.version.cuda}),
+        },
+    }
+
+
+def measure_all(journal: Journal, options: argparse.Namespace) -> None:
+    """Measure what the journal lacks until all is there or time is up."""
+    chosen, left_out = choose_points(options.points, None, options.size)
+    if left_out:
+        print(f"left out, too large for these images: {', '.join(left_out)}", file=sys.stderr)
+    candidates, start = candidates_of(chosen), time.monotonic()
+    known = {line["spec_id"] for line in journal.lines}
+    missing = [c for c in candidates if c.spec.id not in known]
+    peak = roof(find_device(options.device), stopwatch_of(options.device)) if missing else {}
+    with bar("deploy") as report:
+        for done, candidate in enumerate(missing):
+            report("measure", len(candidates) - len(missing) + done, len(candidates))
+            if options.limit_minutes is not None and time.monotonic() - start > 60 * options.limit_minutes:
+                print(f"time is up; {len(missing) - done} networks are left", file=sys.stderr)
+                break
+            names = [point.name for point in chosen if point.spec.id == candidate.spec.id]
+            try:
+                journal.append(one(candidate, names, options, peak))
+            except SegsearchError as error:
+                print(f"{candidate.name}: {error}", file=sys.stderr)
+            else:
+                print(f"{candidate.name}: {journal.lines[-1]['seconds']} s", file=sys.stderr)
+
+
+def parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", type=size_hw, default=(512, 1024), metavar="HxW")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
+    parser.add_argument("--threads", type=int, help="of the processor; torch's number without")
+    parser.add_argument("--points", action="append", default=[], metavar="NAME", help="only this one; may be repeated")
+    parser.add_argument("--limit-minutes", type=float, help="begin no network after so long")
+    parser.add_argument("--rounds", type=int, default=2, help="blocks of every runtime")
+    parser.add_argument("--block-seconds", type=float, default=0.5)
+    parser.add_argument("--block-samples", type=int, default=3)
+    parser.add_argument("--store", type=Path, default=Path("runs/deploy"), metavar="DIR", help="where lines are kept")
+    parser.add_argument("--out", type=Path, default=Path("studies/results"), metavar="DIR", help="where tables go")
+    return parser.parse_args()
+
+
+def main() -> int:
+    options, code = parsed(), 0
+    kind = find_device(options.device).type
+    with torch_threads(options.threads):
+        height, width = options.size
+        store = options.store / f"{kind}-{height}x{width}-{torch.get_num_threads()}threads.jsonl"
+        head = header(options)
+        journal = Journal(store, head)
+        try:
+            measure_all(journal, options)
+        except KeyboardInterrupt:
+            print(f"stopped; what is measured is kept in {store}; the same command goes on", file=sys.stderr)
+            code = 130
+    if journal.lines:
+        command = shlex.join(["python", "benchmarks/deploy.py", *sys.argv[1:]])
+        for path in write_report(head, journal.lines, options.out / f"deploy_{kind}", command):
+            print(path)
+    return code
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except SegsearchError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)

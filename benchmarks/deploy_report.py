@@ -1,0 +1,161 @@
+"""Tables and picture of `benchmarks/deploy.py`, from the lines that it kept."""
+
+import io
+import itertools
+import statistics
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from segsearch.export.markdown import table
+from segsearch.files import write_atomic
+from segsearch.leaderboard.order import geometric_mean, kendall_tau
+from segsearch.search.budget import short
+
+Line = dict[str, Any]
+BUSY_PERCENT = 10.0
+
+OPENING = """# Deployed against plain eager, {size}
+
+Written by `{command}`.
+
+{device}, {threads} processor threads; {versions}.
+
+Plain eager is the trained network in eval mode as a script would run it: not folded, float32, contiguous, bytes to
+normalisation to forward to argmax. Deployed is `segsearch.export.deploy` in each runtime{how}. The runtimes of
+one network take turns in {rounds} rounds of blocks of at least {block_samples} samples and {block_seconds} s;
+every ratio is one of medians over these blocks, above 1 where deployed is faster. The roof is
+max(MACs / peak, bytes / bandwidth), both measured here ({roof}); bytes are parameters, image and mask.
+"""
+
+
+def frame_of(lines: list[Line]) -> pd.DataFrame:
+    """One row per network: medians, ratios to eager, and how far each runtime is from the roof."""
+    return pd.DataFrame([_row(line) for line in lines])
+
+
+def _row(line: Line) -> dict[str, object]:
+    medians = {name: statistics.median(itertools.chain(*blocks)) for name, blocks in line["blocks_ms"].items()}
+    row: dict[str, object] = {"name": line["names"][0], "also": " ".join(line["names"][1:])}
+    row |= {"spec_id": line["spec_id"], "macs": line["macs"], "roof_ms": round(line["roof_ms"], 4)}
+    row |= {f"{name}_ms": round(median, 4) for name, median in medians.items()}
+    deployed = [name for name in medians if name != "eager"]
+    row |= {f"{name}_ratio": round(medians["eager"] / medians[name], 4) for name in deployed}
+    row |= {f"{name}_ratio_spread": round(_spread(line, name), 4) for name in deployed}
+    row |= {f"{name}_roofs": round(median / line["roof_ms"], 3) for name, median in medians.items()}
+    row |= {f"{name}_agreement": round(line["agreement"][name], 6) for name in deployed}
+    return row | {"others_percent": round(line["others_percent"], 1), "started_at": line["started_at"]}
+
+
+def _spread(line: Line, name: str) -> float:
+    """Largest over smallest ratio of the rounds, minus one."""
+    eager, deployed = ([statistics.median(laps) for laps in line["blocks_ms"][which]] for which in ("eager", name))
+    ratios = [a / b for a, b in zip(eager, deployed, strict=True)]
+    return max(ratios) / min(ratios) - 1
+
+
+def write_report(header: Line, lines: list[Line], stem: Path, command: str) -> tuple[Path, ...]:
+    """Write ``stem`` with .csv, .md and .png; return the paths."""
+    frame = frame_of(lines)
+    paths = tuple(stem.with_suffix(suffix) for suffix in (".csv", ".md", ".png"))
+    write_atomic(paths[0], frame.to_csv(index=False, lineterminator="\n"))
+    write_atomic(paths[1], markdown(header, lines, frame, command))
+    _plot(frame, runtimes(frame), paths[2], f"{header['device']}, {_size(header)}, {header['threads']} threads")
+    return paths
+
+
+def runtimes(frame: pd.DataFrame) -> list[str]:
+    """Names of the deployed runtimes in the table."""
+    return [name.removesuffix("_ratio") for name in frame.columns if name.endswith("_ratio")]
+
+
+def markdown(header: Line, lines: list[Line], frame: pd.DataFrame, command: str) -> str:
+    """Write the note: what was run, geometric means, agreement of the rankings, one row per network."""
+    roof, names = lines[-1]["roof"], runtimes(frame)
+    how = ", recorded in float16 as a CUDA graph" if "cudagraph" in names else ", float32, from one file"
+    opening = OPENING.format(
+        command=command,
+        size=_size(header),
+        how=how,
+        versions=", ".join(f"{name} {version}" for name, version in header["versions"].items()),
+        roof=f"{short(round(roof['macs_per_second']))} MAC/s, {roof['bytes_per_second'] / 1e9:.1f} GB/s",
+        **{key: header[key] for key in ("device", "threads", "rounds", "block_samples", "block_seconds")},
+    )
+    said = [f"{len(frame)} networks. {_busy(frame)}", "", _summary(frame, names), "", *_rankings(frame, names)]
+    return "\n".join([opening, *said, "", _table(frame, names), ""])
+
+
+def _summary(frame: pd.DataFrame, names: list[str]) -> str:
+    head = ("deployed in", "networks", "eager / deployed, geometric mean", "least", "most", "x roof, geometric mean")
+    rows = []
+    for name in names:
+        there = frame.dropna(subset=[f"{name}_ratio"])
+        ratios = there[f"{name}_ratio"]
+        least, most = (there.loc[place] for place in (ratios.idxmin(), ratios.idxmax()))
+        ends = [f"{row[f'{name}_ratio']:.2f} (`{row['name']}`)" for row in (least, most)]
+        roofs = geometric_mean(list(there[f"{name}_roofs"]))
+        rows.append((name, str(len(there)), f"{geometric_mean(list(ratios)):.2f}", *ends, f"{roofs:.1f}"))
+    return table(head, rows)
+
+
+def _rankings(frame: pd.DataFrame, names: list[str]) -> list[str]:
+    """Kendall's tau between the rankings of every two runtimes."""
+    found = []
+    every = ["eager", *names]
+    for i, left in enumerate(every):
+        for right in every[i + 1 :]:
+            both = frame.dropna(subset=[f"{left}_ms", f"{right}_ms"])
+            tau = kendall_tau(list(both[f"{left}_ms"]), list(both[f"{right}_ms"]))
+            said = "none" if tau is None else f"{tau:.3f}"
+            found.append(f"Kendall's tau between the rankings of {left} and {right}: {said}, {len(both)} networks.")
+    return found
+
+
+def _busy(frame: pd.DataFrame) -> str:
+    busy = int((frame["others_percent"] > BUSY_PERCENT).sum())
+    return f"Others used more than {BUSY_PERCENT:.0f} % of the processor during {busy} of them."
+
+
+def _table(frame: pd.DataFrame, names: list[str]) -> str:
+    head = ["point", "MACs", "roof, ms", "eager, ms"]
+    head += [f"{name}, ms" for name in names] + [f"eager / {name}" for name in names] + [f"{n}, x roof" for n in names]
+    rows = []
+    for _, row in frame.sort_values("name").iterrows():
+        also = f" (also {row['also']})" if row["also"] else ""
+        cells = [f"`{row['name']}`{also}", short(int(row["macs"])), f"{row['roof_ms']:.2f}", f"{row['eager_ms']:.2f}"]
+        cells += [f"{row[f'{name}_ms']:.2f}" for name in names]
+        cells += [f"{row[f'{name}_ratio']:.2f}" for name in names]
+        cells += [f"{row[f'{name}_roofs']:.1f}" for name in names]
+        rows.append(cells)
+    return table(head, rows)
+
+
+def _plot(frame: pd.DataFrame, names: list[str], path: Path, title: str) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    figure = Figure(figsize=(8, 4.6), dpi=150, facecolor="white")
+    FigureCanvasAgg(figure)
+    axes = figure.add_axes((0.09, 0.13, 0.88, 0.76))
+    for name, color in zip(names, ("#0b7285", "#d9480f", "#5f3dc4"), strict=False):
+        mean = geometric_mean(list(frame[f"{name}_ratio"].dropna()))
+        axes.scatter(frame["eager_ms"], frame[f"{name}_ratio"], s=18, color=color, label=f"{name}: {mean:.2f} in mean")
+        axes.axhline(mean, color=color, linewidth=0.9, linestyle="--")
+    axes.axhline(1.0, color="#1f2933", linewidth=0.9)
+    axes.set(xscale="log", yscale="log", xlabel="plain eager, milliseconds", ylabel="times faster when deployed")
+    axes.set_title(f"Deployed against plain eager: {title}", fontsize=10, loc="left")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(LogLocator(base=10, subs=(1.0, 2.0, 5.0)))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.set_minor_formatter(NullFormatter())
+    axes.grid(color="#e9ecef", linewidth=0.8)
+    axes.legend(frameon=False, fontsize=9)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    write_atomic(path, buffer.getvalue())
+
+
+def _size(header: Line) -> str:
+    return f"{header['size'][0]}x{header['size'][1]}"
