@@ -1,6 +1,10 @@
 """The two verbs that time many networks, as people use them."""
 
 import json
+import signal
+import subprocess
+import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -40,6 +44,22 @@ def test_a_study_timed_again(tmp_path: Path) -> None:
         assert piece in done.stdout
     kinds = sorted(p.suffix for p in (tmp_path / "study" / "rerank").iterdir() if p.name != ".lock")
     assert kinds == [".csv", ".jsonl", ".png"]
+
+
+def test_ctrl_c_keeps_what_is_measured(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "segsearch", "leaderboard", *QUICK, "--paper", "fpenet"]
+    default = partial(signal.signal, signal.SIGINT, signal.default_int_handler)
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=tmp_path, stdout=pipe, stderr=pipe, text=True, preexec_fn=default) as process:
+        assert process.stderr is not None
+        assert any(line.startswith("[1/") for line in process.stderr)
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate()
+    assert process.returncode == 130
+    assert "what is measured is kept in board; the same command goes on\nsegsearch: interrupted\n" in told
+    (stored,) = (tmp_path / "board" / "measured").iterdir()
+    lines = stored.read_text().splitlines()
+    assert len(lines) >= 2 and [json.loads(line) for line in lines]
 
 
 @pytest.mark.parametrize("option", [("--points", "fpenet", "--paper", "fpenet"), ("--samples", "0")])
