@@ -1,8 +1,8 @@
 """A small fixed network in plain torch, timed between the blocks of every measurement: it shows the machine's drift.
 
 Its latency is a property of the machine alone, so what moves it (clocks, heat, other programs) moves the candidate too.
-On a processor it runs on one thread, as the pools of two libraries would disturb one another: an idle thread of torch was
-seen to spin for 4 ms of processor time and one of onnxruntime for 37 ms, on cores that the reference leaves to them.
+On a processor it runs on one thread, as the pools of two libraries would disturb one another: an idle thread of torch
+was seen to spin for 4 ms of processor time and one of onnxruntime for 37 ms, on cores that are left to them.
 """
 
 import statistics

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -41,6 +43,15 @@ def test_the_peak_of_this_machine_is_measured_once(monkeypatch):
     assert measured_peak(CPU, 1, WallStopwatch()) == first
     assert measured_peak(CPU, 2, WallStopwatch()).macs_per_second == 2 * first.macs_per_second
     assert 1e8 < first.macs_per_second < 1e14 and 1e8 < first.bytes_per_second < 1e14
+
+
+def test_a_format_that_the_device_does_not_know_counts_for_nothing():
+    def unknown():
+        raise RuntimeError("no bfloat16 here")
+
+    slow = roofline.SLOW_MS * 2
+    watch = SimpleNamespace(lap_ms=lambda work: work() or slow)
+    assert roofline._best(iter([(10, unknown), (40, lambda: None)]), watch) == pytest.approx(40 / (slow / 1000))
 
 
 def test_real_work_stays_above_its_floor():
