@@ -1,5 +1,6 @@
 import functools
 import gc
+import subprocess
 import sys
 import warnings
 from pathlib import Path
@@ -274,6 +275,20 @@ def test_openvino_is_set_for_one_image_and_says_in_what_it_computes():
     usable("openvino", "cpu")
     facts = OpenVino().prepare(Mini().eval(), torch.rand(1, 3, *SIZE)).facts
     assert facts == {"precision": "float32", "inference_precision": "f32", "streams": "1", "threads": "1"}
+
+
+def test_openvino_is_imported_without_its_telemetry():
+    usable("openvino", "cpu")
+    code = """
+import socket, sys
+def refuse(*_): raise AssertionError("the network was touched")
+socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
+from segsearch.export.openvino import openvino
+openvino().Core()
+assert "openvino_telemetry" not in sys.modules, "imported, or left hidden from others"
+assert "openvino.tools.ovc.telemetry_stub" in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 class TestMissing:
