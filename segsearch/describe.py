@@ -19,9 +19,11 @@ from segsearch.measure.throughput import Throughput, measure_throughput
 from segsearch.models.auxiliary import Auxiliary
 from segsearch.models.build import build
 from segsearch.models.network import Network
+from segsearch.models.timm_encoder import word_of
 from segsearch.progress import Report, silent
 from segsearch.remote.client import Worker
 from segsearch.remote.measure import RemoteTarget, measure_remote
+from segsearch.space.families.timm import spelled_out
 from segsearch.space.load import load_space
 from segsearch.space.lower import lower
 from segsearch.space.nodes import Point, Scalar
@@ -184,7 +186,7 @@ def read_point(written: str) -> tuple[str, Point]:
     choices = data.get("choices", data)
     if not isinstance(choices, dict):
         raise InputError(f"{path}.choices", "must be a mapping of choices to values")
-    return path.stem, check(load_space("unified"), choices, path)
+    return path.stem, check(load_space("unified"), spelled_out(choices, word_of), path)
 
 
 def latency_of(

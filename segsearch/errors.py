@@ -23,8 +23,9 @@ class InputError(SegsearchError):
 class MissingExtraError(SegsearchError):
     """An optional library is not installed; names the extra that brings it."""
 
-    def __init__(self, library: str, extra: str) -> None:
-        super().__init__(f"{library} is not installed: pip install 'segsearch[{extra}]'")
+    def __init__(self, library: str, extra: str, note: str = "") -> None:
+        line = f"{library} is not installed: pip install 'segsearch[{extra}]'"
+        super().__init__(f"{line} ({note})" if note else line)
 
 
 class DeviceError(SegsearchError):

@@ -79,7 +79,7 @@ def _refusal(model: type[BaseModel], error: ErrorDetails, place: str) -> InputEr
 
 
 def _bare(quoted: str) -> str:
-    return quoted.strip("'")
+    return quoted.strip("'").removesuffix("()")  # of a function that finds the word
 
 
 def _short(value: object) -> str:

@@ -1,27 +1,22 @@
-"""Weights that others trained, brought to our names: read safely, renamed, every leftover told."""
+"""Weights that others trained, brought to our names: renamed, and every leftover told."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from segsearch.errors import InputError
 from segsearch.models.build import build
 from segsearch.models.network import Network
-from segsearch.models.released import RELEASE_OF, RELEASES, from_released
+from segsearch.models.pretrained import UNLEARNT
+from segsearch.models.released import LIBRARIES, RELEASE_OF, RELEASES, from_released
+from segsearch.models.timm_encoder import TimmEncoder
+from segsearch.spec.encoder import TimmSpec
 from segsearch.spec.network import NetworkSpec
 
-NESTS = ("segmenter", "state_dict", "model_state_dict", "model", "network", "net")
-"""Keys under which checkpoints keep the tensors, beside whatever else they hold."""
-WRAPPERS = ("module.",)
-"""Openings of names that only say how the network was trained."""
 _AUXILIARY = "auxiliary."
-_UNLEARNT = "num_batches_tracked"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,53 +34,18 @@ class Imported:
 
 
 def release_of(point: str, names: str | None) -> str:
-    """Return the release whose tensor names a file for ``point`` is expected to have.
+    """Return the release, or the library, whose tensor names a file for ``point`` is expected to have.
 
     Raises:
         InputError: not told, and not known for this point; or no such release.
     """
-    if names is not None and names not in RELEASES:
-        raise InputError("--names", f"'{names}' is not known", RELEASES)
+    known = (*LIBRARIES, *RELEASES)
+    if names is not None and names not in known:
+        raise InputError("--names", f"'{names}' is not known", known)
     found = names or RELEASE_OF.get(point)
     if found is None:
-        raise InputError("--as", f"how '{point}' is named in released files is not known: say it by --names", RELEASES)
+        raise InputError("--as", f"how '{point}' is named in released files is not known: say it by --names", known)
     return found
-
-
-def read_state(path: Path) -> dict[str, Tensor]:
-    """Read the tensors of a checkpoint without running any code in it: safetensors, or torch's weights-only loading.
-
-    Raises:
-        InputError: unreadable, not a checkpoint, or one that would have to run code.
-    """
-    try:
-        if path.suffix == ".safetensors":
-            content: object = load_file(path)
-        else:
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise InputError(path, f"cannot be read: {error.strerror or error}") from error
-    except SafetensorError as error:
-        raise InputError(path, f"is not a safetensors file ({error})") from error
-    except Exception as error:  # torch raises many kinds for what is no checkpoint, or is more than weights
-        raise InputError(
-            path, "is not a file of plain tensors", "safetensors, or a dict saved by torch.save"
-        ) from error
-    return bare(content, path)
-
-
-def bare(content: object, place: object) -> dict[str, Tensor]:
-    """Take the tensors out of a checkpoint's nests, and the wrappers off their names. Raises as `read_state`."""
-    for nest in NESTS:
-        if isinstance(content, dict) and isinstance(content.get(nest), dict):
-            return bare(content[nest], place)
-    tensors = {str(k): v for k, v in content.items() if isinstance(v, Tensor)} if isinstance(content, dict) else {}
-    if not tensors:
-        raise InputError(place, "holds no named tensors", f"a dict of tensors, bare or under {', '.join(NESTS)}")
-    for wrapper in WRAPPERS:
-        if all(name.startswith(wrapper) for name in tensors):
-            tensors = {name.removeprefix(wrapper): tensor for name, tensor in tensors.items()}
-    return tensors
 
 
 def import_state(state: Mapping[str, Tensor], spec: NetworkSpec, release: str, place: object = "state") -> Imported:
@@ -94,7 +54,11 @@ def import_state(state: Mapping[str, Tensor], spec: NetworkSpec, release: str, p
     Raises:
         InputError: a tensor of another shape, or none that fits.
     """
-    tensors, unknown = from_released({k: v for k, v in state.items() if not k.endswith(_UNLEARNT)}, release)
+    if release == "timm" and isinstance(spec.encoder, TimmSpec):
+        return _filled_by_timm(state, spec, place)
+    state = {name: tensor for name, tensor in state.items() if not name.endswith(UNLEARNT)}
+    release = _nearest(state, spec, LIBRARIES[release]) if release in LIBRARIES else release
+    tensors, unknown = from_released(state, release)
     network = _made(spec, tensors)
     wanted = network.state_dict()
     fitting = {name: _as_1x1(tensor, wanted[name]) for name, tensor in tensors.items() if name in wanted}
@@ -109,7 +73,7 @@ def import_state(state: Mapping[str, Tensor], spec: NetworkSpec, release: str, p
         release=release,
         filled=len(fitting),
         unused=(*unknown, *sorted(tensors.keys() - fitting.keys())),
-        missing=tuple(n for n in wanted if n not in fitting and not n.endswith(_UNLEARNT)),
+        missing=tuple(n for n in wanted if n not in fitting and not n.endswith(UNLEARNT)),
     )
 
 
@@ -117,6 +81,30 @@ def _as_1x1(tensor: Tensor, wanted: Tensor) -> Tensor:
     """Bring the weights of a linear layer to the 1x1 convolution that does the same work."""
     linear = tensor.dim() == 2 and wanted.shape[2:] == (1, 1)
     return tensor[:, :, None, None] if linear else tensor
+
+
+def _nearest(state: Mapping[str, Tensor], spec: NetworkSpec, releases: tuple[str, ...]) -> str:
+    """Return the release of a library by whose names most tensors fit."""
+    with torch.device("meta"):
+        shapes = {name: tensor.shape for name, tensor in build(spec).state_dict().items()}
+
+    def fitting(release: str) -> int:
+        return sum(shapes.get(name) == tensor.shape for name, tensor in from_released(state, release)[0].items())
+
+    return max(releases, key=fitting)
+
+
+def _filled_by_timm(state: Mapping[str, Tensor], spec: NetworkSpec, place: object) -> Imported:
+    """Let timm fill its own encoder, whose names it alone knows; nothing in the file is unused but the classifier."""
+    network = build(spec)
+    encoder = network.encoder
+    assert isinstance(encoder, TimmEncoder), "as the spec says"
+    if not encoder.fill(state):
+        raise InputError(place, f"does not hold timm's {encoder.spec.name}")
+    names = [name for name in network.state_dict() if not name.endswith(UNLEARNT)]
+    own = [name for name in names if name.startswith("encoder.")]
+    missing = tuple(name for name in names if name not in own)
+    return Imported(network=network, release="timm", filled=len(own), unused=(), missing=missing)
 
 
 def _made(spec: NetworkSpec, tensors: Mapping[str, Tensor]) -> Network:

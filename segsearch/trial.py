@@ -28,6 +28,7 @@ from segsearch.measure.timer import TimerSettings
 from segsearch.models.auxiliary import Auxiliary
 from segsearch.models.build import build
 from segsearch.models.network import Network
+from segsearch.models.pretrained import start_from
 from segsearch.progress import Report, silent
 from segsearch.remote.measure import RemoteTarget, measure_remote
 from segsearch.spec.network import NetworkSpec
@@ -58,6 +59,8 @@ class TrialResult(Frozen):
     """On the images that steer the search."""
     report_scores: Scores | None = None
     """On images that the search never sees, if the data set has any."""
+    pretrained: str | None = None
+    """File and checksum of the encoder's first weights; None where they were fresh, as no published ones fit."""
     trained_iterations: int = 0
     final_loss: float | None = None
     seconds: dict[str, float]
@@ -86,8 +89,9 @@ def run_trial(spec: NetworkSpec, setup: TrialSetup, folder: Path, *, seed: int, 
     ``report`` is told of every stage and step, and may raise KeyboardInterrupt to stop.
 
     Raises:
-        InputError: what is not this network's fault: a full disk, an unreadable image, a damaged checkpoint.
-        MissingExtraError: the backend is not installed. WorkerError: the machine that measures is not there.
+        InputError: what is not this network's fault: a full disk, an unreadable image, a damaged checkpoint, weights
+            that cannot be downloaded.
+        MissingExtraError: the backend is not installed, or timm. WorkerError: the machine that measures is not there.
         KeyboardInterrupt: Ctrl-C, or ``report`` raised it; the folder can be taken up again.
 
     """
@@ -125,6 +129,8 @@ class _Trial:
 
     def train_and_score(self) -> None:
         network, setup = self._build(self.setup.recipe.auxiliary), self.setup
+        if setup.recipe.pretrained is not None:
+            self.facts["pretrained"] = start_from(network.encoder, setup.recipe.pretrained, self.report)
         with self._stage("train"):
             trained = train(
                 network,

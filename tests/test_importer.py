@@ -5,14 +5,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from models.foreign_names import efficientnet_b0, filled, mobilenetv3_small, resnet, shufflenetv2
 from safetensors.torch import save_file
 from torch import Tensor
 
 from segsearch.errors import InputError
-from segsearch.importer import bare, import_state, read_state, release_of
+from segsearch.importer import import_state, release_of
 from segsearch.models.build import build
+from segsearch.models.checkpoint_file import bare, read_state
 from segsearch.space.lower import lower
 from segsearch.space.points import named_point
+from segsearch.spec.network import NetworkSpec
 
 PLAIN_STEM = {"encoder.resnet.stem": "plain", "encoder.resnet.stem_pool": "floor"}
 
@@ -106,7 +109,51 @@ def test_what_cannot_be_read(tmp_path: Path) -> None:
         bare({"epoch": 3}, "x")
 
 
+def encoder_of(family: str, **choices: object) -> NetworkSpec:
+    base = {k: v for k, v in named_point("sfnet_r18").choices.items() if not k.startswith("encoder.")}
+    inside = {f"encoder.{family}.{name}": value for name, value in choices.items()}
+    return lower(base | {"encoder": family, "encoder_width": 1.0} | inside)
+
+
+@pytest.mark.parametrize(
+    ("library", "state", "filled_tensors", "unused"),
+    [
+        ("torchvision", filled(efficientnet_b0(timm=False)), 5 * 48 + 4 * 16, 7),
+        ("timm", filled(efficientnet_b0(timm=True)), 5 * 48 + 4 * 16, 7),
+    ],
+)
+def test_a_library_is_enough_of_a_name(library: str, state: dict, filled_tensors: int, unused: int) -> None:
+    spec = encoder_of("efficientnet", depth=1.0, block="mbconv", output_stride=32)
+    found = import_state(state, spec, library)
+    assert (found.release, found.filled, len(found.unused)) == (f"{library}_efficientnet", filled_tensors, unused)
+    assert not [name for name in found.missing if name.startswith("encoder.")]
+
+
+def test_of_shufflenetv2_and_resnet() -> None:
+    spec = encoder_of("shufflenetv2", repeats="4,8,4", conv5=True, stem_pool="floor")
+    found = import_state(filled(shufflenetv2((116, 232, 464), 1024)), spec, "torchvision")
+    assert (found.release, found.unused) == ("torchvision_shufflenetv2", ("fc.weight", "fc.bias"))
+    plain = lower(named_point("sfnet_r18").choices | PLAIN_STEM)
+    assert import_state(filled(resnet((2, 2, 2, 2), 1)), plain, "timm").release == "timm_resnet"
+
+
+@pytest.mark.parametrize("library", ["torchvision", "timm"])
+def test_of_mobilenetv3_what_fits_is_filled_and_the_rest_is_told(library: str) -> None:
+    """SGCPNet's squeeze-excites stand elsewhere, its first block widens, and one shortcut has a convolution."""
+    state = filled(mobilenetv3_small(timm=library == "timm"))
+    found = import_state(state, named_point("sgcpnet1").spec, library)
+    assert (found.release, found.filled) == (f"{library}_mobilenetv3", 5 * 33)
+    assert {"fc1" in n or "fc2" in n or ".se." in n for n in found.unused} == {True}
+    fresh = {n.split(".", 5)[5].split(".")[0] for n in found.missing if n.startswith("encoder.")}
+    assert fresh == {"squeeze_out", "expand", "shortcut"}
+    assert torch.equal(
+        found.network.state_dict()["encoder.stages.8.blocks.1.project.conv.weight"],
+        state["blocks.4.2.conv_pwl.weight" if library == "timm" else "features.11.block.3.0.weight"],
+    )
+
+
 def test_whose_names() -> None:
+    assert release_of("mine", "timm") == "timm"
     assert release_of("sgcpnet2", None) == "sgcpnet"
     assert release_of("mine", "torchvision_resnet") == "torchvision_resnet"
     with pytest.raises(InputError, match="how 'mine' is named in released files is not known"):

@@ -26,6 +26,7 @@ FLOORS = {
     "data": 2,
     "measure": 2,
     "export": 1,
+    "download": 1,
     "errors": 1,
     "frozen": 1,
     "files": 1,

@@ -102,7 +102,7 @@ def space_show(name: SpaceArgument = "unified") -> None:
     for dotted, node in tree.nodes():
         fixed = getattr(node, "fixed", None)
         note = f"   searches propose {fixed}" if fixed is not None else ""
-        print(f"{'  ' * dotted.count('.')}{dotted}: {', '.join(map(str, node.accepted()))}{note}")
+        print(f"{'  ' * dotted.count('.')}{dotted}: {', '.join(map(str, node.accepted())) or 'any word'}{note}")
     print(f"{tree.name}: {tree.size:,} points, id {tree.id}")
 
 

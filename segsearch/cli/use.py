@@ -98,7 +98,8 @@ def import_weights(
     """Bring released weights to our names; every unused and missing tensor is told. No code in the file is run."""
     from segsearch.describe import read_point
     from segsearch.errors import InputError
-    from segsearch.importer import import_state, read_state, release_of
+    from segsearch.importer import import_state, release_of
+    from segsearch.models.checkpoint_file import read_state
     from segsearch.space.lower import lower
     from segsearch.train.weights import save_weights
 

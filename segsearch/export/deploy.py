@@ -23,7 +23,8 @@ MAX_CLASSES = 256
 def fold(network: nn.Module) -> nn.Module:
     """Copy a network for deployment: each BatchNorm inside its convolution, no dropout, no auxiliary heads, eval mode.
 
-    A module that has ``freeze_scalars`` turns its learnt numbers into constants there, as ESeg (section 3.2) asks.
+    A module that has ``freeze_scalars`` turns its learnt numbers into constants there, as ESeg (section 3.2) asks;
+    one that has ``fold_norms`` folds what is below it in its own way.
 
     The copy gives the same logits as ``network.eval()`` up to rounding; the given network is not touched.
 
@@ -34,6 +35,8 @@ def fold(network: nn.Module) -> nn.Module:
     if hasattr(folded, "auxiliary"):
         folded.auxiliary = nn.ModuleList()
     for module in list(folded.modules()):
+        if callable(own := getattr(module, "fold_norms", None)):
+            own()  # before anything below it is looked at
         _fold_norm(module)
         _drop_dropout(module)
         if callable(freeze := getattr(module, "freeze_scalars", None)):

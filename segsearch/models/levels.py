@@ -5,7 +5,7 @@ from torch import nn
 from segsearch.models.halving import halving
 from segsearch.models.ops import Channels, Features
 from segsearch.spec.channels import own_levels, pooled_strides, pyramid_levels
-from segsearch.spec.encoder import EncoderSpec
+from segsearch.spec.encoder import AnyEncoder
 from segsearch.spec.neck import PyramidSpec
 
 
@@ -18,7 +18,7 @@ class Levels(nn.Module):
 
     channels: Channels
 
-    def __init__(self, spec: PyramidSpec, encoder: EncoderSpec) -> None:
+    def __init__(self, spec: PyramidSpec, encoder: AnyEncoder) -> None:
         super().__init__()
         own, narrow = own_levels(encoder, spec), own_levels(encoder, spec.model_copy(update={"expand": ()}))
         self.strides = tuple(own)

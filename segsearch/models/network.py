@@ -10,6 +10,8 @@ from segsearch.models.levels import Levels
 from segsearch.models.necks.base import Site
 from segsearch.models.necks.table import build_neck
 from segsearch.models.ops import Features, Resize, size_of
+from segsearch.models.timm_encoder import TimmEncoder
+from segsearch.spec.encoder import TimmSpec
 from segsearch.spec.network import NetworkSpec, scaled_size
 
 
@@ -21,7 +23,8 @@ class Network(nn.Module):
         self.spec, self.classes = spec, classes
         align = spec.align_corners
         self.resize = Resize(align)
-        self.encoder = Encoder(spec.encoder)
+        encoder = spec.encoder
+        self.encoder = TimmEncoder(encoder) if isinstance(encoder, TimmSpec) else Encoder(encoder)
         self.levels = Levels(spec.pyramid, spec.encoder)
         channels = dict(self.levels.channels)
         coarsest = max(channels)

@@ -6,6 +6,13 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from segsearch.models.reimplemented import DFANET_HUAIFENG1993, FPENET_XIAOYUFENFEI
+from segsearch.models.released_encoders import (
+    TIMM_EFFICIENTNET,
+    TIMM_MOBILENETV3,
+    TORCHVISION_EFFICIENTNET,
+    TORCHVISION_MOBILENETV3,
+    TORCHVISION_SHUFFLENETV2,
+)
 from segsearch.models.renaming import Rules, renamed
 
 _PAIR = {"0": "conv", "1": "norm"}
@@ -132,7 +139,20 @@ RELEASES: dict[str, Rules] = {
     "sfnet_df2": _sfnet(_DF2, (8, 16)),
     "sgcpnet": SGCPNET,
     "torchvision_resnet": TORCHVISION_RESNET,
+    "timm_resnet": TORCHVISION_RESNET,
+    "torchvision_shufflenetv2": TORCHVISION_SHUFFLENETV2,
+    "torchvision_efficientnet": TORCHVISION_EFFICIENTNET,
+    "timm_efficientnet": TIMM_EFFICIENTNET,
+    "torchvision_mobilenetv3": TORCHVISION_MOBILENETV3,
+    "timm_mobilenetv3": TIMM_MOBILENETV3,
 }
+
+LIBRARIES: dict[str, tuple[str, ...]] = {
+    library: tuple(release for release in RELEASES if release.startswith(f"{library}_"))
+    for library in ("torchvision", "timm")
+}
+"""Releases of each library: the encoder says which of them is meant."""
+ENCODERS: tuple[str, ...] = tuple(release for releases in LIBRARIES.values() for release in releases)
 
 RELEASE_OF: dict[str, str] = {
     "dfanet_huaifeng1993": "dfanet_huaifeng1993",

@@ -185,6 +185,8 @@ class _Driver:
         self._proposer.saw(record)
         self._failures = self._failures + 1 if record.state == "failed" else 0
         self._progress.finished(record)
+        if record.trained and record.recipe.pretrained is not None and record.pretrained is None:
+            self._progress.note(f"{record.name} began with fresh weights: recipe.pretrained has none for its encoder")
         if record.latency is not None and record.latency.contention.busy:
             others = record.latency.contention.others_percent_during
             self._progress.note(f"others used {others:.0f} % of the processor while trial {record.number} was measured")

@@ -12,6 +12,8 @@ def network_name(point: Point, spec_id: str) -> str:
 
 def _encoder(point: Point) -> str:
     family = str(point["encoder"])
+    if family == "timm":
+        return str(point["encoder.timm.model"]).partition("@")[0]
     inside = {name.removeprefix(f"encoder.{family}."): value for name, value in point.items()}
     variant, depth = str(inside.get("variant", "")), inside.get("depth", 1.0)
     if variant:

@@ -64,14 +64,14 @@ def ask(space: Space, told: Sequence["FrozenTrial"], seed: int) -> Point:
 
 
 def tell(space: Space, budget: Budget, record: TrialRecord) -> "FrozenTrial | None":
-    """Turn a record into what Optuna learns from; None if it failed, or its point lies outside of the searched space.
+    """Turn a record into what Optuna learns from; None if it failed, or this space never proposes its point.
 
     A trained network is told with its mIoU and latency. A rejected one is told without values, but with how far it is
     over each limit: the sampler counts it among the worst, the farther over the worse.
     """
     import optuna
 
-    if record.state == "failed" or not contains(space, record.point):
+    if record.state == "failed" or not contains(space, record.point) or not _proposable(space, record.point):
         return None
     params, distributions = _parameters(space, record.point)
     states = optuna.trial.TrialState
@@ -82,6 +82,12 @@ def tell(space: Space, budget: Budget, record: TrialRecord) -> "FrozenTrial | No
         distributions=distributions,
         constraints=budget.excess(record.params, record.macs, record.latency.median_ms if record.latency else None),
     )
+
+
+def _proposable(space: Space, point: Point) -> bool:
+    """Whether each choice that a search varies has a value that it proposes; those it holds may have any."""
+    nodes = dict(space.nodes())
+    return all(len(values := nodes[name].proposals()) < 2 or value in values for name, value in point.items())
 
 
 def _parameters(space: Space, point: Point) -> tuple[dict[str, Any], dict[str, "BaseDistribution"]]:

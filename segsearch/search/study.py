@@ -12,6 +12,8 @@ from segsearch.data.open import open_data
 from segsearch.errors import DeviceError, InputError
 from segsearch.measure.backends.table import BACKENDS
 from segsearch.measure.machine import device_name, find_device
+from segsearch.models.pretrained import IMAGENET
+from segsearch.models.timm_encoder import word_of
 from segsearch.remote.address import Address
 from segsearch.remote.client import Worker
 from segsearch.remote.measure import RemoteTarget, check_offer
@@ -22,6 +24,7 @@ from segsearch.search.proposals import Proposer
 from segsearch.search.sampler import uniform
 from segsearch.search.store import StudyFile
 from segsearch.search.watch import StudyProgress
+from segsearch.space.families.timm import spelled_values
 from segsearch.space.load import load_space, narrow
 from segsearch.space.lower import lower
 from segsearch.space.nodes import Space
@@ -65,10 +68,11 @@ def prepare(config: StudyConfig) -> Study:
             that is to measure cannot be reached.
         MissingExtraError: the backend is not installed.
     """
-    space = narrow(load_space(config.space), {name: list(values) for name, values in config.narrow.items()})
+    space = narrow(load_space(config.space), spelled_values(config.narrow, word_of))
     _check_lowers(space, config.space)
     named = _named(config)
     target = _target(config)
+    _check_weights(config.recipe.pretrained)
     file = StudyFile(
         segsearch=__version__, config=config, space_id=space.id, device=target.device, threads=target.threads
     )
@@ -118,6 +122,8 @@ def _useless(checkpoint: Path, error: InputError) -> bool:
 
 def _check_lowers(space: Space, place: str) -> None:
     """Draw points of what may be somebody's own space. Raises InputError where one of them stands for no network."""
+    if not space.size:
+        raise InputError(place, "has a word without values, so that a search can propose nothing")
     for seed in range(TRIED_POINTS):
         try:
             lower(uniform(space, seed))
@@ -126,6 +132,11 @@ def _check_lowers(space: Space, place: str) -> None:
         except (TypeError, ValueError) as error:
             problem = " ".join(str(error).split())[:150]
             raise InputError(place, f"holds a point that is no network: {problem}") from error
+
+
+def _check_weights(pretrained: str | None) -> None:
+    if pretrained not in (None, IMAGENET) and not Path(pretrained).is_file():
+        raise InputError("recipe.pretrained", f"{pretrained} is not there", "imagenet, or a file of weights")
 
 
 def _named(config: StudyConfig) -> tuple[NamedPoint, ...]:

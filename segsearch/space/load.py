@@ -1,15 +1,15 @@
-"""Spaces as YAML: ``{choice: [...]}``, ``{integer: [low, high]}``, ``{one_of: {arm: {...}}}``, in groups."""
+"""Spaces as YAML, in groups: ``{choice: [...]}``, ``{integer: [low, high]}``, ``{word: FORM}``, ``{one_of: {...}}``."""
 
 from pathlib import Path
 from typing import Any
 
 from segsearch.errors import InputError
 from segsearch.resources import locate
-from segsearch.space.nodes import Choice, Group, Integer, Node, OneOf, Scalar, Space
+from segsearch.space.nodes import Choice, Group, Integer, Node, OneOf, Scalar, Space, Word
 from segsearch.space.walk import accept
 from segsearch.yaml12 import load_yaml
 
-_KINDS = ("choice", "integer", "one_of")
+_KINDS = ("choice", "integer", "word", "one_of")
 
 
 def load_space(name: str) -> Space:
@@ -51,12 +51,14 @@ def _node(data: object, place: str) -> Node:
     if not isinstance(data, dict) or sum(kind in data for kind in _KINDS) != 1:
         raise InputError(place, "must be one node", [f"{kind}: ..." for kind in _KINDS])
     kind = next(k for k in _KINDS if k in data)
-    known = (kind, *{"choice": ("fixed", "searched"), "integer": ("step",), "one_of": ()}[kind])
+    known = (kind, *{"choice": ("fixed", "searched"), "integer": ("step",)}.get(kind, ()))
     for key in data:
         if key not in known:
             raise InputError(f"{place}.{key}", "unknown key", known)
     if kind == "choice":
         return _choice(data, place)
+    if kind == "word":
+        return _word(data["word"], place)
     return _integer(data, place) if kind == "integer" else _one_of(data["one_of"], place)
 
 
@@ -99,6 +101,12 @@ def _whole(values: object) -> bool:
     return isinstance(values, list) and all(isinstance(v, int) and not isinstance(v, bool) for v in values)
 
 
+def _word(form: object, place: str) -> Word:
+    if not isinstance(form, str) or not form:
+        raise InputError(place, "word must say how the word is written, such as NAME@LEVEL")
+    return Word(like=form)
+
+
 def _one_of(arms: object, place: str) -> OneOf:
     if not isinstance(arms, dict) or not arms:
         raise InputError(place, "one_of must be a mapping of arms to their choices")
@@ -121,7 +129,17 @@ def narrow(space: Space, wanted: dict[str, list[Scalar]], place: object = "narro
     kept = {
         name: [accept(nodes[name], value, f"{place}.{name}") for value in values] for name, values in wanted.items()
     }
-    return Space(name=space.name, axes=_narrowed(space.axes, "", kept))
+    narrowed = Space(name=space.name, axes=_narrowed(space.axes, "", kept))
+    _can_be_searched(narrowed, kept, place)
+    return narrowed
+
+
+def _can_be_searched(space: Space, wanted: dict[str, list[Scalar]], place: object) -> None:
+    """Refuse an arm that was asked for by name while a word inside it was not."""
+    asked = tuple(f"{name}.{arm}." for name, arms in wanted.items() for arm in arms)
+    for inside, word in space.nodes():
+        if isinstance(word, Word) and inside.startswith(asked):
+            raise InputError(f"{place}.{inside}", "is missing: a search cannot make up such a word", word.like)
 
 
 def _narrowed(group: Group, prefix: str, wanted: dict[str, list[Scalar]]) -> Group:
@@ -133,4 +151,6 @@ def _narrow_node(node: Node, name: str, wanted: dict[str, list[Scalar]]) -> Node
     if isinstance(node, OneOf):
         arms = [a for a in node.arms if values is None or a in values]
         return OneOf(arms={arm: _narrowed(node.arms[arm], f"{name}.{arm}.", wanted) for arm in arms})
-    return node if values is None else Choice(options=tuple(v for v in node.accepted() if v in values))
+    if values is None:
+        return node
+    return Choice(options=tuple(values if isinstance(node, Word) else (v for v in node.accepted() if v in values)))

@@ -1,21 +1,36 @@
 """Lowering: from a point's choices to the one explicit spec they stand for."""
 
+from pydantic import ValidationError
+
+from segsearch.errors import InputError
 from segsearch.space.contexts import CONTEXT_CHOICES
 from segsearch.space.families.table import FAMILIES
 from segsearch.space.heads import HEAD_CHOICES
 from segsearch.space.necks import NECK_CHOICES, Lowered, Shared
 from segsearch.space.nodes import Point, Scalar
-from segsearch.spec.channels import level_stages
+from segsearch.spec.channels import encoder_levels, level_stages
 from segsearch.spec.context import ContextSpec
-from segsearch.spec.encoder import EncoderSpec
+from segsearch.spec.encoder import AnyEncoder, TimmSpec
 from segsearch.spec.head import HeadSpec
 from segsearch.spec.network import NetworkSpec
 
 
 def lower(point: Point) -> NetworkSpec:
-    """Return the network that a checked point of the unified tree stands for. Pure: equal choices, equal spec."""
+    """Return the network that a checked point of the unified tree stands for. Pure: equal choices, equal spec.
+
+    Raises:
+        InputError: choices that no search combines: a level that the encoder lacks, a neck that cannot use it.
+    """
+    try:
+        return _lowered(point)
+    except ValidationError as error:
+        raise InputError("point", error.errors()[0]["msg"].removeprefix("Value error, ")) from error
+
+
+def _lowered(point: Point) -> NetworkSpec:
     finest, coarsest = _level(point["finest"]), _level(point["coarsest"])
     encoder = _cut(_encoder(point), coarsest)
+    _has(encoder, finest)
     pyramid, neck = _neck(point, encoder, finest, coarsest)
     return NetworkSpec(
         input_scale=float(point["input_scale"]),
@@ -39,13 +54,21 @@ def _arm(point: Point, name: str) -> tuple[str, dict[str, Scalar]]:
     return arm, {key.removeprefix(prefix): value for key, value in point.items() if key.startswith(prefix)}
 
 
-def _encoder(point: Point) -> EncoderSpec:
+def _encoder(point: Point) -> AnyEncoder:
     family, choices = _arm(point, "encoder")
     return FAMILIES[family](choices, float(point["encoder_width"]))
 
 
-def _cut(encoder: EncoderSpec, coarsest: int) -> EncoderSpec:
+def _has(encoder: AnyEncoder, level: int) -> None:
+    known = [f"P{stride.bit_length() - 1}" for stride in sorted(encoder_levels(encoder))]
+    if f"P{level}" not in known:
+        raise InputError("finest", f"P{level} is not among the levels of this encoder", known)
+
+
+def _cut(encoder: AnyEncoder, coarsest: int) -> AnyEncoder:
     """Drop the stages beyond the coarsest level: nobody would read them."""
+    if isinstance(encoder, TimmSpec):
+        return encoder.model_copy(update={"channels": encoder.channels[: max(1, coarsest - encoder.finest + 1)]})
     kept = [i for stride, i in level_stages(encoder).items() if stride <= 2**coarsest]
     last = max(kept, default=-1)
     taps = tuple(tap for tap in encoder.taps if tap <= last)
@@ -57,7 +80,7 @@ def _context(point: Point) -> ContextSpec:
     return CONTEXT_CHOICES[kind](choices, int(point["fusion_width"]))
 
 
-def _neck(point: Point, encoder: EncoderSpec, finest: int, coarsest: int) -> Lowered:
+def _neck(point: Point, encoder: AnyEncoder, finest: int, coarsest: int) -> Lowered:
     kind, choices = _arm(point, "fusion")
     shared = Shared(
         encoder=encoder,

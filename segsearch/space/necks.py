@@ -13,7 +13,7 @@ from typing import cast, get_args
 from segsearch.space.nodes import Scalar
 from segsearch.space.numbers import rounded
 from segsearch.spec.channels import encoder_levels, pooled_strides, pyramid_levels
-from segsearch.spec.encoder import EncoderSpec
+from segsearch.spec.encoder import AnyEncoder
 from segsearch.spec.neck import (
     AggregateSpec,
     BidirectionalSpec,
@@ -34,7 +34,7 @@ Choices = Mapping[str, Scalar]
 class Shared:
     """What all necks are told: the choices above the fork, and the encoder."""
 
-    encoder: EncoderSpec
+    encoder: AnyEncoder
     finest: int
     coarsest: int
     pool: Pool

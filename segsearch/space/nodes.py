@@ -1,4 +1,4 @@
-"""The tree of choices: `Choice | Integer | OneOf`, in groups. A point is the flat dict of the choices on one path."""
+"""The tree of choices: `Choice | Integer | Word | OneOf`. A point is the flat dict of the choices on one path."""
 
 import hashlib
 import json
@@ -47,19 +47,35 @@ class Integer:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Word:
+    """A word that nobody can list: a written point may hold any, a search proposes none until it is told some."""
+
+    like: str
+    """How it is written, for people."""
+
+    def proposals(self) -> tuple[str, ...]:
+        """Nothing."""
+        return ()
+
+    accepted = proposals
+
+
+@dataclass(frozen=True, kw_only=True)
 class OneOf:
     """Exactly one arm; the choices inside it exist only when it is taken."""
 
     arms: Mapping[str, "Group"]
 
     def proposals(self) -> tuple[str, ...]:
-        """Names of the arms."""
+        """Names of the arms that a search can fill; one that asks for a `Word` is for written points."""
+        return tuple(arm for arm, inside in self.arms.items() if all(node.proposals() for node in inside.values()))
+
+    def accepted(self) -> tuple[str, ...]:
+        """Names of all arms."""
         return tuple(self.arms)
 
-    accepted = proposals
 
-
-Node = Choice | Integer | OneOf
+Node = Choice | Integer | Word | OneOf
 Group = Mapping[str, Node]
 
 

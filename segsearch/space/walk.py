@@ -6,7 +6,7 @@ from typing import Protocol
 
 from segsearch.errors import InputError
 from segsearch.frozen import yes_or_no
-from segsearch.space.nodes import Choice, Group, Integer, Node, OneOf, Point, Scalar, Space
+from segsearch.space.nodes import Choice, Group, Integer, Node, OneOf, Point, Scalar, Space, Word
 
 
 class Suggester(Protocol):
@@ -76,8 +76,10 @@ def contains(space: Space, point: Point) -> bool:
 
 def accept(node: Node, value: object, place: str) -> Scalar:
     """Return the node's own value that a person means by ``value``. Raises InputError where there is none."""
+    if isinstance(node, Word) and isinstance(value, str):
+        return value
     options = node.accepted()
-    if isinstance(options[0], bool):
+    if options and isinstance(options[0], bool):
         value = yes_or_no(value)
     for option in options:
         # True == 1 in Python, but not to a person who wrote one of them
@@ -89,6 +91,8 @@ def accept(node: Node, value: object, place: str) -> Scalar:
 def _allowed(node: Node) -> str:
     if isinstance(node, Integer):
         return f"{node.low} to {node.high}" + (f" in steps of {node.step}" if node.step > 1 else "")
+    if isinstance(node, Word):
+        return node.like
     return ", ".join(str(v).lower() if isinstance(v, bool) else str(v) for v in node.accepted())  # as YAML has them
 
 

@@ -1,6 +1,6 @@
 """Channels and strides that follow from a spec, in plain integers: what the builder must keep and rules may ask."""
 
-from segsearch.spec.encoder import EncoderSpec, StageSpec, StemSpec
+from segsearch.spec.encoder import AnyEncoder, EncoderSpec, StageSpec, StemSpec, TimmSpec
 from segsearch.spec.neck import PyramidSpec
 
 
@@ -67,26 +67,28 @@ def level_stages(encoder: EncoderSpec) -> dict[int, int]:
     return {stride: i for i, stride in enumerate(strides)}
 
 
-def encoder_levels(encoder: EncoderSpec) -> dict[int, int]:
+def encoder_levels(encoder: AnyEncoder) -> dict[int, int]:
     """Return ``{stride: channels}`` of every level an encoder offers: the last at each stride, or the tapped ones."""
+    if isinstance(encoder, TimmSpec):
+        return {2 ** (encoder.finest + i): channels for i, channels in enumerate(encoder.channels)}
     channels = [stage_out(s, c) for s, c in zip(encoder.stages, stage_inputs(encoder), strict=True)]
     levels = {} if encoder.taps else stem_levels(encoder.stem)
     return levels | {stride: channels[i] for stride, i in level_stages(encoder).items()}
 
 
-def own_levels(encoder: EncoderSpec, pyramid: PyramidSpec) -> dict[int, int]:
+def own_levels(encoder: AnyEncoder, pyramid: PyramidSpec) -> dict[int, int]:
     """Return ``{stride: channels}`` of the levels that the encoder itself makes, widened if asked, finest first."""
     own = {s: c for s, c in sorted(encoder_levels(encoder).items()) if 2**pyramid.finest <= s <= 2**pyramid.coarsest}
     return dict(zip(own, pyramid.expand or own.values(), strict=True))
 
 
-def pooled_strides(encoder: EncoderSpec, pyramid: PyramidSpec) -> tuple[int, ...]:
+def pooled_strides(encoder: AnyEncoder, pyramid: PyramidSpec) -> tuple[int, ...]:
     """Strides of the levels that are pooled from the encoder's last one, finest first."""
     last = max(encoder_levels(encoder)).bit_length()
     return tuple(2**level for level in range(max(last, pyramid.finest), pyramid.coarsest + 1))
 
 
-def pyramid_levels(encoder: EncoderSpec, pyramid: PyramidSpec) -> dict[int, int]:
+def pyramid_levels(encoder: AnyEncoder, pyramid: PyramidSpec) -> dict[int, int]:
     """Return ``{stride: channels}`` of the levels the neck is given; pooled ones keep the channels they come from."""
     levels = own_levels(encoder, pyramid)
     pooled = pooled_strides(encoder, pyramid) if pyramid.at == "encoder" else ()

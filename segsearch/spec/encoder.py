@@ -1,11 +1,11 @@
 """What an encoder is described by: stem and stages, every width explicit."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
 from segsearch.frozen import Frozen
-from segsearch.spec.words import Activation, Rate, Stride, Width
+from segsearch.spec.words import Activation, Level, Rate, Stride, Width
 
 BlockName = Literal[
     "basic", "bottleneck", "conv", "fpe", "fpe_projected", "fused", "mbconv", "mobile", "separable",
@@ -56,6 +56,7 @@ class StageSpec(Frozen):
 class EncoderSpec(Frozen):
     """Stem and stages, every width explicit."""
 
+    kind: Literal["staged"] = "staged"
     stem: StemSpec
     stages: Annotated[tuple[StageSpec, ...], Field(min_length=1)]
     norm_eps: Annotated[float, Field(gt=0, le=0.1)] = 1e-5
@@ -70,3 +71,26 @@ class EncoderSpec(Frozen):
 
     Tapped maps count as consecutive levels, whatever their real strides: SFNet's released DF1 hands on two of 1/32.
     """
+
+
+class TimmSpec(Frozen):
+    """An encoder that the timm library builds. What it returns stands here, so that rules and ids need no timm."""
+
+    kind: Literal["timm"]
+    name: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
+    """Of the architecture, without the tag of its weights: ``resnet18``, not ``resnet18.a1_in1k``."""
+    finest: Level
+    """Its first level; each later one has twice the stride."""
+    channels: Annotated[tuple[Width, ...], Field(min_length=1)]
+    """Of its levels, finest first."""
+
+
+def kind(data: Any) -> object:
+    """Word that tells encoders apart; the first kind there was goes without."""
+    return data.get("kind", "staged") if isinstance(data, dict) else getattr(data, "kind", None)
+
+
+AnyEncoder = Annotated[
+    Annotated[EncoderSpec, Tag("staged")] | Annotated[TimmSpec, Tag("timm")],
+    Discriminator(kind),
+]

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from segsearch.spec.channels import encoder_levels, pyramid_levels, stages_at
 from segsearch.spec.context import ContextSpec, context_width
-from segsearch.spec.encoder import EncoderSpec
+from segsearch.spec.encoder import AnyEncoder, TimmSpec
 from segsearch.spec.neck import AggregateSpec, BidirectionalSpec, NeckSpec, PyramidSpec, TopDownSpec
 from segsearch.spec.reruns import plan_reruns, staged
 
@@ -12,7 +12,7 @@ PROJECTING = frozenset({"meu", "up"})
 """Fusions that bring both maps to their width themselves; the others are handed maps of one width."""
 
 
-def neck_complaints(encoder: EncoderSpec, pyramid: PyramidSpec, context: ContextSpec, neck: NeckSpec) -> Iterator[str]:
+def neck_complaints(encoder: AnyEncoder, pyramid: PyramidSpec, context: ContextSpec, neck: NeckSpec) -> Iterator[str]:
     """Everything that is wrong between a neck and the levels before it."""
     yield from _levels_made_for_it(encoder, pyramid, neck)
     if isinstance(neck, TopDownSpec):
@@ -25,7 +25,7 @@ def neck_complaints(encoder: EncoderSpec, pyramid: PyramidSpec, context: Context
         yield from _public_code_has_its_marks(encoder, pyramid, context, neck)
 
 
-def _levels_made_for_it(encoder: EncoderSpec, pyramid: PyramidSpec, neck: NeckSpec) -> Iterator[str]:
+def _levels_made_for_it(encoder: AnyEncoder, pyramid: PyramidSpec, neck: NeckSpec) -> Iterator[str]:
     """models.levels.Levels: only a bidirectional neck reads every level through convolutions of its own."""
     bidirectional = isinstance(neck, BidirectionalSpec)
     if pyramid.at == "neck" and not bidirectional:
@@ -83,9 +83,12 @@ def _paths_take_turns(neck: BidirectionalSpec) -> Iterator[str]:
 
 
 def _stages_to_run_again(
-    encoder: EncoderSpec, pyramid: PyramidSpec, context: ContextSpec, neck: AggregateSpec
+    encoder: AnyEncoder, pyramid: PyramidSpec, context: ContextSpec, neck: AggregateSpec
 ) -> Iterator[str]:
     """models.necks.aggregate: only what stages made can be made again, and their blocks must take the wider maps."""
+    if isinstance(encoder, TimmSpec):
+        yield f"neck: an aggregate neck runs the encoder's stages again, timm's {encoder.name} has none that can be"
+        return
     last = max(encoder_levels(encoder))
     if 2**pyramid.coarsest > last:
         yield f"pyramid.coarsest: an aggregate neck ends with the encoder, at P{last.bit_length() - 1}"
@@ -105,10 +108,10 @@ def _stages_to_run_again(
 
 
 def _public_code_has_its_marks(
-    encoder: EncoderSpec, pyramid: PyramidSpec, context: ContextSpec, neck: AggregateSpec
+    encoder: AnyEncoder, pyramid: PyramidSpec, context: ContextSpec, neck: AggregateSpec
 ) -> Iterator[str]:
     """models.necks.aggregate: one 1x1 reads the last maps of all later networks; and one network has one id."""
-    if neck.code == "paper":
+    if neck.code == "paper" or isinstance(encoder, TimmSpec):
         return
     if neck.networks == 1 and neck.decoder != "both":
         yield f"neck.code: a single network without both decoders is the paper's, got {neck.code}"

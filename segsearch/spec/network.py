@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from segsearch.errors import InputError
 from segsearch.frozen import Frozen
 from segsearch.spec.context import ContextSpec, NoContext
-from segsearch.spec.encoder import EncoderSpec
+from segsearch.spec.encoder import AnyEncoder
 from segsearch.spec.head import HeadSpec
 from segsearch.spec.neck import NeckSpec, PyramidSpec
 from segsearch.spec.rules import RULES
@@ -27,7 +27,7 @@ class NetworkSpec(Frozen):
     """The image is resized by this before the encoder; logits are brought back to the image's size."""
     align_corners: bool = False
     """Convention of every bilinear resize in the network."""
-    encoder: EncoderSpec
+    encoder: AnyEncoder
     pyramid: PyramidSpec
     context: ContextSpec = NoContext()
     neck: NeckSpec

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from segsearch.spec.channels import encoder_levels, stage_inputs
 from segsearch.spec.context import ContextSpec
-from segsearch.spec.encoder import EncoderSpec, StageSpec
+from segsearch.spec.encoder import AnyEncoder, EncoderSpec, StageSpec
 from segsearch.spec.neck import NeckSpec, PyramidSpec
 from segsearch.spec.neck_rules import neck_complaints
 
@@ -14,8 +14,8 @@ class Parts(Protocol):
     """What the rules look at: a network's spec, named by its parts since the spec itself stands above this file."""
 
     @property
-    def encoder(self) -> EncoderSpec:
-        """Stem and stages."""
+    def encoder(self) -> AnyEncoder:
+        """Stem and stages, or an encoder of timm's."""
 
     @property
     def pyramid(self) -> PyramidSpec:
@@ -40,16 +40,16 @@ READERS = {
 """Blocks that read a field of their stage; every block reads the others."""
 
 
-def stem_lists_match(spec: Parts) -> Iterator[str]:
+def stem_lists_match(encoder: EncoderSpec) -> Iterator[str]:
     """models.encoder.Stem: one stride per width."""
-    widths, strides = spec.encoder.stem.widths, spec.encoder.stem.strides
+    widths, strides = encoder.stem.widths, encoder.stem.strides
     if len(widths) != len(strides):
         yield f"encoder.stem: {len(widths)} widths need as many strides, got {len(strides)}"
 
 
-def one_rate_or_branches(spec: Parts) -> Iterator[str]:
+def one_rate_or_branches(encoder: EncoderSpec) -> Iterator[str]:
     """models.blocks: a basic block takes one rate; fpe branches must share the inner width evenly."""
-    for i, (stage, channels) in enumerate(zip(spec.encoder.stages, stage_inputs(spec.encoder), strict=True)):
+    for i, (stage, channels) in enumerate(zip(encoder.stages, stage_inputs(encoder), strict=True)):
         branches, branched = len(stage.dilations), stage.block in READERS["cascade"]
         if not branched and branches != 1:
             yield f"encoder.stages[{i}].dilations: a {stage.block} block takes one rate, got {branches}"
@@ -59,39 +59,39 @@ def one_rate_or_branches(spec: Parts) -> Iterator[str]:
                 yield f"encoder.stages[{i}].dilations: {branches} branches must divide {inner} channels"
 
 
-def halves_are_even(spec: Parts) -> Iterator[str]:
+def halves_are_even(encoder: EncoderSpec) -> Iterator[str]:
     """models.blocks.shuffle: its two halves are equally wide."""
-    for i, stage in enumerate(spec.encoder.stages):
+    for i, stage in enumerate(encoder.stages):
         if stage.block == "shuffle" and stage.width % 2:
             yield f"encoder.stages[{i}].width: a shuffle block has two equal halves, got {stage.width}"
 
 
-def blocks_read_their_fields(spec: Parts) -> Iterator[str]:
+def blocks_read_their_fields(encoder: EncoderSpec) -> Iterator[str]:
     """models.blocks: a field that a block does not read keeps its default, so that one network has one id."""
-    for i, stage in enumerate(spec.encoder.stages):
+    for i, stage in enumerate(encoder.stages):
         for field, readers in READERS.items():
             if stage.block not in readers and getattr(stage, field) != StageSpec.model_fields[field].default:
                 yield f"encoder.stages[{i}].{field}: a {stage.block} block has none, only {', '.join(sorted(readers))}"
 
 
-def taps_are_stages(spec: Parts) -> Iterator[str]:
+def taps_are_stages(encoder: EncoderSpec) -> Iterator[str]:
     """models.encoder.Encoder: tapped stages exist, in order, and nothing is built behind the last one."""
-    taps, last = spec.encoder.taps, len(spec.encoder.stages) - 1
+    taps, last = encoder.taps, len(encoder.stages) - 1
     if taps and (list(taps) != sorted(set(taps)) or taps[-1] != last):
         yield f"encoder.taps: must be rising indices of stages that end with {last}, got {list(taps)}"
 
 
-def long_skip_has_two_ends(spec: Parts) -> Iterator[str]:
+def long_skip_has_two_ends(encoder: EncoderSpec) -> Iterator[str]:
     """models.encoder.Stage: a striding stage joins its first and last block, so it needs two."""
-    for i, stage in enumerate(spec.encoder.stages):
+    for i, stage in enumerate(encoder.stages):
         if stage.long_skip != "none" and stage.stride == 2 and stage.depth < 2:
             place = f"encoder.stages[{i}].depth"
             yield f"{place}: a striding stage with a long skip needs at least 2 blocks, got {stage.depth}"
 
 
-def long_skip_adds_one_width(spec: Parts) -> Iterator[str]:
+def long_skip_adds_one_width(encoder: EncoderSpec) -> Iterator[str]:
     """models.encoder.Stage: what a long skip adds up must be equally wide."""
-    for i, (stage, channels) in enumerate(zip(spec.encoder.stages, stage_inputs(spec.encoder), strict=True)):
+    for i, (stage, channels) in enumerate(zip(encoder.stages, stage_inputs(encoder), strict=True)):
         if stage.long_skip == "add" and stage.stride == 1 and stage.width != channels:
             yield f"encoder.stages[{i}].width: a long skip adds {channels} channels to it, got {stage.width}"
 
@@ -116,7 +116,7 @@ def neck_fits_its_levels(spec: Parts) -> Iterator[str]:
     yield from neck_complaints(spec.encoder, spec.pyramid, spec.context, spec.neck)
 
 
-RULES: tuple[Callable[[Parts], Iterator[str]], ...] = (
+STAGE_RULES: tuple[Callable[[EncoderSpec], Iterator[str]], ...] = (
     stem_lists_match,
     one_rate_or_branches,
     halves_are_even,
@@ -124,6 +124,14 @@ RULES: tuple[Callable[[Parts], Iterator[str]], ...] = (
     taps_are_stages,
     long_skip_has_two_ends,
     long_skip_adds_one_width,
-    levels_exist,
-    neck_fits_its_levels,
 )
+
+
+def stages_are_sound(spec: Parts) -> Iterator[str]:
+    """models.encoder.Encoder: what stem and stages must keep among themselves."""
+    if isinstance(spec.encoder, EncoderSpec):
+        for rule in STAGE_RULES:
+            yield from rule(spec.encoder)
+
+
+RULES: tuple[Callable[[Parts], Iterator[str]], ...] = (stages_are_sound, levels_exist, neck_fits_its_levels)

@@ -3,7 +3,7 @@
 import math
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from segsearch.errors import InputError
 from segsearch.frozen import Frozen, YesNo
@@ -48,6 +48,17 @@ class Recipe(Frozen):
     amp: Literal["none", "bf16", "fp16"] = Field(
         default="none", description="precision of the forward pass; fp16 needs CUDA"
     )
+
+    pretrained: str | None = Field(
+        default=None, description="the encoder's first weights: imagenet, or a file; fresh ones without"
+    )
+
+    @field_validator("pretrained")
+    @classmethod
+    def _file_or_word(cls, value: str | None) -> str | None:
+        if value is not None and value != "imagenet" and not value.endswith((".pth", ".pt", ".safetensors")):
+            raise ValueError(f"{value!r} is neither imagenet nor a file of weights: .pth, .pt, .safetensors")
+        return value
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

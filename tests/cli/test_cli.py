@@ -1,5 +1,6 @@
 """The command line as people use it: a process, its two streams, its exit code."""
 
+import importlib.util
 import json
 import signal
 import subprocess
@@ -105,6 +106,20 @@ def test_a_point_of_ones_own(tmp_path: Path) -> None:
     assert (shown["name"], shown["point"], shown["published"]) == ("mine", sampled, [])
     (tmp_path / "bad.yaml").write_text(json.dumps(sampled | {"fusion_width": 7}))
     assert "bad.yaml.fusion_width: 7 is not a choice" in run("show", "bad.yaml", cwd=tmp_path).stderr
+
+
+def test_an_encoder_of_timms_needs_timm_only_to_be_built(tmp_path: Path) -> None:
+    base = {k: v for k, v in named_point("sfnet_r18").choices.items() if not k.startswith("encoder.")}
+    word = {"encoder": "timm", "encoder.timm.model": "resnet18@P1:64,64,128,256,512"}
+    (tmp_path / "long.yaml").write_text(json.dumps(base | word))
+    (tmp_path / "short.yaml").write_text(json.dumps(base | {"encoder": "timm:resnet18"}))
+    assert run("space", "check", "long.yaml", cwd=tmp_path).stdout.strip() == "78eed4f8da54"
+    if importlib.util.find_spec("timm") is None:
+        for arguments in (("show", "long.yaml"), ("space", "check", "short.yaml")):
+            done = run(*arguments, cwd=tmp_path)
+            assert done.returncode == 2 and done.stdout == ""
+            assert done.stderr.startswith("segsearch: timm is not installed: pip install 'segsearch[timm]' (")
+            assert done.stderr.count("\n") == 1
 
 
 def test_measure_says_what_it_measured_on() -> None:

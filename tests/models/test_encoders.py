@@ -149,11 +149,12 @@ def drawn(family: str, rng: random.Random) -> Encoder:
     return Encoder(FAMILIES[family](choices | SMALL.get(family, {}), float(width)))
 
 
+OURS = [family for family in FAMILIES if family != "timm"]
 SMALL = {"resnet": {"depth": 10}, "efficientnet": {"depth": 0.6}}
 """Depths only repeat blocks; the wide and deep are built above without memory."""
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", OURS)
 @pytest.mark.parametrize("size", [(32, 32), (33, 47), (97, 203)])
 def test_declared_channels_and_strides_are_the_real_ones(family: str, size: tuple[int, int]) -> None:
     rng = random.Random(f"{family}{size}")
@@ -171,7 +172,7 @@ def test_declared_channels_and_strides_are_the_real_ones(family: str, size: tupl
             assert f.isfinite().all()
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", OURS)
 def test_stages_are_made_anew_for_any_input(family: str) -> None:
     encoder = drawn(family, random.Random(family))
     for stride in sorted(set(stage_strides(encoder.spec))):

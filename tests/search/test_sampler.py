@@ -8,6 +8,7 @@ from segsearch.search.budget import Budget
 from segsearch.search.record import TrialRecord
 from segsearch.search.sampler import ask, seed_of, tell, uniform
 from segsearch.space.nodes import Choice, OneOf, Space
+from segsearch.space.points import named_point
 from segsearch.space.walk import check, contains
 
 from .builders import record, small, some_point, unified
@@ -67,6 +68,13 @@ def test_a_point_outside_of_the_narrowed_space_is_not_told() -> None:
     outside = record(0, some_point(0), miou=0.5)
     assert not contains(small(), outside.point)
     assert tell(small(), BUDGET, outside) is None
+
+
+def test_a_value_that_this_space_never_proposes_is_not_told() -> None:
+    """ResNet-101 is a named point's; searches propose up to 50."""
+    for name, proposed in (("sfnet_r101", False), ("sfnet_r18", True)):
+        answer = tell(unified(), BUDGET, record(1, named_point(name).choices, miou=0.5))
+        assert (answer is not None) == proposed
 
 
 def test_fixed_choices_are_no_parameters() -> None:

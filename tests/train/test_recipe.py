@@ -30,6 +30,8 @@ def test_length_is_one_of_two(length: dict[str, int]) -> None:
         {"auxiliary": "head"},
         {"warmup": 10},
         {"label_smoothing": 0.1},
+        {"pretrained": "imagnet"},
+        {"pretrained": "weights.onnx"},
     ],
 )
 def test_refuses_with_one_line(wrong: dict[str, object]) -> None:
@@ -44,6 +46,12 @@ def test_id_ignores_written_defaults_and_follows_every_other_field() -> None:
     longer, other = Recipe(iterations=11), Recipe(epochs=10)
     cropped, linear = Recipe(iterations=10, crop=(8, 8)), Recipe(iterations=10, power=1.0)
     assert len({recipe.id for recipe in (plain, longer, other, cropped, linear)}) == 5
+
+
+def test_pretrained_weights_are_another_recipe_and_none_are_not() -> None:
+    plain = Recipe(iterations=10)
+    assert Recipe(iterations=10, pretrained=None).id == plain.id == "5b6eba8f9d77"
+    assert len({plain.id, *(Recipe(iterations=10, pretrained=p).id for p in ("imagenet", "a.pth", "b.pt"))}) == 4
 
 
 def test_survives_json() -> None:

@@ -30,12 +30,14 @@ class Aggregate(Neck):
 
     def __init__(self, spec: AggregateSpec, site: Site) -> None:
         super().__init__()
+        encoder = site.encoder
+        assert isinstance(encoder, Encoder), "the spec's rules leave timm's out"
         self.public = spec.code == "huaifeng1993"
-        self.strides = staged(site.encoder.spec, tuple(site.inputs))
+        self.strides = staged(encoder.spec, tuple(site.inputs))
         coarsest = site.inputs[max(site.inputs)]
-        self.attention = site.encoder.release_attention(coarsest) if self.public else nn.Identity()
-        plan = plan_reruns(site.encoder.spec, site.inputs, spec.networks)
-        self.networks = nn.ModuleList(Rerun(runs, site.encoder, site.align_corners, self.public) for runs in plan)
+        self.attention = encoder.release_attention(coarsest) if self.public else nn.Identity()
+        plan = plan_reruns(encoder.spec, site.inputs, spec.networks)
+        self.networks = nn.ModuleList(Rerun(runs, encoder, site.align_corners, self.public) for runs in plan)
         high = [coarsest, *(runs[-1].out_channels for runs in plan)]
         low = [site.inputs[min(site.inputs)], *(runs[0].out_channels for runs in plan)]
         summed = SummedByLast if self.public else Summed

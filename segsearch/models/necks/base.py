@@ -7,6 +7,7 @@ from torch import nn
 
 from segsearch.models.encoder import Encoder
 from segsearch.models.ops import Channels, ConvNorm, Features
+from segsearch.models.timm_encoder import TimmEncoder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +20,7 @@ class Site:
     """Strides beyond the encoder's own, finest first."""
     pools_itself: bool
     """Whether the pooled levels are the neck's to make; otherwise they are among ``inputs``."""
-    encoder: Encoder
+    encoder: Encoder | TimmEncoder
     only_finest: bool
     """The head reads one level alone, so that nothing need be built for the others."""
     align_corners: bool

@@ -9,10 +9,11 @@ from segsearch.space.families.fpe import fpe
 from segsearch.space.families.mobilenetv3 import mobilenetv3
 from segsearch.space.families.resnet import resnet
 from segsearch.space.families.shufflenetv2 import shufflenetv2
+from segsearch.space.families.timm import timm
 from segsearch.space.families.xception import xception
-from segsearch.spec.encoder import EncoderSpec
+from segsearch.spec.encoder import AnyEncoder
 
-FAMILIES: dict[str, Callable[[Choices, float], EncoderSpec]] = {
+FAMILIES: dict[str, Callable[[Choices, float], AnyEncoder]] = {
     "resnet": resnet,
     "df": df,
     "shufflenetv2": shufflenetv2,
@@ -20,4 +21,5 @@ FAMILIES: dict[str, Callable[[Choices, float], EncoderSpec]] = {
     "efficientnet": efficientnet,
     "mobilenetv3": mobilenetv3,
     "fpe": fpe,
+    "timm": timm,
 }
