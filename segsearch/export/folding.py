@@ -1,127 +1,60 @@
-"""Folding BatchNorm where modules have names of their own: who feeds whom is seen by running them."""
+"""What training needs and a deployed network does not: auxiliary heads, dropout, BatchNorm, learnt numbers."""
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+import copy
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.utils.fusion import fuse_conv_bn_weights
-
-from segsearch.errors import ProofError
-
-SIDE = 64
-"""Pixels of the square image that is run."""
-MOST_DRIFT = 1e-2
-"""Of the largest number of a map: above rounding, TF32's included, and far below any mistake."""
-_PLAIN = ("Conv2d", "Conv2dSame")
-"""Classes that use their weight as it is; others (weight standardisation) change it on the way."""
+from torch.nn.modules.dropout import _DropoutNd
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 
-class Affine(nn.Module):
-    """``x * scale + shift``: what is left of a frozen BatchNorm that no convolution can take in."""
+def fold(network: nn.Module) -> nn.Module:
+    """Copy a network for deployment: each BatchNorm inside its convolution, no dropout, no auxiliary heads, eval mode.
 
-    scale: Tensor
-    shift: Tensor
+    A module that has ``freeze_scalars`` turns its learnt numbers into constants there, as ESeg (section 3.2) asks;
+    one that has ``fold_norms`` folds what is below it in its own way.
 
-    def __init__(self, norm: _BatchNorm) -> None:
-        super().__init__()
-        mean, variance = _statistics(norm)
-        scale = torch.rsqrt(variance + norm.eps) * (1 if norm.weight is None else norm.weight)
-        shift = -mean * scale + (0 if norm.bias is None else norm.bias)
-        self.register_buffer("scale", scale.detach().view(1, -1, 1, 1))
-        self.register_buffer("shift", shift.detach().view(1, -1, 1, 1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Tensor (B, C, H, W), each channel scaled and shifted."""
-        return x * self.scale + self.shift
-
-
-def fold_by_running(network: nn.Module) -> None:
-    """Fold, in place and in eval mode, each 2-d BatchNorm into the convolution whose map it reads.
-
-    One that reads anything else becomes an `Affine`. ``network`` takes images [B, 3, H, W] and gives maps. A function
-    that reads a convolution's map as well is not seen: run this inside of `same_maps`.
-    """
-    for norm, conv in _fed(network).items():
-        after = _after(norm)
-        if conv is None:
-            _replace(network, norm, nn.Sequential(Affine(norm), *after))
-            continue
-        mean, variance = _statistics(norm)
-        conv.weight, conv.bias = fuse_conv_bn_weights(
-            conv.weight, conv.bias, mean, variance, norm.eps, norm.weight, norm.bias
-        )
-        _replace(network, norm, nn.Sequential(*after))
-
-
-@contextmanager
-def same_maps(network: nn.Module, name: str) -> Iterator[None]:
-    """See that what happens inside of the block leaves a network's maps as they were.
+    The copy gives the same logits as ``network.eval()`` up to rounding; the given network is not touched.
 
     Raises:
-        ProofError: a map is another one.
+        AssertionError: a BatchNorm that does not sit beside its convolution as ``conv`` and ``norm``.
     """
-    before = _maps(network)
-    yield
-    for expected, found in zip(before, _maps(network), strict=True):
-        drift = float((found - expected).abs().max() / expected.abs().max().clamp_min(1e-6))
-        if not drift <= MOST_DRIFT:
-            raise ProofError(f"{name} cannot be folded: its maps change by {drift:.1%}")
+    folded = copy.deepcopy(network).eval()
+    for step in (drop_auxiliary, drop_dropout, fold_norms, freeze_scalars):
+        step(folded)
+    return folded
 
 
-def _fed(network: nn.Module) -> dict[_BatchNorm, nn.Conv2d | None]:
-    """Return each BatchNorm that runs, with the convolution whose map it alone reads, as far as is seen."""
-    made: dict[int, tuple[nn.Conv2d, Tensor]] = {}
-    fed: dict[_BatchNorm, tuple[nn.Conv2d, Tensor] | None] = {}
-    calls: Counter[nn.Module] = Counter()
-
-    def produced(conv: nn.Module, args: tuple[Any, ...], out: Tensor) -> None:
-        calls[conv] += 1
-        if isinstance(conv, nn.Conv2d) and type(conv).__name__ in _PLAIN:
-            made[id(out)] = conv, out  # kept, or another tensor could get its id
-
-    def reads(norm: _BatchNorm, args: tuple[Any, ...]) -> None:
-        calls[norm] += 1
-        fed[norm] = made.get(id(args[0]))
-
-    handles = [m.register_forward_hook(produced) for m in network.modules() if isinstance(m, nn.Conv2d)]
-    handles += [m.register_forward_pre_hook(reads) for m in network.modules() if isinstance(m, _BatchNorm)]
-    try:
-        returned = {id(out) for out in _maps(network)}  # GhostNet's first map is what its first norm reads
-    finally:
-        for handle in handles:
-            handle.remove()
-    readers = Counter(pair[0] for pair in fed.values() if pair is not None)
-
-    def alone(norm: _BatchNorm, conv: nn.Conv2d, out: Tensor) -> bool:
-        return calls[norm] == calls[conv] == readers[conv] == 1 and id(out) not in returned
-
-    return {norm: pair[0] if pair is not None and alone(norm, *pair) else None for norm, pair in fed.items()}
+def drop_auxiliary(network: nn.Module) -> None:
+    """Remove the heads that only training hears."""
+    if hasattr(network, "auxiliary"):
+        network.auxiliary = nn.ModuleList()
 
 
-def _maps(network: nn.Module) -> Sequence[Tensor]:
-    weight = next(network.parameters())
-    image = torch.randn(1, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0)).to(weight)
-    with torch.no_grad():
-        maps: Sequence[Tensor] = network(image)
-    return maps
+def drop_dropout(network: nn.Module) -> None:
+    """Put nothing in place of each dropout."""
+    for module in list(network.modules()):
+        for name, child in list(module.named_children()):
+            if isinstance(child, _DropoutNd):
+                module.add_module(name, nn.Identity())
 
 
-def _statistics(norm: _BatchNorm) -> tuple[Tensor, Tensor]:
-    assert norm.running_mean is not None and norm.running_var is not None, "without running statistics"
-    return norm.running_mean, norm.running_var
+def fold_norms(network: nn.Module) -> None:
+    """Bring each BatchNorm into the convolution before it. Raises: see `fold`."""
+    for module in list(network.modules()):
+        if callable(own := getattr(module, "fold_norms", None)):
+            own()  # before anything below it is looked at
+        conv, norm = getattr(module, "conv", None), getattr(module, "norm", None)
+        if isinstance(conv, nn.Conv2d | nn.ConvTranspose2d) and isinstance(norm, _BatchNorm):
+            assert norm.running_mean is not None, "BatchNorm without running statistics cannot be folded"
+            module.conv = fuse_conv_bn_eval(conv, norm, transpose=isinstance(conv, nn.ConvTranspose2d))
+            module.norm = nn.Identity()
+    left = [name for name, module in network.named_modules() if isinstance(module, _BatchNorm)]
+    assert not left, f"BatchNorm without a convolution of its own: {left}"
 
 
-def _after(norm: _BatchNorm) -> list[nn.Module]:
-    """Modules that a BatchNorm runs on its result, as timm's ``BatchNormAct2d`` does."""
-    return [child for name in ("drop", "act") if isinstance(child := getattr(norm, name, None), nn.Module)]
-
-
-def _replace(network: nn.Module, old: nn.Module, new: nn.Module) -> None:
-    for parent in list(network.modules()):
-        for name, child in list(parent.named_children()):
-            if child is old:
-                parent.add_module(name, new)
+def freeze_scalars(network: nn.Module) -> None:
+    """Turn learnt numbers into constants, where a module says that it can."""
+    for module in list(network.modules()):
+        if callable(freeze := getattr(module, "freeze_scalars", None)):
+            freeze()

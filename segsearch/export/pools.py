@@ -4,7 +4,8 @@ from math import ceil
 
 import torch
 from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
+
+from segsearch.export.seen import Seen
 
 Size = tuple[int, int]
 
@@ -38,37 +39,21 @@ def _averages(length: int, bins: int) -> Tensor:
     return matrix
 
 
-def fix_pools(network: nn.Module, example: Tensor) -> None:
-    """Replace, in place, each adaptive average pool by its equal at the sizes that ``example`` [B, 3, H, W] gives it.
+def fix_pools(network: nn.Module, seen: Seen) -> None:
+    """Replace, in place, each adaptive average pool by its equal at the size that it is ``seen`` to get.
 
     A pool met at more than one size, or not at all, stays as it is, and so does one into a single bin, which exporters
     write as one plain mean.
     """
-    sizes = _input_sizes(network, example)
-    fixed = {pool: _fixed(pool, *seen) for pool, seen in sizes.items() if len(seen) == 1}
     for parent in list(network.modules()):
         for name, child in list(parent.named_children()):
-            if isinstance(child, nn.AdaptiveAvgPool2d) and child in fixed and child.output_size not in (1, (1, 1)):
-                parent.add_module(name, fixed[child])
-
-
-def _input_sizes(network: nn.Module, example: Tensor) -> dict[nn.AdaptiveAvgPool2d, set[Size]]:
-    """Run ``example`` once and note which sizes each adaptive pool is given."""
-    sizes: dict[nn.AdaptiveAvgPool2d, set[Size]] = {}
-
-    def note(pool: nn.AdaptiveAvgPool2d, inputs: tuple[Tensor, ...]) -> None:
-        height, width = inputs[0].shape[-2:]
-        sizes.setdefault(pool, set()).add((height, width))
-
-    pools = [module for module in network.modules() if isinstance(module, nn.AdaptiveAvgPool2d)]
-    handles: list[RemovableHandle] = [pool.register_forward_pre_hook(note) for pool in pools]
-    try:
-        with torch.no_grad():
-            network(example)
-    finally:
-        for handle in handles:
-            handle.remove()
-    return sizes
+            if (
+                isinstance(child, nn.AdaptiveAvgPool2d)
+                and child.output_size not in (1, (1, 1))
+                and (args := seen(child))
+            ):
+                height, width = args[0].shape[-2:]
+                parent.add_module(name, _fixed(child, (height, width)))
 
 
 def _fixed(pool: nn.AdaptiveAvgPool2d, size_hw: Size) -> nn.Module:

@@ -23,6 +23,13 @@ class Stem(nn.Module):
         self.strides = spec.strides
         self.pool = None if spec.pool == "none" else nn.MaxPool2d(3, 2, 1, ceil_mode=spec.pool == "ceil")
 
+    @property
+    def first(self) -> ConvNorm:
+        """The convolution that reads the image."""
+        conv = self.convs[0]
+        assert isinstance(conv, ConvNorm)
+        return conv
+
     def forward(self, image: Tensor) -> Features:
         """Tensor (B, 3, H, W) to the last map at each stride, the pooled one included."""
         features: Features = {}

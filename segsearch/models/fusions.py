@@ -4,13 +4,15 @@ A new one is a class here, a row in `FUSIONS`, a word in spec.neck.FusionName, a
 """
 
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import ClassVar, Literal, final
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segsearch.models.ops import ConvNorm, Nearest, Resize, size_of
+from segsearch.export.seen import Seen
+from segsearch.models.ops import ConvNorm, Nearest, Resize, conv_of, size_of
 
 
 class PairFusion(nn.Module):
@@ -50,17 +52,48 @@ class FPN(PairFusion):
 class Warp(nn.Module):
     """Samples a map where a flow field points (SFNet, equation 3). Flow is in half pixels of the fine map."""
 
+    places: Tensor | None
+    step: Tensor | None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("places", None)
+        self.register_buffer("step", None)
+
+    def freeze_grid(self, seen: Seen) -> None:
+        """Keep the places that a flow of nought points to, (1, H, W, 2), and what one unit of flow moves them by."""
+        if (given := seen(self)) is not None:
+            height, width = size_of(given[1])
+            x, y = torch.linspace(-1.0, 1.0, width), torch.linspace(-1.0, 1.0, height)
+            self.places = torch.stack((x.expand(height, width), y[:, None].expand(height, width)), dim=-1)[None]
+            self.step = torch.tensor((1 / width, 1 / height))
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Warp":
+        """Move as any module does, but never to less than float32: see `forward`."""
+        kept = {name: self._buffers[name] for name in ("places", "step")}
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        for name, exact in kept.items():
+            if exact is not None and (moved := self._buffers[name]) is not None:
+                dtype = torch.promote_types(moved.dtype, torch.float32)
+                self._buffers[name] = exact.to(moved.device, dtype)
+        return self
+
     def forward(self, deep: Tensor, flow: Tensor) -> Tensor:
         """Tensors (B, C, h, w) and (B, 2, H, W), x then y, to (B, C, H, W)."""
-        height, width = size_of(flow)
         # half precision would round places near the border by a pixel and more
         flow = flow.to(torch.promote_types(flow.dtype, torch.float32))
-        x = torch.linspace(-1.0, 1.0, width, dtype=flow.dtype, device=flow.device)
-        y = torch.linspace(-1.0, 1.0, height, dtype=flow.dtype, device=flow.device)
-        grid = torch.stack((x + flow[:, 0] / width, y[:, None] + flow[:, 1] / height), dim=-1)
+        grid = self._grid(flow)
         # align_corners is True whatever the network's convention: the grid above counts corners as -1 and 1
         warped = F.grid_sample(deep.to(grid.dtype), grid, mode="bilinear", padding_mode="zeros", align_corners=True)
         return warped.to(deep.dtype)
+
+    def _grid(self, flow: Tensor) -> Tensor:
+        if self.places is not None and self.step is not None:
+            return self.places + flow.permute(0, 2, 3, 1) * self.step
+        height, width = size_of(flow)
+        x = torch.linspace(-1.0, 1.0, width, dtype=flow.dtype, device=flow.device)
+        y = torch.linspace(-1.0, 1.0, height, dtype=flow.dtype, device=flow.device)
+        return torch.stack((x + flow[:, 0] / width, y[:, None] + flow[:, 1] / height), dim=-1)
 
 
 @final
@@ -109,15 +142,42 @@ class MEU(PairFusion):
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.channel = _attention(width) if attention in ("both", "channel") else None
         self.spatial = _attention(1) if attention in ("both", "spatial") else None
+        self.resizes_first, self.averages_first = True, True
 
     def forward(self, deep: Tensor, shallow: Tensor) -> Tensor:
         """See `PairFusion`."""
-        high = self.embed_deep(self.resize(deep, size_of(shallow)))
+        high = self._embedded(deep, size_of(shallow))
         low = self.embed_shallow(shallow)
         weighed_low = low if self.channel is None else low * self.channel(self.pool(high))
-        weighed_high = high if self.spatial is None else high * self.spatial(low.mean(dim=1, keepdim=True))
+        weighed_high = high if self.spatial is None else high * self.spatial(self._averaged(low))
         out: Tensor = weighed_low + weighed_high
         return out
+
+    def _embedded(self, deep: Tensor, size_hw: tuple[int, int]) -> Tensor:
+        conv, act = self.embed_deep
+        x = conv(self.resize(deep, size_hw)) if self.resizes_first else self.resize(conv(deep), size_hw)
+        out: Tensor = act(x)
+        return out
+
+    def _averaged(self, low: Tensor) -> Tensor:
+        return low.mean(dim=1, keepdim=True) if self.averages_first else low
+
+    def project_first(self, seen: Seen) -> None:
+        """Swap resize and 1x1, which commute as a resize's weights sum to one: fewer pixels, often fewer channels."""
+        conv = self.embed_deep[0]
+        assert isinstance(conv, nn.Conv2d)
+        self.resizes_first = conv.out_channels > 2 * conv.in_channels
+
+    def fold_mean(self, seen: Seen) -> None:
+        """Take the mean over channels inside the 1x1 behind it."""
+        if self.spatial is not None and self.averages_first:
+            conv, act = self.spatial
+            assert isinstance(conv, nn.Conv2d)
+            embed = self.embed_shallow[0]
+            assert isinstance(embed, nn.Conv2d)
+            weight = (conv.weight / embed.out_channels).expand(1, embed.out_channels, 1, 1)
+            self.spatial = nn.Sequential(conv_of(conv, weight, conv.bias), act)
+            self.averages_first = False
 
 
 @final

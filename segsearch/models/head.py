@@ -6,6 +6,8 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
+from segsearch.export.seen import Seen
+from segsearch.models.coarse import CoarseMerge, worthwhile
 from segsearch.models.necks.nodes import Separable, WeightedSum
 from segsearch.models.ops import Channels, ConvNorm, Features, Resize, size_of
 from segsearch.spec.head import ConcatHead, HeadSpec, PlainHead, WeightedHead
@@ -13,6 +15,9 @@ from segsearch.spec.head import ConcatHead, HeadSpec, PlainHead, WeightedHead
 
 class Head(nn.Module):
     """Turns fused levels into logits (B, K, H/s, W/s) at the finest stride s."""
+
+    classify: nn.Module
+    """The last layer: a 1x1 to logits."""
 
     @abstractmethod
     def forward(self, features: Features) -> Tensor:
@@ -42,15 +47,27 @@ class Concat(Head):
     def __init__(self, spec: ConcatHead, channels: Channels, classes: int, align_corners: bool) -> None:
         super().__init__()
         self.resize = Resize(align_corners)
-        self.merge = ConvNorm(sum(channels.values()), spec.width)
+        self.merge: nn.Module = ConvNorm(sum(channels.values()), spec.width)
         self.classify = nn.Conv2d(spec.width, classes, 1)
 
     def forward(self, features: Features) -> Tensor:
         """See `Head`."""
-        size = size_of(features[min(features)])
-        merged = self.merge(torch.cat([self.resize(features[s], size) for s in sorted(features)], dim=1))
+        if isinstance(self.merge, CoarseMerge):
+            merged = self.merge(features)
+        else:
+            size = size_of(features[min(features)])
+            merged = self.merge(torch.cat([self.resize(features[s], size) for s in sorted(features)], dim=1))
         logits: Tensor = self.classify(merged)
         return logits
+
+    def merge_coarsely(self, seen: Seen) -> None:
+        """Filter the levels before they are resized, where that is less work: see `CoarseMerge`."""
+        given = seen(self)
+        if given is not None and isinstance(self.merge, ConvNorm) and self.merge.folded:
+            sizes = {s: size_of(f) for s, f in sorted(given[0].items())}
+            widths = {s: f.shape[1] for s, f in sorted(given[0].items())}
+            if coarse := worthwhile(sizes, widths):
+                self.merge = CoarseMerge(self.merge, sizes, widths, coarse, self.resize.align_corners)
 
 
 @final

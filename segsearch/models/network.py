@@ -2,6 +2,7 @@
 
 from torch import Tensor, nn
 
+from segsearch.export.seen import Seen
 from segsearch.models.auxiliary import Auxiliary, AuxiliaryHead, auxiliary_heads
 from segsearch.models.context import build_context
 from segsearch.models.encoder import Encoder
@@ -41,6 +42,7 @@ class Network(nn.Module):
         self.neck = build_neck(spec.neck, site)
         self.head = build_head(spec.head, {s: self.neck.channels[s] for s in self.neck.read}, classes, align)
         self.auxiliary = auxiliary_heads(auxiliary, self.encoder.channels, self.neck.channels, classes)
+        self.beyond = (0, 0)
 
     def forward(self, image: Tensor) -> Tensor:
         """Image (B, 3, H, W), normalised, to logits (B, K, H, W)."""
@@ -52,6 +54,29 @@ class Network(nn.Module):
         sources = {"encoder": encoded, "neck": fused}
         return (logits, *(head.on(sources) for head in self._auxiliary()))
 
+    def image_readers(self) -> tuple[nn.Conv2d, ...]:
+        """Convolutions that read the image, resized or not, and nothing else; none where they are not known."""
+        return (self.encoder.stem.first.conv,) if isinstance(self.encoder, Encoder) else ()
+
+    def overshoot(self, seen: Seen) -> None:
+        """Give logits one coarse pixel larger, at the lower and the right end, than the image: see `export.steps`.
+
+        A row and a column repeated at the end change no other pixel where the resize is by a whole number and no
+        corners are aligned.
+        """
+        (image,), (coarse,) = seen(self), seen(self.head.classify)
+        (height, width), (rows, columns) = size_of(image), size_of(coarse)
+        step = (height // rows, width // columns)
+        whole = not self.resize.align_corners and (rows * step[0], columns * step[1]) == (height, width)
+        if (
+            whole
+            and step > (1, 1)
+            and _collides(height * width)
+            and not _collides((height + step[0]) * (width + step[1]))
+        ):
+            self.head.classify = nn.Sequential(nn.ReplicationPad2d((0, 1, 0, 1)), self.head.classify)
+            self.beyond = step
+
     def _auxiliary(self) -> list[AuxiliaryHead]:
         return [head for head in self.auxiliary if isinstance(head, AuxiliaryHead)]
 
@@ -61,5 +86,11 @@ class Network(nn.Module):
         features = self.levels(encoded)
         coarsest = max(features)
         fused = self.neck.fuse(features | {coarsest: self.context(features[coarsest])})
-        logits: Tensor = self.resize(self.head(self.neck.smooth(fused)), size)
+        reach = (size[0] + self.beyond[0], size[1] + self.beyond[1])
+        logits: Tensor = self.resize(self.head(self.neck.smooth(fused)), reach)
         return logits, encoded, fused
+
+
+def _collides(pixels: int) -> bool:
+    """Whether maps of so many pixels, four bytes each, begin at the same place of a first-level cache (a page)."""
+    return pixels * 4 % 4096 == 0

@@ -1,5 +1,6 @@
 """The small modules every part is made of. All are modules, so that counters, folding and hooks see them."""
 
+import copy
 from collections.abc import Callable
 
 import torch.nn.functional as F
@@ -48,6 +49,37 @@ class ConvNorm(nn.Module):
         """Tensor (B, C, H, W) to (B, C', H/stride, W/stride), sizes rounded up."""
         out: Tensor = self.act(self.norm(self.conv(x)))
         return out
+
+    @property
+    def folded(self) -> bool:
+        """Whether BatchNorm is gone, so that the convolution may be taken apart."""
+        return isinstance(self.norm, nn.Identity)
+
+    def split(self, parts: int) -> list[nn.Sequential]:
+        """Return ``parts`` modules that give this one's output channels in turns of equal width; folded only."""
+        assert self.folded and self.conv.groups == 1 and self.conv.bias is not None
+        weights, biases = self.conv.weight.chunk(parts), self.conv.bias.chunk(parts)
+        return [
+            nn.Sequential(conv_of(self.conv, w, b), copy.deepcopy(self.act))
+            for w, b in zip(weights, biases, strict=True)
+        ]
+
+
+def conv_of(like: nn.Conv2d, weight: Tensor, bias: Tensor | None) -> nn.Conv2d:
+    """Make a convolution with the geometry of ``like`` and weights (K, C, h, w), (K) of its own; one group."""
+    conv = nn.Conv2d(
+        weight.shape[1],
+        weight.shape[0],
+        like.kernel_size,  # type: ignore[arg-type]  # torch calls a pair a tuple of any length
+        like.stride,  # type: ignore[arg-type]
+        like.padding,  # type: ignore[arg-type]
+        like.dilation,  # type: ignore[arg-type]
+        bias=bias is not None,
+    )
+    conv.weight = nn.Parameter(weight.detach().clone())
+    if bias is not None:
+        conv.bias = nn.Parameter(bias.detach().clone())
+    return conv
 
 
 class Resize(nn.Module):

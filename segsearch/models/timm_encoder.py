@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from segsearch.errors import InputError, MissingExtraError
-from segsearch.export.folding import fold_by_running, same_maps
+from segsearch.export.fold_running import fold_by_running, same_maps
 from segsearch.models.ops import Channels, Features
 from segsearch.spec.channels import encoder_levels
 from segsearch.spec.encoder import TimmSpec

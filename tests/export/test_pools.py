@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from segsearch.export.pools import MatrixPool, fix_pools
+from segsearch.export.seen import watch
 
 sides = st.integers(1, 40)
 bins = st.integers(1, 8)
@@ -34,7 +35,7 @@ def test_fixed_pool_equals_the_adaptive_one(output_size: object, kind: type[nn.M
     network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.AdaptiveAvgPool2d(output_size))  # type: ignore[arg-type]
     image = torch.randn(1, 3, 8, 12)
     expected = network(image)
-    fix_pools(network, image)
+    fix_pools(network, watch(network, image))
     assert type(network[1]) is kind
     assert torch.allclose(network(image), expected, atol=1e-6)
 
@@ -52,7 +53,7 @@ class Twice(nn.Module):
 
 def test_pools_without_one_size_stay_adaptive_and_keep_no_hooks() -> None:
     network = Twice()
-    fix_pools(network, torch.randn(1, 3, 9, 9))
+    fix_pools(network, watch(network, torch.randn(1, 3, 9, 9)))
     assert isinstance(network.pool, nn.AdaptiveAvgPool2d) and isinstance(network.idle, nn.AdaptiveAvgPool2d)
     assert not network.pool._forward_pre_hooks
 
@@ -61,5 +62,5 @@ def test_a_pool_with_two_names_is_replaced_at_both() -> None:
     pool = nn.AdaptiveAvgPool2d(3)
     network = nn.ModuleDict({"a": nn.Sequential(pool), "b": nn.Sequential(pool)})
     network.forward = lambda image: network["a"](image) + network["b"](image)  # type: ignore[method-assign]
-    fix_pools(network, torch.randn(1, 3, 7, 7))
+    fix_pools(network, watch(network, torch.randn(1, 3, 7, 7)))
     assert not [m for m in network.modules() if isinstance(m, nn.AdaptiveAvgPool2d)]

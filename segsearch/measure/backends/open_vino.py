@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from segsearch.errors import DeviceError, InputError
-from segsearch.export.openvino import openvino
+from segsearch.export.openvino import openvino, read_model
 from segsearch.measure.backends.base import Prepared
 from segsearch.measure.backends.checks import check_ability
 from segsearch.measure.backends.onnx_file import as_held, check_file, precision_of, written
@@ -76,7 +76,7 @@ def _compile(runtime: Any, path: Path, precision: str) -> Any:
         "INFERENCE_PRECISION_HINT": _HINTS[precision],
     }
     try:
-        return runtime.Core().compile_model(str(path), "CPU", settings)
+        return runtime.Core().compile_model(read_model(path), "CPU", settings)
     except RuntimeError as error:
         reason = next(reversed(str(error).strip().splitlines()), "")[:160]
         raise InputError(path, f"cannot be loaded by OpenVINO: {reason}") from error

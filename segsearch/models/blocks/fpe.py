@@ -3,8 +3,9 @@
 import torch
 from torch import Tensor, nn
 
+from segsearch.export.seen import Seen
 from segsearch.models.blocks.basic import projected
-from segsearch.models.ops import ACTIVATIONS, ConvNorm
+from segsearch.models.ops import ACTIVATIONS, ConvNorm, conv_of
 from segsearch.spec.encoder import StageSpec
 
 
@@ -17,21 +18,45 @@ class FPEBlock(nn.Module):
         share = inner // len(stage.dilations)
         self.stride, self.cascade = stride, stage.cascade
         self.shortcut: nn.Module | None = nn.Identity() if in_channels == stage.width and stride == 1 else None
-        self.expand = ConvNorm(in_channels, inner, 1, activation=stage.activation)
+        self.expand: nn.Module = ConvNorm(in_channels, inner, 1, activation=stage.activation)
         self.branches = nn.ModuleList(
             ConvNorm(share, share, stride=stride, dilation=rate, groups=share, activation=stage.activation)
             for rate in stage.dilations
         )
-        self.project = ConvNorm(inner, stage.width, 1, activation="none")
+        self.project: nn.Module = ConvNorm(inner, stage.width, 1, activation="none")
         self.act = ACTIVATIONS[stage.activation]()
 
     def forward(self, x: Tensor) -> Tensor:
         """Tensor (B, C, H, W) to (B, width, H/stride, W/stride)."""
-        groups = self.expand(x).chunk(len(self.branches), dim=1)
-        out: Tensor = self.project(torch.cat(self._pyramid(groups), dim=1))
+        if isinstance(self.expand, nn.ModuleList):
+            groups = tuple(expand(x) for expand in self.expand)
+        else:
+            groups = self.expand(x).chunk(len(self.branches), dim=1)
+        out: Tensor = self._projected(self._pyramid(groups))
         if self.shortcut is not None:
             out = out + self.shortcut(x)
         out = self.act(out)
+        return out
+
+    def split_expansion(self, seen: Seen) -> None:
+        """Expand by one narrow 1x1 per branch: runtimes copy what is cut out of a wide map."""
+        if isinstance(self.expand, ConvNorm) and self.expand.folded:
+            self.expand = nn.ModuleList(self.expand.split(len(self.branches)))
+
+    def sum_branches(self, seen: Seen) -> None:
+        """Project each branch by its share of the 1x1 and sum: runtimes add while they filter, and join by copying."""
+        if isinstance(self.project, ConvNorm) and self.project.folded:
+            conv, first = self.project.conv, self.project.conv.bias
+            weights = torch.chunk(conv.weight, len(self.branches), dim=1)
+            self.project = nn.ModuleList(conv_of(conv, w, None if i else first) for i, w in enumerate(weights))
+
+    def _projected(self, maps: list[Tensor]) -> Tensor:
+        if not isinstance(self.project, nn.ModuleList):
+            joined: Tensor = self.project(torch.cat(maps, dim=1))
+            return joined
+        out: Tensor = self.project[0](maps[0])
+        for project, x in zip(self.project[1:], maps[1:], strict=True):
+            out = out + project(x)
         return out
 
     def _pyramid(self, groups: tuple[Tensor, ...]) -> list[Tensor]:

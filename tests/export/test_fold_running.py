@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from segsearch.errors import ProofError
 from segsearch.export.deploy import fold
-from segsearch.export.folding import Affine, fold_by_running, same_maps
+from segsearch.export.fold_running import Affine, fold_by_running, same_maps
 
 
 class NormAct(nn.BatchNorm2d):
