@@ -17,6 +17,7 @@ from segsearch.train.class_weights import count_pixels, enet_weights
 from segsearch.train.device import find_device
 from segsearch.train.interrupt import held_interrupts
 from segsearch.train.keeper import Keeper
+from segsearch.train.layout import layout
 from segsearch.train.recipe import Recipe
 from segsearch.train.session import Session, Step
 
@@ -64,7 +65,7 @@ def train(
         device: where to train.
         checkpoint: file of the resumable state.
         every_seconds: time between two checkpoints; 0 writes one after every step.
-        channels_last: lay tensors out with channels last, which tensor cores like.
+        channels_last: lay tensors out with channels last, which tensor cores like, where that is safe: see `layout`.
         on_step: told after every step.
 
     Raises:
@@ -78,7 +79,7 @@ def train(
         raise InputError(dataset.name, "has no images to train on")
     assert getattr(network, "classes", len(dataset.classes)) == len(dataset.classes), "a network for other classes"
     total, device = recipe.total_steps(len(dataset)), find_device(device)
-    network.to(device, memory_format=torch.channels_last if channels_last else torch.preserve_format)  # type: ignore[call-overload]
+    network.to(device, memory_format=layout(network, device, channels_last))  # type: ignore[call-overload]
     network.train()
     stamp = Stamp(
         recipe=recipe.id,

@@ -1,0 +1,29 @@
+"""How a network's tensors lie in memory while it learns."""
+
+import torch
+from torch import nn
+
+NARROW = 16
+"""oneDNN's block of input channels on processors with AVX-512; with AVX2 it is half of that."""
+
+
+def layout(network: nn.Module, device: torch.device, channels_last: bool) -> torch.memory_format:
+    """Choose channels last where asked for, unless a processor would then learn from a wrong gradient, or crash.
+
+    oneDNN up to 3.14, and so torch 2.13, writes beyond its memory where it takes the gradient of the weights of a 1x1
+    with a stride that reads fewer channels than one block, channels last (its issue 6035; DFANet's first shortcut).
+    """
+    if not channels_last:
+        return torch.preserve_format
+    if device.type == "cpu" and any(map(_overruns, network.modules())):
+        return torch.contiguous_format
+    return torch.channels_last
+
+
+def _overruns(module: nn.Module) -> bool:
+    return (
+        isinstance(module, nn.Conv2d)
+        and module.kernel_size == (1, 1)
+        and max(module.stride) > 1
+        and module.in_channels // module.groups < NARROW
+    )
