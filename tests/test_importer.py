@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from models.foreign_names import efficientnet_b0, filled, mobilenetv3_small, resnet, shufflenetv2
+from foreign_names import efficientnet_b0, filled, mobilenetv3_small, resnet, shufflenetv2
 from safetensors.torch import save_file
 from torch import Tensor
 

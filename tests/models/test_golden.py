@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from segsearch.importer import import_state, read_state
+from segsearch.importer import import_state
+from segsearch.models.checkpoint_file import read_state
 from segsearch.models.released import RELEASE_OF
 from segsearch.space.lower import lower
 from segsearch.space.points import named_points

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from foreign_names import efficientnet_b0, filled, mobilenetv3_small, resnet, shufflenetv2
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -15,8 +16,6 @@ from segsearch.models.encoder import Encoder
 from segsearch.models.pretrained import IMAGENET, SOURCES, UNLEARNT, Source, fill, source_of, start_from
 from segsearch.space.families.table import FAMILIES
 from segsearch.spec.encoder import EncoderSpec, StageSpec, StemSpec
-
-from .foreign_names import efficientnet_b0, filled, mobilenetv3_small, resnet, shufflenetv2
 
 RESNET = {"dilations": "1,1,1,1", "stem": "plain", "stem_pool": "floor", "output_stride": 32}
 SHUFFLE = {"repeats": "4,8,4", "conv5": True, "stem_pool": "floor"}

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from timm_here import timm_or_skip
 from torch import nn
 
 from segsearch.errors import InputError, MissingExtraError
@@ -23,8 +24,6 @@ from segsearch.space.lower import lower
 from segsearch.space.points import named_point
 from segsearch.space.walk import check
 from segsearch.spec.encoder import TimmSpec
-
-from .timm_here import timm_or_skip
 
 RESNET18 = TimmSpec(kind="timm", name="resnet18", finest=1, channels=(64, 64, 128, 256, 512))
 WORDS = {
