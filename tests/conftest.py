@@ -1,10 +1,15 @@
 """One torch thread for every test: two workers share two cores, and one thread makes sums repeat."""
 
 import os
+import shutil
 import signal
+import tempfile
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+
+# workers would wait for one another's timings: the locks of devices lie in the folder for temporary files
+os.environ["TMPDIR"] = tempfile.tempdir = tempfile.mkdtemp(prefix="segsearch-tests-")
 
 import pytest
 import torch
@@ -14,6 +19,10 @@ torch.set_num_threads(1)
 signal.signal(signal.SIGINT, signal.default_int_handler)  # shells start jobs in the background with SIGINT ignored
 settings.register_profile("house", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("house")
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(os.environ["TMPDIR"], ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)
