@@ -43,7 +43,8 @@ sys.path.insert(0, str(ROOT))  # runs from a checkout, installed or not
 from segsearch.errors import SegsearchError  # noqa: E402
 from segsearch.export.deploy import Deployed, deploy  # noqa: E402
 from segsearch.measure.backends.table import BACKENDS, find_backend  # noqa: E402
-from segsearch.measure.timer import CudaStopwatch, TimerSettings, WallStopwatch, sample_latencies  # noqa: E402
+from segsearch.measure.stopwatch import CudaStopwatch, WallStopwatch  # noqa: E402
+from segsearch.measure.timer import TimerSettings, sample_latencies  # noqa: E402
 from segsearch.models.build import build  # noqa: E402
 from segsearch.space.points import named_point, named_points  # noqa: E402
 

@@ -44,16 +44,18 @@ def measure_worker(
 
     signal.signal(signal.SIGTERM, _interrupt)
     worker = MeasureWorker(host=host, port=port, token=read_token(token_file), backends=backend or ())
-    print(f"listening at {worker.address} ({worker.facts.host})")
-    print("devices: " + ", ".join(f"{name} ({maker})" for name, maker in worker.facts.devices.items()))
-    print("backends: " + ", ".join(f"{name} {version}" for name, version in worker.facts.backends.items()))
-    if worker.made_token:
-        print(f"token: {worker.token}")
-    print("ready", flush=True)
-    try:
+    try:  # once it is said to be ready, Ctrl-C may come at any time
+        print(f"listening at {worker.address} ({worker.facts.host})")
+        print("devices: " + ", ".join(f"{name} ({maker})" for name, maker in worker.facts.devices.items()))
+        print("backends: " + ", ".join(f"{name} {version}" for name, version in worker.facts.backends.items()))
+        if worker.made_token:
+            print(f"token: {worker.token}")
+        print("ready", flush=True)
         worker.serve(partial(print, flush=True))
     except KeyboardInterrupt:
         print("stopped")
+    finally:
+        worker.close()
 
 
 def worker_at(address: str, token_file: Path | None) -> "Worker":

@@ -49,7 +49,7 @@ def deploy(
     if classes > MAX_CLASSES:
         raise InputError("classes", f"{classes} do not fit a mask of one byte per pixel", f"1 to {MAX_CLASSES}")
     deployed = Deployed(copy.deepcopy(network), size_hw, mean, std, logits).eval()
-    with torch.no_grad():
+    with torch.no_grad(), torch.random.fork_rng([]):  # new modules draw weights before they are given theirs
         apply_steps(deployed, without)
     return deployed.eval().requires_grad_(False)
 

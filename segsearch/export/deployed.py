@@ -51,6 +51,10 @@ class Deployed(nn.Module):
         if image.shape != expected or image.dtype != torch.uint8:
             given = f"{image.dtype} {tuple(image.shape)}".removeprefix("torch.")
             raise InputError("image", f"must be uint8 {expected}, got {given}")
+        return self.segment(image)
+
+    def segment(self, image: Tensor) -> Tensor:
+        """Segment as `forward` does, but any number of images [B, 3, H, W] at once."""
         pixels = image.to(self.scale.dtype)
         if self.scales:
             pixels = pixels * self.scale

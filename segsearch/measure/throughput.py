@@ -1,8 +1,5 @@
 """Images per second when they need not come one by one: the best of growing batches."""
 
-from typing import cast
-
-import torch
 from torch import Tensor, nn
 
 from segsearch.export.deploy import Deployed
@@ -30,19 +27,13 @@ class Throughput(Frozen):
 class Batched(nn.Module):
     """A deployed network that takes any number of images at once."""
 
-    scale: Tensor
-    shift: Tensor
-
     def __init__(self, deployed: Deployed) -> None:
         super().__init__()
-        self.network = deployed.network
-        self.register_buffer("scale", deployed.scale)
-        self.register_buffer("shift", deployed.shift)
+        self.deployed = deployed
 
     def forward(self, image: Tensor) -> Tensor:
         """Segment images, uint8 [B, 3, H, W], into class indices, uint8 [B, H, W]."""
-        logits = self.network(image.to(self.scale.dtype) * self.scale + self.shift)
-        return cast(Tensor, logits.argmax(1).to(torch.uint8))
+        return self.deployed.segment(image)
 
 
 def measure_throughput(

@@ -61,13 +61,19 @@ class MeasureWorker:
 
     def serve(self, tell: Tell) -> None:
         """Answer until KeyboardInterrupt, which passes; ``tell`` gets a line per measurement."""
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.2}, daemon=True).start()
+        listening = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.2}, daemon=True)
         try:
+            listening.start()
             while True:
                 self._attend(self._desk.next(), tell)
         finally:
-            self._server.shutdown()
-            self._server.server_close()
+            if listening.ident is not None:  # it has begun, or else nobody would answer the shutdown
+                self._server.shutdown()
+            self.close()
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._server.server_close()
 
     def _attend(self, visit: Visit, tell: Tell) -> None:
         """Measure and answer; the desk is free before the answer goes out, as its caller may ask again at once."""

@@ -115,11 +115,11 @@ def test_an_exhausted_space_says_so(tmp_path: Path) -> None:
 
 
 def test_the_bound_of_proposals_holds(tmp_path: Path) -> None:
-    outcome = run_study(study(trials=9, proposals=6), tmp_path, work=gated(20.0))
+    outcome = run_study(study(trials=9, proposals=6), tmp_path, work=gated(14.0))
     states = [record.state for record in outcome.records]
     assert outcome.end == "proposals" and len(states) == 6 and {"rejected", "complete"} == set(states)
     assert "raise `proposals`" in outcome.line
-    more = run_study(study(trials=9, proposals=8), tmp_path, work=gated(20.0))
+    more = run_study(study(trials=9, proposals=8), tmp_path, work=gated(14.0))
     assert len(more.records) == 8
 
 
