@@ -18,8 +18,9 @@ import pandas as pd
 COLUMNS = (
     *("space", "size", "threads", "point", "spec_id", "macs", "backend", "backend_version", "process", "median_ms"),
     *("p10_ms", "p25_ms", "p90_ms", "samples", "reference_ms", "reference_drift", "retakes", "steady"),
-    *("others_percent", "device", "torch", "started_at"),
+    *("refusals", "others_percent", "device", "torch", "started_at"),
 )
+MOST_REFUSALS = 20
 KEY = ["space", "size", "threads", "point", "backend", "process"]
 
 
@@ -87,6 +88,7 @@ def _measure(options: argparse.Namespace, point: str, backend: str) -> dict[str,
     import torch
 
     from segsearch.data.normalise import MEAN, STD
+    from segsearch.errors import DeviceError
     from segsearch.measure.deployed import measure_deployed
     from segsearch.measure.timer import quantile
     from segsearch.models.build import build
@@ -97,9 +99,16 @@ def _measure(options: argparse.Namespace, point: str, backend: str) -> dict[str,
     spec = lower(sample(load_space(options.space), random.Random(f"{options.seed}-{point}")))
     torch.manual_seed(0)
     height, width = map(int, options.size.split("x"))
-    record = measure_deployed(
-        build(spec), (height, width), mean=MEAN, std=STD, backend=backend, threads=options.threads, spec_id=spec.id
-    )
+    settings = {"mean": MEAN, "std": STD, "backend": backend, "threads": options.threads, "spec_id": spec.id}
+    refusals = 0
+    while True:  # a machine that does not stand still is refused: that is what makes the others repeat
+        try:
+            record = measure_deployed(build(spec), (height, width), unsteady="refuse", **settings)
+            break
+        except DeviceError:
+            refusals += 1
+            if refusals == MOST_REFUSALS:
+                raise
     facts = record.model_dump(include=set(COLUMNS))
     return facts | {
         "space": options.space,
@@ -107,6 +116,7 @@ def _measure(options: argparse.Namespace, point: str, backend: str) -> dict[str,
         "point": int(point),
         "p25_ms": quantile(record.samples_ms, 0.25),
         "samples": len(record.samples_ms),
+        "refusals": refusals,
         "others_percent": round(record.contention.others_percent, 1),
         "torch": record.software.torch,
     }

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -34,3 +35,12 @@ def test_latencies_came_back() -> None:
     assert list(again.name) == list(TRIALS.name)
     assert (again.ratio - 1).abs().max() < 0.03
     assert "every median came back within 3 %" in NOTE
+
+
+def test_what_deployment_gains_is_what_the_readme_says() -> None:
+    table, readme = pd.read_csv(RESULTS / "deploy_cpu.csv"), (RESULTS.parents[1] / "README.md").read_text()
+    assert f"all {len(table)} points took" in readme
+    for runtime, name in (("onnxruntime", "onnxruntime"), ("openvino", "OpenVINO")):
+        gain = float(np.exp(np.log(table[f"{runtime}_ratio"]).mean()))
+        assert gain >= 1.5
+        assert f"{gain:.2f} times ({name})" in " ".join(readme.split())

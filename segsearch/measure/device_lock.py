@@ -21,13 +21,19 @@ except ImportError:  # Windows has no flock: there threads are kept apart and pr
     fcntl = None  # type: ignore[assignment]
 
 
+def lock_folder() -> Path:
+    """Folder under the temporary one for what processes of one user tell each other about this machine's devices."""
+    user = os.getuid() if hasattr(os, "getuid") else 0
+    folder = Path(tempfile.gettempdir()) / f"segsearch-{user}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+
 class _Files:
     """Door and room of one device, open for one thread."""
 
     def __init__(self, name: str) -> None:
-        user = os.getuid() if hasattr(os, "getuid") else 0
-        folder = Path(tempfile.gettempdir()) / f"segsearch-{user}"
-        folder.mkdir(mode=0o700, exist_ok=True)
+        folder = lock_folder()
         self.door, self.room = (
             os.open(folder / f"{name}.{which}", os.O_RDWR | os.O_CREAT, 0o600) for which in ("door", "room")
         )

@@ -1,10 +1,12 @@
 """Samples in blocks between blocks of a reference network, which tells whether the machine stood still meanwhile.
 
 R A R A ... R: a block A counts if the references on both its sides are at their level; else one more block is taken.
-The level is the lower quartile of all references of this measurement: load and heat only make them slower.
+The level is the lower quartile of all references of this measurement, or what is known of this machine if that is
+lower: load and heat only make them slower.
 """
 
 import itertools
+import time
 from collections.abc import Callable, Sequence
 
 from segsearch.measure.stopwatch import Stopwatch, Work
@@ -13,6 +15,10 @@ from segsearch.progress import Report, silent
 
 LEAD_SECONDS = 0.02
 """Calls before each block that are not counted: the reference has emptied caches, and threads have fallen asleep."""
+
+PATIENCE_SECONDS = 20.0
+"""So long one measurement waits, in all, for a machine to come back to its level before blocks are spent on it."""
+NAP_SECONDS = 0.2
 
 ReferenceBlock = Callable[[], float]
 """Times one block of the reference network; its latency in milliseconds."""
@@ -24,9 +30,14 @@ def sample_steadily(
     *,
     settings: TimerSettings,
     stopwatch: Stopwatch,
+    known_ms: float | None = None,
+    patience_seconds: float = 0.0,
     report: Report = silent,
 ) -> Samples:
     """Warm up, then take blocks until enough of them lie between references at their level.
+
+    ``known_ms`` is the reference's latency on this machine when it stands still. While the reference takes longer, up
+    to ``patience_seconds`` pass before the next block.
 
     Where that does not happen within ``settings.retakes`` more blocks, the samples are of the quietest blocks there
     are, and ``steady`` is False. ``report`` is told of every block.
@@ -35,41 +46,47 @@ def sample_steadily(
         report("warm up", 0, settings.blocks)
         reference()  # its own first calls
         warmup_calls, settled = warm_up(call, settings, stopwatch)
-        references, blocks = [reference()], list[list[float]]()
-        while not _enough(references, settings):
-            report("sample", _quiet(references, settings), settings.blocks)
+        references, blocks, deadline = [reference()], list[list[float]](), time.monotonic() + patience_seconds
+        while not _enough(references, settings, known_ms):
+            while drifts([references[-1]] * 2, known_ms)[0] > settings.reference_tolerance and (
+                time.monotonic() < deadline
+            ):
+                time.sleep(NAP_SECONDS)
+                references[-1] = reference()
+            report("sample", _quiet(references, settings, known_ms), settings.blocks)
             take(call, stopwatch, 1, LEAD_SECONDS)
             blocks.append(take(call, stopwatch, settings.block_samples, settings.block_seconds))
             references.append(reference())
-    return _chosen(blocks, references, settings, warmup_calls, settled)
+    return _chosen(blocks, references, settings, known_ms, warmup_calls, settled)
 
 
-def drifts(references: Sequence[float]) -> list[float]:
+def drifts(references: Sequence[float], known_ms: float | None = None) -> list[float]:
     """For each block between two references, the larger fraction by which these are off their level."""
-    level = quantile(references, 0.25)
+    level = min(quantile(references, 0.25), known_ms or float("inf"))
     off = [abs(reference / level - 1) for reference in references]
     return [max(pair) for pair in itertools.pairwise(off)]
 
 
-def _enough(references: Sequence[float], settings: TimerSettings) -> bool:
+def _enough(references: Sequence[float], settings: TimerSettings, known_ms: float | None) -> bool:
     """Whether all blocks are quiet that are needed, or too many were not."""
-    taken, quiet = len(references) - 1, _quiet(references, settings)
+    taken, quiet = len(references) - 1, _quiet(references, settings, known_ms)
     return taken >= settings.blocks and (quiet >= settings.blocks or taken - quiet > settings.retakes)
 
 
-def _quiet(references: Sequence[float], settings: TimerSettings) -> int:
-    return sum(drift <= settings.reference_tolerance for drift in drifts(references))
+def _quiet(references: Sequence[float], settings: TimerSettings, known_ms: float | None) -> int:
+    return sum(drift <= settings.reference_tolerance for drift in drifts(references, known_ms))
 
 
 def _chosen(
     blocks: Sequence[list[float]],
     references: Sequence[float],
     settings: TimerSettings,
+    known_ms: float | None,
     warmup_calls: int,
     settled: bool,
 ) -> Samples:
     """Choose the quietest blocks, in the order they were taken."""
-    off = drifts(references)
+    off = drifts(references, known_ms)
     chosen = sorted(sorted(range(len(blocks)), key=off.__getitem__)[: settings.blocks])
     beside = [references[place] for place in sorted({*chosen, *(index + 1 for index in chosen)})]
     drift = max(off[index] for index in chosen)

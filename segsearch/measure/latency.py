@@ -13,10 +13,11 @@ from torch import Tensor, nn
 from segsearch.errors import DeviceError, InputError
 from segsearch.measure.backends.base import Backend, Prepared
 from segsearch.measure.backends.table import BACKENDS
-from segsearch.measure.device_lock import timing, working
+from segsearch.measure.device_lock import lock_folder, timing, working
 from segsearch.measure.examine import Work, examine, refuse_unfit
 from segsearch.measure.host import HostLatency, measure_host
-from segsearch.measure.interleave import sample_steadily
+from segsearch.measure.interleave import PATIENCE_SECONDS, sample_steadily
+from segsearch.measure.level import Level
 from segsearch.measure.load import Contention, LoadWatch
 from segsearch.measure.machine import device_name, find_device, software
 from segsearch.measure.memory import MemoryWatch
@@ -140,7 +141,7 @@ def measure_ready(
     started_at = datetime.now(UTC).isoformat(timespec="seconds")
     size_hw = (shape[2], shape[3])
     with torch_threads(threads), _memory_errors(where), _current(where):
-        taken = _take(make, where, size_hw, settings, host, report)
+        taken = _take(make, where, size_hw, settings, host, unsteady == "refuse", report)
         samples, ready = taken.samples, taken.ready
         if not samples.steady and unsteady == "refuse":
             raise DeviceError(_moved(samples, settings, label or "the network", device_name(where)))
@@ -198,6 +199,7 @@ def _take(
     size_hw: tuple[int, int],
     settings: TimerSettings,
     host: bool,
+    patient: bool,
     report: Report,
 ) -> _Taken:
     """Prepare beside others that work, then sample alone."""
@@ -212,7 +214,18 @@ def _take(
         memory_mib = memory.running_mib(prepared.run)
         before = watch.gpu.state() if watch.gpu else None
         watch.begin()
-        samples = sample_steadily(prepared.run, reference, settings=settings, stopwatch=stopwatch, report=report)
+        level = Level(lock_folder() / "reference.json", f"{device_name(device)}, {torch.get_num_threads()} threads")
+        samples = sample_steadily(
+            prepared.run,
+            reference,
+            settings=settings,
+            stopwatch=stopwatch,
+            known_ms=level.known_ms(reference),
+            patience_seconds=PATIENCE_SECONDS if patient else 0.0,
+            report=report,
+        )
+        if samples.steady and samples.reference_ms:
+            level.learn(samples.reference_ms)
         contention = watch.contention()
         gpu = GpuLog(before=before, after=watch.gpu.state()) if watch.gpu and before else None
         return _Taken(

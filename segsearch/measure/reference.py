@@ -1,8 +1,9 @@
 """A small fixed network in plain torch, timed between the blocks of every measurement: it shows the machine's drift.
 
 Its latency is a property of the machine alone, so what moves it (clocks, heat, other programs) moves the candidate too.
-On a processor it runs on one thread, as the pools of two libraries would disturb one another: an idle thread of torch
-was seen to spin for 4 ms of processor time and one of onnxruntime for 37 ms, on cores that are left to them.
+It runs on as many threads as the candidate: two cores that share one for a while slow down two threads and not one. The
+pools of two libraries disturb one another (an idle thread of torch was seen to spin for 4 ms of processor time and one
+of onnxruntime for 37 ms), so it begins after a pause.
 """
 
 import statistics
@@ -14,12 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from segsearch.measure.stopwatch import Stopwatch
-from segsearch.measure.threads import torch_threads
 
 LEAD_CALLS, CALLS = 5, 30
 """A block: calls that warm caches again, then those that count."""
-PAUSE_SECONDS = 0.01
-"""Before a block on a processor: most pools have stopped spinning after it."""
+PAUSE_SECONDS = 0.06
+"""Before a block on a processor: pools have stopped spinning after it."""
 
 _SHAPES = {"cpu": (1, 96, 16), "cuda": (4, 512, 64)}
 """Batch, height and width of the image, and channels of the first layer: about 1 ms on a core of 2022, and on a GPU
@@ -27,7 +27,10 @@ enough for the work to hide its launching."""
 
 
 def reference_block(device: torch.device, stopwatch: Stopwatch) -> Callable[[], float]:
-    """Return what times one block of the reference network on ``device`` and gives its latency in milliseconds."""
+    """Return what times one block of the reference network on ``device`` and gives its latency in milliseconds.
+
+    On a processor it takes as many threads as torch has when it is called.
+    """
     network, image = _reference(device)
 
     def run() -> object:
@@ -36,7 +39,7 @@ def reference_block(device: torch.device, stopwatch: Stopwatch) -> Callable[[], 
     def block() -> float:
         if device.type == "cpu":
             time.sleep(PAUSE_SECONDS)
-        with torch_threads(1 if device.type == "cpu" else None), torch.inference_mode():
+        with torch.inference_mode():
             laps = [stopwatch.lap_ms(run) for _ in range(LEAD_CALLS + CALLS)]
         return level_ms(laps[LEAD_CALLS:])
 

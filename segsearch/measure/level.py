@@ -1,0 +1,58 @@
+"""The best that this machine has lately done on the reference network, kept for the next measurement and process.
+
+A measurement alone cannot know that the machine was slow all the while. Two virtual cores that share a real one for
+some seconds make two threads take twice as long, while one thread notices nothing; clocks and heat do the like.
+"""
+
+import json
+import math
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from segsearch.errors import InputError
+from segsearch.files import write_atomic
+
+FORGET_SECONDS = 3600.0
+"""A machine may become slower for good."""
+CLEARLY = 0.97
+PROBE_SECONDS = 1.0
+"""So long the reference is tried where nothing is known."""
+
+
+class Level:
+    """The best latency of the reference network on one device with so many threads, in milliseconds."""
+
+    def __init__(self, file: Path, name: str) -> None:
+        self._file, self._name = file, name
+
+    def known_ms(self, reference: Callable[[], float]) -> float:
+        """Return what is remembered; else try ``reference`` for a while and return its best."""
+        kept = self._read().get(self._name)
+        if kept is not None:
+            return kept[0]
+        end, best = time.monotonic() + PROBE_SECONDS, reference()
+        while time.monotonic() < end:
+            best = min(best, reference())
+        self.learn(best)
+        return best
+
+    def learn(self, reference_ms: float) -> None:
+        """Remember this latency if it is clearly the best of the last hour; else that the one known still holds.
+
+        A little better is chance, and the least of many chances would in the end be out of reach. A file that cannot be
+        written costs nothing else.
+        """
+        levels = self._read()
+        before = levels.get(self._name, (math.inf, 0.0))[0]
+        levels[self._name] = (reference_ms if reference_ms < CLEARLY * before else before, time.time())
+        with suppress(InputError):
+            write_atomic(self._file, json.dumps(levels))
+
+    def _read(self) -> dict[str, tuple[float, float]]:
+        with suppress(OSError, ValueError, TypeError, AttributeError):  # not there, or not ours
+            kept = json.loads(self._file.read_text(encoding="utf-8")).items()
+            found = {str(name): (float(ms), float(at)) for name, (ms, at) in kept}
+            return {name: pair for name, pair in found.items() if 0 <= time.time() - pair[1] < FORGET_SECONDS}
+        return {}
