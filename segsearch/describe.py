@@ -7,22 +7,13 @@ from typing import Any
 
 import torch
 
-from segsearch.data.normalise import MEAN, STD
 from segsearch.errors import InputError
-from segsearch.export.deploy import deploy
 from segsearch.measure.conventions import CONVENTIONS, Tally, tally
 from segsearch.measure.cost import Cost, PartCost, count
-from segsearch.measure.deployed import measure_deployed
-from segsearch.measure.latency import Unsteady
-from segsearch.measure.record import LatencyRecord
-from segsearch.measure.throughput import Throughput, measure_throughput
 from segsearch.models.auxiliary import Auxiliary
 from segsearch.models.build import build
 from segsearch.models.network import Network
 from segsearch.models.timm_encoder import word_of
-from segsearch.progress import Report, silent
-from segsearch.remote.client import Worker
-from segsearch.remote.measure import RemoteTarget, measure_remote
 from segsearch.space.families.timm import spelled_out
 from segsearch.space.load import load_space
 from segsearch.space.lower import lower
@@ -187,76 +178,6 @@ def read_point(written: str) -> tuple[str, Point]:
     if not isinstance(choices, dict):
         raise InputError(f"{path}.choices", "must be a mapping of choices to values")
     return path.stem, check(load_space("unified"), spelled_out(choices, word_of), path)
-
-
-def latency_of(
-    shown: Description,
-    *,
-    device: str,
-    backend: str,
-    threads: int | None,
-    precision: str | None = None,
-    unsteady: Unsteady = "note",
-    host: bool = False,
-    report: Report = silent,
-    worker: Worker | None = None,
-) -> LatencyRecord:
-    """Measure a description's network as it would be deployed: folded, one image of bytes in, class mask out.
-
-    Here, or with a ``worker`` on its machine, as an exported graph. Arguments and errors: as
-    `segsearch.measure.latency.measure` and `segsearch.remote.measure.measure_remote`.
-    """
-    if worker is not None:
-        return measure_remote(
-            deploy(shown.network, shown.size_hw, MEAN, STD),
-            RemoteTarget(worker=worker, device=device),
-            spec_id=shown.spec.id,
-            macs=shown.cost.macs,
-            backend=backend,
-            precision=precision,
-            threads=threads,
-            label=shown.name,
-            unsteady=unsteady,
-            host=host,
-            listen=lambda stage: report(stage, 0, 1),
-        )
-    return measure_deployed(
-        shown.network,
-        shown.size_hw,
-        mean=MEAN,
-        std=STD,
-        device=device,
-        backend=backend,
-        precision=precision,
-        threads=threads,
-        label=shown.name,
-        spec_id=shown.spec.id,
-        unsteady=unsteady,
-        host=host,
-        report=report,
-    )
-
-
-def throughput_of(
-    shown: Description,
-    *,
-    device: str,
-    backend: str,
-    threads: int | None,
-    precision: str | None = None,
-    unsteady: Unsteady = "note",
-    report: Report = silent,
-) -> Throughput:
-    """Measure images per second at the best batch. Arguments and errors: as `latency_of`."""
-    return measure_throughput(
-        deploy(shown.network, shown.size_hw, MEAN, STD),
-        device=device,
-        backend=backend,
-        threads=threads,
-        precision=precision,
-        unsteady=unsteady,
-        report=report,
-    )
 
 
 def compare(point: NamedPoint, row: Published) -> Comparison:

@@ -15,6 +15,7 @@ FLOORS = {
     "leaderboard": 7,
     "search": 6,
     "artefacts": 5,
+    "timed": 5,
     "trial": 4,
     "describe": 4,
     "importer": 4,

@@ -47,10 +47,11 @@ def measure(
     again, and in the end refused: then something else is using the machine. Nothing else of ours works on the device
     meanwhile. Weights are fresh: they do not change how long a network takes.
     """
-    from segsearch.describe import describe, latency_of, throughput_of
+    from segsearch.describe import describe
     from segsearch.errors import InputError
     from segsearch.report.bars import bar
     from segsearch.report.latency import latency_json, sentence, side_by_side, throughput_line
+    from segsearch.timed import latency_of, throughput_of
 
     worker = None if remote is None else worker_at(remote, token_file)
     if worker is not None and throughput:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from segsearch.errors import DeviceError, InputError
 from segsearch.measure.backends.base import Backend, Prepared
-from segsearch.measure.backends.table import BACKENDS
+from segsearch.measure.backends.table import find_backend
 from segsearch.measure.device_lock import lock_folder, timing, working
 from segsearch.measure.examine import Work, examine, refuse_unfit
 from segsearch.measure.host import HostLatency, measure_host
@@ -253,11 +253,7 @@ def _on(network: nn.Module, device: torch.device) -> nn.Module:
 
 
 def _find_backend(name: str, device: torch.device, precision: str | None) -> Backend:
-    if name not in BACKENDS:
-        raise InputError("backend", f"{name!r} is not known", BACKENDS)
-    runner = BACKENDS[name]()
-    if device.type not in runner.devices:
-        raise DeviceError(f"backend: {name} does not run on {device.type} (available: {', '.join(runner.devices)})")
+    runner = find_backend(name, device.type)
     if precision is not None and precision not in runner.precisions:
         raise InputError("precision", f"{name} does not know {precision!r}", runner.precisions)
     return runner

@@ -9,8 +9,8 @@ import torch
 
 from segsearch import __version__
 from segsearch.data.open import open_data
-from segsearch.errors import DeviceError, InputError
-from segsearch.measure.backends.table import BACKENDS
+from segsearch.errors import InputError
+from segsearch.measure.backends.table import find_backend
 from segsearch.measure.machine import device_name, find_device
 from segsearch.models.pretrained import IMAGENET
 from segsearch.models.timm_encoder import word_of
@@ -158,10 +158,7 @@ def _target(config: StudyConfig) -> _Target:
     device = device_name(find_device(config.device))
     if config.remote is not None:
         return _there(config, config.remote)
-    backend = BACKENDS[config.backend]()
-    if config.device not in backend.devices:
-        raise DeviceError(f"backend: {config.backend} does not run on {config.device}")
-    backend.version()
+    find_backend(config.backend, config.device).version()
     return _Target(device=device, threads=config.threads or torch.get_num_threads())
 
 

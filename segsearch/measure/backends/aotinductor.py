@@ -10,25 +10,16 @@ from torch import Tensor, nn
 from segsearch.errors import InputError
 from segsearch.measure.backends.base import Prepared
 from segsearch.measure.backends.compiler import need_compiler
-from segsearch.measure.backends.torch_network import TorchNetwork, adapt
+from segsearch.measure.backends.torch_network import TorchBackend, TorchNetwork, adapt
 from segsearch.quiet import quiet
 
 
-class AotInductor:
+class AotInductor(TorchBackend):
     """torch.export, then a compiled package, loaded again from its file. Compiling takes up to minutes."""
 
     name: ClassVar[str] = "aotinductor"
     devices: ClassVar[tuple[str, ...]] = ("cpu", "cuda")
-    precisions: ClassVar[tuple[str, ...]] = ("float32", "tf32", "float16", "bfloat16")
     cuda_precisions: ClassVar[tuple[str, ...]] = ("tf32",)
-    takes_file: ClassVar[bool] = False
-
-    def __init__(self, channels_last: bool | None = None) -> None:
-        self.channels_last = channels_last
-
-    def version(self) -> str:
-        """Version of torch, with its build."""
-        return str(torch.__version__)
 
     def prepare(self, network: nn.Module, example: Tensor, *, precision: str | None = None) -> Prepared:
         """Export, compile and load now.

@@ -8,28 +8,19 @@ from torch import Tensor, nn
 from segsearch.errors import InputError
 from segsearch.measure.backends.base import Backend, Prepared
 from segsearch.measure.backends.compiler import need_compiler
-from segsearch.measure.backends.torch_network import Call, TorchNetwork, adapt
+from segsearch.measure.backends.torch_network import Call, TorchBackend, TorchNetwork, adapt
 from segsearch.quiet import quiet
 
 _MOST_NETWORKS = 100_000
 """All networks share one ``forward``, and torch gives up on a function after eight versions of it, with a warning."""
 
 
-class Compile:
+class Compile(TorchBackend):
     """torch.compile at one fixed size, its kernels launched one by one. Compiling takes up to minutes."""
 
     name: ClassVar[str] = "compile"
     devices: ClassVar[tuple[str, ...]] = ("cpu", "cuda")
-    precisions: ClassVar[tuple[str, ...]] = ("float32", "tf32", "float16", "bfloat16")
     cuda_precisions: ClassVar[tuple[str, ...]] = ("tf32",)
-    takes_file: ClassVar[bool] = False
-
-    def __init__(self, channels_last: bool | None = None) -> None:
-        self.channels_last = channels_last
-
-    def version(self) -> str:
-        """Version of torch, with its build."""
-        return str(torch.__version__)
 
     def prepare(self, network: nn.Module, example: Tensor, *, precision: str | None = None) -> Prepared:
         """Compile now.

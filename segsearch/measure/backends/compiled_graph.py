@@ -8,13 +8,13 @@ from torch import Tensor, nn
 from segsearch.errors import InputError
 from segsearch.measure.backends.base import Prepared
 from segsearch.measure.backends.compiled import compiled
-from segsearch.measure.backends.torch_network import adapt
+from segsearch.measure.backends.torch_network import TorchBackend, adapt
 
 _CALLS = 3
 """One compiles, one records, one replays."""
 
 
-class CompileGraph:
+class CompileGraph(TorchBackend):
     """torch.compile in its mode ``reduce-overhead``: its kernels, replayed as one CUDA graph.
 
     What ``run`` gives is overwritten by the next call.
@@ -22,16 +22,7 @@ class CompileGraph:
 
     name: ClassVar[str] = "compile-graph"
     devices: ClassVar[tuple[str, ...]] = ("cuda",)
-    precisions: ClassVar[tuple[str, ...]] = ("float32", "tf32", "float16", "bfloat16")
-    cuda_precisions: ClassVar[tuple[str, ...]] = precisions
-    takes_file: ClassVar[bool] = False
-
-    def __init__(self, channels_last: bool | None = None) -> None:
-        self.channels_last = channels_last
-
-    def version(self) -> str:
-        """Version of torch, with its build."""
-        return str(torch.__version__)
+    cuda_precisions: ClassVar[tuple[str, ...]] = TorchBackend.precisions
 
     def prepare(self, network: nn.Module, example: Tensor, *, precision: str | None = None) -> Prepared:
         """Compile and record now.

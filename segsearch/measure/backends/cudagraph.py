@@ -8,13 +8,13 @@ from torch import Tensor, nn
 
 from segsearch.errors import InputError
 from segsearch.measure.backends.base import Prepared
-from segsearch.measure.backends.torch_network import adapt
+from segsearch.measure.backends.torch_network import TorchBackend, adapt
 
 WARM_UP = 3
 """Calls before recording: libraries choose their kernels and take their workspaces in the first ones."""
 
 
-class CudaGraph:
+class CudaGraph(TorchBackend):
     """Every kernel of plain torch, recorded over a static image and replayed.
 
     ``run`` gives the one output that every replay writes.
@@ -22,16 +22,7 @@ class CudaGraph:
 
     name: ClassVar[str] = "cudagraph"
     devices: ClassVar[tuple[str, ...]] = ("cuda",)
-    precisions: ClassVar[tuple[str, ...]] = ("float32", "tf32", "float16", "bfloat16")
-    cuda_precisions: ClassVar[tuple[str, ...]] = precisions
-    takes_file: ClassVar[bool] = False
-
-    def __init__(self, channels_last: bool | None = None) -> None:
-        self.channels_last = channels_last
-
-    def version(self) -> str:
-        """Version of torch, with its build."""
-        return str(torch.__version__)
+    cuda_precisions: ClassVar[tuple[str, ...]] = TorchBackend.precisions
 
     def prepare(self, network: nn.Module, example: Tensor, *, precision: str | None = None) -> Prepared:
         """Warm up, record, and give the replay.

@@ -4,7 +4,7 @@ import contextlib
 import copy
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,23 @@ _TYPES = {
     "float16": torch.float16,
     "bfloat16": torch.bfloat16,
 }
+
+
+class TorchBackend:
+    """What torch's own backends have in common.
+
+    ``channels_last`` says how the weights lie; None: channels last in 16 bits, else as they are.
+    """
+
+    precisions: ClassVar[tuple[str, ...]] = tuple(_TYPES)
+    takes_file: ClassVar[bool] = False
+
+    def __init__(self, channels_last: bool | None = None) -> None:
+        self.channels_last = channels_last
+
+    def version(self) -> str:
+        """Version of torch, with its build."""
+        return str(torch.__version__)
 
 
 @dataclass(frozen=True, kw_only=True)
