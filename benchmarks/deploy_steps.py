@@ -50,10 +50,10 @@ def in_openvino(model: bytes, image: torch.Tensor, threads: int) -> Call:
     from segsearch.export import openvino as door
 
     openvino = door.openvino()
-    read = openvino.Core().read_model(model)
+    read = door.core().read_model(model)
     door.relax_argmax(read)
     settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"}
-    request = openvino.Core().compile_model(read, "CPU", settings).create_infer_request()
+    request = door.core().compile_model(read, "CPU", settings).create_infer_request()
     given = openvino.Tensor(image.numpy())
     return lambda: request.infer([given])
 

@@ -29,7 +29,5 @@ def pytest_unconfigure() -> None:
 @pytest.fixture(autouse=True)
 def _seeded() -> Iterator[None]:
     torch.manual_seed(0)
-    # anew for every test: libraries in C may put another in its place, which Python does not see
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler, "this test left another handler of Ctrl-C"

@@ -4,6 +4,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,20 @@ def openvino() -> Any:
         except ImportError as error:
             raise MissingExtraError("openvino", "openvino") from error
     return library
+
+
+@cache
+def core() -> Any:
+    """Give the process's one OpenVINO Core, which lives as long as the process.
+
+    A Core that computes on the CPU gives the calling thread another stack for signals, and frees it when it goes. If
+    it goes on another thread, or while a second Core lives, signals are still sent to freed memory: the next Ctrl-C
+    would end the process with a segmentation fault.
+
+    Raises:
+        MissingExtraError: OpenVINO is not installed.
+    """
+    return openvino().Core()
 
 
 @contextmanager
@@ -86,14 +101,14 @@ class OpenVinoModel:
             MissingExtraError: OpenVINO is not installed.
             InputError: no such file, or not a model.
         """
-        library = openvino()
+        runtime = core()
         if not path.is_file():
             raise InputError(path, "there is no such file")
         options: dict[str, Any] = {"INFERENCE_NUM_THREADS": threads} if threads else {}
         if precision is not None:
             options["INFERENCE_PRECISION_HINT"] = precision
         try:
-            self._compiled = library.Core().compile_model(read_model(path), "CPU", options)
+            self._compiled = runtime.compile_model(read_model(path), "CPU", options)
         except RuntimeError as error:
             raise InputError(path, f"cannot be loaded by OpenVINO: {_reason(error)}") from error
         self.size_hw = (int(self._compiled.input(0).shape[2]), int(self._compiled.input(0).shape[3]))
@@ -113,7 +128,7 @@ def _reason(error: Exception) -> str:
 
 def read_model(path: Path) -> Any:
     """Read an ONNX file or an ``.xml`` as OpenVINO's model, ready to run fast. Raises RuntimeError as OpenVINO does."""
-    model = openvino().Core().read_model(str(path))
+    model = core().read_model(str(path))
     relax_argmax(model)
     return model
 

@@ -50,10 +50,10 @@ def test_importing_looks_nothing_up_and_writes_nothing(tmp_path: Path) -> None:
         import socket, sys, time
         looked = []
         socket.getaddrinfo = lambda *host, **_: looked.append(host) or []
-        from segsearch.export.openvino import openvino
-        library = openvino()
+        from segsearch.export.openvino import core
+        runtime = core()
         time.sleep(0.5)  # it would be sent by a thread
-        assert library.Core().available_devices and not looked, looked
+        assert runtime.available_devices and not looked, looked
         assert "openvino_telemetry" not in sys.modules
         assert "openvino.tools.ovc.telemetry_stub" in sys.modules, "it has another way now"
     """
@@ -66,6 +66,25 @@ def test_importing_looks_nothing_up_and_writes_nothing(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_ctrl_c_is_safe_after_models_went_on_another_thread(written: Path) -> None:
+    code = """if True:
+        import faulthandler, os, signal, sys, threading
+        from pathlib import Path
+        from segsearch.export.openvino import OpenVinoModel
+        faulthandler.enable()
+        models = [OpenVinoModel(Path(sys.argv[1]), threads=1) for _ in range(2)]
+        drop = threading.Thread(target=models.clear)
+        drop.start()
+        drop.join()
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+        except KeyboardInterrupt:
+            print("interrupted")
+    """
+    done = subprocess.run([sys.executable, "-c", code, written], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "interrupted\n"), done.stderr
 
 
 def test_a_missing_library_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

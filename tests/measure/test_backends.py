@@ -157,7 +157,8 @@ def test_threads_are_freed_with_what_was_prepared(name):
         del held
         gc.collect()
         assert psutil.Process().num_threads() == alone
-        assert name == "eager" or with_it > alone
+        # OpenVINO keeps one pool for the process, which must not grow
+        assert name != "onnxruntime" or with_it > alone
     finally:
         torch.set_num_threads(before)
 
@@ -283,8 +284,8 @@ def test_openvino_is_imported_without_its_telemetry():
 import socket, sys
 def refuse(*_): raise AssertionError("the network was touched")
 socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
-from segsearch.export.openvino import openvino
-openvino().Core()
+from segsearch.export.openvino import core
+core()
 assert "openvino_telemetry" not in sys.modules, "imported, or left hidden from others"
 assert "openvino.tools.ovc.telemetry_stub" in sys.modules
 """

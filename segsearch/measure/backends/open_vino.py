@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from segsearch.errors import DeviceError, InputError
-from segsearch.export.openvino import openvino, read_model
+from segsearch.export.openvino import core, openvino, read_model
 from segsearch.measure.backends.base import Prepared
 from segsearch.measure.backends.checks import check_ability
 from segsearch.measure.backends.onnx_file import as_held, check_file, precision_of, written
@@ -54,7 +54,7 @@ class OpenVino:
         check_ability(self, example.device.type, precision)
         runtime = openvino()
         precision = check_file(path, example, precision, WEIGHTS)
-        model = _compile(runtime, path, precision)
+        model = _compile(path, precision)
         facts = {
             "precision": precision,
             "inference_precision": model.get_property("INFERENCE_PRECISION_HINT").get_type_name(),
@@ -68,7 +68,7 @@ class OpenVino:
         return _prepared(runtime, model.create_infer_request(), example, facts)
 
 
-def _compile(runtime: Any, path: Path, precision: str) -> Any:
+def _compile(path: Path, precision: str) -> Any:
     settings = {
         "PERFORMANCE_HINT": "LATENCY",
         "NUM_STREAMS": 1,
@@ -76,7 +76,7 @@ def _compile(runtime: Any, path: Path, precision: str) -> Any:
         "INFERENCE_PRECISION_HINT": _HINTS[precision],
     }
     try:
-        return runtime.Core().compile_model(read_model(path), "CPU", settings)
+        return core().compile_model(read_model(path), "CPU", settings)
     except RuntimeError as error:
         reason = next(reversed(str(error).strip().splitlines()), "")[:160]
         raise InputError(path, f"cannot be loaded by OpenVINO: {reason}") from error
