@@ -34,6 +34,7 @@ HOOKS: dict[str, str] = {
     "reorder": "project_first",
     "means": "fold_mean",
     "merges": "merge_coarsely",
+    "weights": "absorb_weights",
 }
 """Step to the method that a module does it by."""
 

@@ -1,5 +1,6 @@
 """`Network`: the parts of a spec, joined."""
 
+import torch
 from torch import Tensor, nn
 
 from segsearch.export.seen import Seen
@@ -8,6 +9,7 @@ from segsearch.models.context import build_context
 from segsearch.models.encoder import Encoder
 from segsearch.models.head import build_head, only_finest
 from segsearch.models.levels import Levels
+from segsearch.models.necks.absorb import absorb_weights
 from segsearch.models.necks.base import Site
 from segsearch.models.necks.table import build_neck
 from segsearch.models.ops import Features, Resize, size_of
@@ -76,6 +78,11 @@ class Network(nn.Module):
         ):
             self.head.classify = nn.Sequential(nn.ReplicationPad2d((0, 1, 0, 1)), self.head.classify)
             self.beyond = step
+
+    def absorb_weights(self, seen: Seen) -> None:
+        """Multiply the maps of weighted sums while they are convolved: see `necks.absorb`."""
+        (image,) = seen(self)
+        absorb_weights(self, torch.zeros(image.shape))
 
     def _auxiliary(self) -> list[AuxiliaryHead]:
         return [head for head in self.auxiliary if isinstance(head, AuxiliaryHead)]

@@ -5,6 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from segsearch.models.necks.nodes import WeightedSum
+
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 SIZE = (97, 203)
 CLASSES = ("road", "car", "tree", "sky", "pole")
@@ -87,6 +89,8 @@ def lively(network: nn.Module, seed: int = 0) -> nn.Module:
             module.bias.data.normal_(0, 0.5, generator=random)
         if isinstance(module, nn.Conv2d):
             module.weight.data.normal_(0, module.weight[0].numel() ** -0.5, generator=random)
+        if isinstance(module, WeightedSum) and module.kind != "plain":
+            module.weights.data.uniform_(-0.3, 2, generator=random)
     return network
 
 

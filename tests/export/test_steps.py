@@ -15,6 +15,7 @@ from segsearch.models.build import build
 from segsearch.models.coarse import CoarseMerge
 from segsearch.models.context import CONTEXTS
 from segsearch.models.fusions import FAM, FUSIONS, MEU, Warp
+from segsearch.models.necks.nodes import WeightedSum
 from segsearch.models.network import Network
 from segsearch.space.load import load_space
 from segsearch.space.lower import lower
@@ -110,6 +111,28 @@ def test_steps_do_what_they_name() -> None:
     assert all(m.places is not None for m in sfnet.modules() if isinstance(m, Warp))
     assert deploy(named("sgcpnet1"), EVEN, MEAN, STD).network.beyond == (8, 8)
     assert deploy(named("sgcpnet1"), ODD, MEAN, STD).network.beyond == (0, 0)
+
+
+def products(name: str, without: tuple[str, ...] = ()) -> list[int]:
+    """Elements of every map that the graph multiplies by a number outside of convolutions."""
+    deployed = deploy(named(name), EVEN, MEAN, STD, without=without)
+    program = torch.export.export(deployed.network, (torch.zeros(1, 3, *EVEN),), strict=False)
+    mul = [n for n in program.graph.nodes if str(n.target) == "aten.mul.Tensor" and isinstance(n.args[1], float)]
+    return [n.meta["val"].numel() for n in mul]
+
+
+@pytest.mark.parametrize("name", ["eseg_lite_s", "sgcpnet1", "eseg_r50"])
+def test_weights_of_sums_move_into_convolutions(name: str) -> None:
+    before, after = products(name, ("weights",)), products(name)
+    assert len(after) < 0.6 * len(before) and sum(after) < 0.25 * sum(before)
+
+
+def test_a_weight_stays_where_it_cannot_move() -> None:
+    network = named("sgcpnet1")
+    for module in network.modules():
+        if isinstance(module, WeightedSum) and module.kind != "plain":
+            module.weights.data[0] = -1 if module.kind == "relu" else -30
+    assert_same(network, EVEN)
 
 
 def lowly(network: nn.Module, size_hw: tuple[int, int]) -> set[str]:

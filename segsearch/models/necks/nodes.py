@@ -37,12 +37,21 @@ class WeightedSum(nn.Module):
             self.frozen = tuple(torch.stack(self.factors()).detach().tolist())
             del self.weights
 
+    def factor(self, place: int) -> float:
+        """Give what the map at ``place`` is multiplied by, once frozen."""
+        return self.frozen[place] if self.frozen else 1.0
+
+    def refactor(self, place: int, factor: float) -> None:
+        """Multiply the map at ``place`` by another number, for deployment; a frozen sum only."""
+        self.frozen = (*self.frozen[:place], factor, *self.frozen[place + 1 :])
+
     def forward(self, *maps: Tensor) -> Tensor:
         """Tensors (B, C, H, W), all of one shape, to one of it."""
         if self.kind == "plain":
             terms = list(maps)
         elif self.frozen:
-            terms = [m * w for m, w in zip(maps, self.frozen, strict=True)]
+            used = [(m, w) for m, w in zip(maps, self.frozen, strict=True) if w] or [(maps[0], 0.0)]
+            terms = [m if w == 1 else m * w for m, w in used]
         else:
             terms = [m * w for m, w in zip(maps, self.factors(), strict=True)]
         total = terms[0]
