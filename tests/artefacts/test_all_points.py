@@ -18,7 +18,7 @@ def check(point: Point, size_hw: tuple[int, int], folder: Path) -> None:
     assert all(form.agreement.fraction >= 0.999 and form.agreement.classes_seen > 1 for form in forms.values())
 
 
-@pytest.mark.parametrize("name", ["sfnet_r18", "eseg_s", "sgcpnet1", "seed7"])
+@pytest.mark.parametrize("name", ["sfnet_r18", "eseg_s", "sgcpnet1", "dfanet_huaifeng1993", "seed7"])
 def test_a_few_points_are_proven(name: str, tmp_path: Path) -> None:
     check(ALL[name], (64, 128), tmp_path)
 
