@@ -16,6 +16,7 @@ import torch
 from rich.progress import track
 
 from segsearch.data.normalise import MEAN, STD
+from segsearch.measure.conditions import Conditions
 from segsearch.measure.deployed import measure_deployed
 from segsearch.measure.record import LatencyRecord
 from segsearch.models.build import build
@@ -70,10 +71,9 @@ def _measure(options: argparse.Namespace) -> LatencyRecord:
     return measure_deployed(
         build(named_point(options.point).spec),
         (height, width),
+        Conditions(backend=options.backend, threads=options.threads),
         mean=MEAN,
         std=STD,
-        backend=options.backend,
-        threads=options.threads,
     )
 
 

@@ -12,6 +12,7 @@ import torch
 from rich.progress import track
 
 from segsearch.data.normalise import MEAN, STD
+from segsearch.measure.conditions import Conditions
 from segsearch.measure.deployed import measure_deployed
 from segsearch.models.build import build
 from segsearch.search.store import StudyFolder
@@ -21,6 +22,7 @@ def main(study: Path, out: Path) -> None:
     """Write one row per measured trial: its latency in the study and now, in milliseconds."""
     store = StudyFolder(study)
     config = store.read_study().config
+    under = Conditions(device=config.device, backend=config.backend, threads=config.threads, timer=config.timer)
     rows = []
     for record in track([r for r in store.records() if r.latency is not None], description="measuring"):
         assert record.latency is not None
@@ -29,12 +31,9 @@ def main(study: Path, out: Path) -> None:
         now = measure_deployed(
             build(record.spec, classes),
             config.data.size,
+            under,
             mean=MEAN,
             std=STD,
-            device=config.device,
-            backend=config.backend,
-            threads=config.threads,
-            settings=config.timer,
             label=record.name,
         )
         then_ms = record.latency.median_ms

@@ -89,6 +89,7 @@ def _measure(options: argparse.Namespace, point: str, backend: str) -> dict[str,
 
     from segsearch.data.normalise import MEAN, STD
     from segsearch.errors import DeviceError
+    from segsearch.measure.conditions import Conditions
     from segsearch.measure.deployed import measure_deployed
     from segsearch.measure.timer import quantile
     from segsearch.models.build import build
@@ -99,11 +100,11 @@ def _measure(options: argparse.Namespace, point: str, backend: str) -> dict[str,
     spec = lower(sample(load_space(options.space), random.Random(f"{options.seed}-{point}")))
     torch.manual_seed(0)
     height, width = map(int, options.size.split("x"))
-    settings = {"mean": MEAN, "std": STD, "backend": backend, "threads": options.threads, "spec_id": spec.id}
+    under = Conditions(backend=backend, threads=options.threads, unsteady="refuse")
     refusals = 0
     while True:  # a machine that does not stand still is refused: that is what makes the others repeat
         try:
-            record = measure_deployed(build(spec), (height, width), unsteady="refuse", **settings)
+            record = measure_deployed(build(spec), (height, width), under, mean=MEAN, std=STD, spec_id=spec.id)
             break
         except DeviceError:
             refusals += 1

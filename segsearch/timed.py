@@ -3,26 +3,17 @@
 from segsearch.data.normalise import MEAN, STD
 from segsearch.describe import Description
 from segsearch.export.deploy import deploy
+from segsearch.measure.conditions import Conditions
 from segsearch.measure.deployed import measure_deployed
-from segsearch.measure.latency import Unsteady
 from segsearch.measure.record import LatencyRecord
 from segsearch.measure.throughput import Throughput, measure_throughput
 from segsearch.progress import Report, silent
 from segsearch.remote.client import Worker
-from segsearch.remote.measure import RemoteTarget, measure_remote
+from segsearch.remote.measure import measure_remote
 
 
 def latency_of(
-    shown: Description,
-    *,
-    device: str,
-    backend: str,
-    threads: int | None,
-    precision: str | None = None,
-    unsteady: Unsteady = "note",
-    host: bool = False,
-    report: Report = silent,
-    worker: Worker | None = None,
+    shown: Description, under: Conditions, *, report: Report = silent, worker: Worker | None = None
 ) -> LatencyRecord:
     """Measure a description's network as it would be deployed: folded, one image of bytes in, class mask out.
 
@@ -32,51 +23,25 @@ def latency_of(
     if worker is not None:
         return measure_remote(
             deploy(shown.network, shown.size_hw, MEAN, STD),
-            RemoteTarget(worker=worker, device=device),
+            worker,
+            under,
             spec_id=shown.spec.id,
             macs=shown.cost.macs,
-            backend=backend,
-            precision=precision,
-            threads=threads,
             label=shown.name,
-            unsteady=unsteady,
-            host=host,
             listen=lambda stage: report(stage, 0, 1),
         )
     return measure_deployed(
         shown.network,
         shown.size_hw,
+        under,
         mean=MEAN,
         std=STD,
-        device=device,
-        backend=backend,
-        precision=precision,
-        threads=threads,
         label=shown.name,
         spec_id=shown.spec.id,
-        unsteady=unsteady,
-        host=host,
         report=report,
     )
 
 
-def throughput_of(
-    shown: Description,
-    *,
-    device: str,
-    backend: str,
-    threads: int | None,
-    precision: str | None = None,
-    unsteady: Unsteady = "note",
-    report: Report = silent,
-) -> Throughput:
+def throughput_of(shown: Description, under: Conditions, *, report: Report = silent) -> Throughput:
     """Measure images per second at the best batch. Arguments and errors: as `latency_of`."""
-    return measure_throughput(
-        deploy(shown.network, shown.size_hw, MEAN, STD),
-        device=device,
-        backend=backend,
-        threads=threads,
-        precision=precision,
-        unsteady=unsteady,
-        report=report,
-    )
+    return measure_throughput(deploy(shown.network, shown.size_hw, MEAN, STD), under, report=report)

@@ -21,16 +21,17 @@ from segsearch.errors import InputError, MissingExtraError, WorkerError
 from segsearch.export.deploy import deploy
 from segsearch.files import write_atomic
 from segsearch.frozen import Frozen
+from segsearch.measure.conditions import Conditions
 from segsearch.measure.cost import count
 from segsearch.measure.deployed import measure_deployed
 from segsearch.measure.record import LatencyRecord
-from segsearch.measure.timer import TimerSettings
 from segsearch.models.auxiliary import Auxiliary
 from segsearch.models.build import build
 from segsearch.models.network import Network
 from segsearch.models.pretrained import start_from
 from segsearch.progress import Report, silent
-from segsearch.remote.measure import RemoteTarget, measure_remote
+from segsearch.remote.client import Worker
+from segsearch.remote.measure import measure_remote
 from segsearch.spec.network import NetworkSpec
 from segsearch.train.evaluate import Scores, evaluate
 from segsearch.train.loop import train
@@ -76,11 +77,11 @@ class TrialSetup:
     recipe: Recipe
     gate: Gate
     device: str
-    backend: str
-    threads: int | None
-    timer: TimerSettings
-    target: RemoteTarget | None = None
-    """The machine to measure on; this one without."""
+    """Trains and scores."""
+    under: Conditions
+    """Of every latency."""
+    worker: Worker | None = None
+    """On the machine to measure on; this one without."""
 
 
 def run_trial(spec: NetworkSpec, setup: TrialSetup, folder: Path, *, seed: int, report: Report = silent) -> TrialResult:
@@ -174,15 +175,13 @@ class _Trial:
 
     def _measured(self, network: Network) -> LatencyRecord:
         setup = self.setup
-        if setup.target is not None:
+        if setup.worker is not None:
             return measure_remote(
                 deploy(network, setup.size_hw, MEAN, STD),
-                setup.target,
+                setup.worker,
+                setup.under,
                 spec_id=self.spec.id,
                 macs=self.facts["macs"],
-                backend=setup.backend,
-                threads=setup.threads,
-                settings=setup.timer,
                 label=self.spec.id,
                 patience_seconds=PATIENCE_SECONDS,
                 listen=lambda stage: self.report("measure", 0, 1),
@@ -190,12 +189,9 @@ class _Trial:
         return measure_deployed(
             network,
             setup.size_hw,
+            setup.under,
             mean=MEAN,
             std=STD,
-            device=setup.device,
-            backend=setup.backend,
-            threads=setup.threads,
-            settings=setup.timer,
             label=self.spec.id,
             spec_id=self.spec.id,
         )

@@ -9,6 +9,7 @@ import torch
 from segsearch.data.config import StreetsData
 from segsearch.data.open import open_data
 from segsearch.errors import InputError
+from segsearch.measure.conditions import Conditions
 from segsearch.measure.timer import TimerSettings
 from segsearch.models.build import build
 from segsearch.space.lower import lower
@@ -58,9 +59,7 @@ def setup() -> TrialSetup:
         recipe=Recipe(iterations=6, batch_size=2, auxiliary="neck"),
         gate=lambda params, macs, latency_ms: None,
         device="cpu",
-        backend="eager",
-        threads=1,
-        timer=TIMER,
+        under=Conditions(threads=1, timer=TIMER),
     )
 
 

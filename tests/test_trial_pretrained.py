@@ -9,6 +9,7 @@ import torch
 from segsearch.data.config import StreetsData
 from segsearch.data.open import open_data
 from segsearch.errors import InputError
+from segsearch.measure.conditions import Conditions
 from segsearch.measure.timer import TimerSettings
 from segsearch.models.build import build
 from segsearch.space.lower import lower
@@ -31,9 +32,10 @@ def setup() -> TrialSetup:
         recipe=Recipe(iterations=1, batch_size=2, learning_rate=1e-9, weight_decay=0),
         gate=lambda params, macs, latency_ms: None,
         device="cpu",
-        backend="eager",
-        threads=1,
-        timer=TimerSettings(min_samples=3, min_seconds=0.01, warmup_block_seconds=0.01, max_warmup_seconds=0.1),
+        under=Conditions(
+            threads=1,
+            timer=TimerSettings(min_samples=3, min_seconds=0.01, warmup_block_seconds=0.01, max_warmup_seconds=0.1),
+        ),
     )
 
 

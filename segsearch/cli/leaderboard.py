@@ -14,7 +14,7 @@ from segsearch.cli.study import StudyFolderArgument
 
 if TYPE_CHECKING:
     from segsearch.leaderboard.protocol import MeasuringProtocol
-    from segsearch.measure.latency import Unsteady
+    from segsearch.measure.conditions import Unsteady
     from segsearch.space.points import NamedPoint
 
 PrecisionOption = Annotated[

@@ -3,7 +3,7 @@
 import json
 from itertools import zip_longest
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -49,6 +49,7 @@ def measure(
     """
     from segsearch.describe import describe
     from segsearch.errors import InputError
+    from segsearch.measure.conditions import Conditions
     from segsearch.report.bars import bar
     from segsearch.report.latency import latency_json, sentence, side_by_side, throughput_line
     from segsearch.timed import latency_of, throughput_of
@@ -58,11 +59,17 @@ def measure(
         raise InputError("--throughput", "is not measured on another machine", "without --remote")
     shown, records, batches = describe(point, size_hw(size), classes), [], []
     for name in dict.fromkeys(backend or ["eager"]):
-        asked: dict[str, Any] = {"device": device, "backend": name, "precision": precision, "threads": threads}
-        asked["unsteady"] = "note" if allow_busy else "refuse"
+        under = Conditions(
+            device=device,
+            backend=name,
+            precision=precision,
+            threads=threads,
+            unsteady="note" if allow_busy else "refuse",
+            host=host,
+        )
         with bar(f"measure {name}") as report:
-            records.append(latency_of(shown, host=host, report=report, worker=worker, **asked))
-            batches += [throughput_of(shown, report=report, **asked)] if throughput else []
+            records.append(latency_of(shown, under, report=report, worker=worker))
+            batches += [throughput_of(shown, under, report=report)] if throughput else []
     if as_json:
         written = [latency_json(*pair) for pair in zip_longest(records, batches)]
         print(json.dumps(written[0] if len(written) == 1 else written, indent=2))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from segsearch.errors import DeviceError, InputError, ProofError
 from segsearch.leaderboard.store import Measured, MeasuredStore
 from segsearch.leaderboard.timing import time_spec
-from segsearch.measure.latency import Unsteady
+from segsearch.measure.conditions import Unsteady
 from segsearch.measure.record import LatencyRecord
 from segsearch.progress import Report, silent
 from segsearch.spec.network import NetworkSpec

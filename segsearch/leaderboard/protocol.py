@@ -6,6 +6,7 @@ from pydantic import Field
 from segsearch.errors import InputError
 from segsearch.frozen import Frozen
 from segsearch.measure.backends.table import find_backend
+from segsearch.measure.conditions import Conditions, Unsteady
 from segsearch.measure.machine import device_name, find_device, software
 from segsearch.measure.timer import MOST_THREADS, TimerSettings
 
@@ -31,6 +32,17 @@ class MeasuringProtocol(Frozen):
     threads: int
     """Of the processor."""
     timer: TimerSettings
+
+    def conditions(self, unsteady: Unsteady) -> Conditions:
+        """Give what to measure under."""
+        return Conditions(
+            device=self.device,
+            backend=self.backend,
+            precision=self.precision,
+            threads=self.threads,
+            timer=self.timer,
+            unsteady=unsteady,
+        )
 
     @property
     def words(self) -> str:

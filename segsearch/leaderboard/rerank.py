@@ -10,7 +10,7 @@ from segsearch.leaderboard.fill import fill, unique
 from segsearch.leaderboard.order import geometric_mean, kendall_tau
 from segsearch.leaderboard.protocol import MeasuringProtocol, settle
 from segsearch.leaderboard.store import Measured, MeasuredStore
-from segsearch.measure.latency import Unsteady
+from segsearch.measure.conditions import Unsteady
 from segsearch.progress import Report, silent
 from segsearch.search.lock import locked
 from segsearch.search.pareto import front

@@ -9,7 +9,7 @@ from segsearch.leaderboard.board import Agreement, Board, agreement, board_of
 from segsearch.leaderboard.fill import Candidate, fill, unique
 from segsearch.leaderboard.protocol import MeasuringProtocol
 from segsearch.leaderboard.store import MeasuredStore
-from segsearch.measure.latency import Unsteady
+from segsearch.measure.conditions import Unsteady
 from segsearch.progress import Report, silent
 from segsearch.search.lock import locked
 from segsearch.space.points import NamedPoint

@@ -5,9 +5,9 @@ import torch
 from segsearch.data.normalise import MEAN, STD
 from segsearch.leaderboard.protocol import MeasuringProtocol
 from segsearch.leaderboard.store import Measured
+from segsearch.measure.conditions import Unsteady
 from segsearch.measure.cost import count
 from segsearch.measure.deployed import measure_deployed
-from segsearch.measure.latency import Unsteady
 from segsearch.models.build import build
 from segsearch.models.network import Network
 from segsearch.spec.network import NetworkSpec
@@ -30,15 +30,10 @@ def time_spec(spec: NetworkSpec, protocol: MeasuringProtocol, *, label: str, uns
     latency = measure_deployed(
         network,
         protocol.size_hw,
+        protocol.conditions(unsteady),
         mean=MEAN,
         std=STD,
-        device=protocol.device,
-        backend=protocol.backend,
-        precision=protocol.precision,
-        threads=protocol.threads,
-        settings=protocol.timer,
         label=label,
         spec_id=spec.id,
-        unsteady=unsteady,
     )
     return Measured(spec_id=spec.id, params=cost.params, macs=cost.macs, latency=latency)

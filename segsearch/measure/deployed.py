@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from segsearch.export.deploy import deploy
-from segsearch.measure.latency import Unsteady, measure
+from segsearch.measure.conditions import PLAIN, Conditions
+from segsearch.measure.latency import measure
 from segsearch.measure.record import LatencyRecord
-from segsearch.measure.timer import TimerSettings
 from segsearch.progress import Report, silent
 
 
@@ -23,35 +23,17 @@ def example_image(size_hw: tuple[int, int]) -> Tensor:
 def measure_deployed(
     network: nn.Module,
     size_hw: tuple[int, int],
+    under: Conditions = PLAIN,
     *,
     mean: Sequence[float],
     std: Sequence[float],
-    device: str = "cpu",
-    backend: str = "eager",
-    precision: str | None = None,
-    threads: int | None = None,
-    settings: TimerSettings | None = None,
     label: str = "",
     spec_id: str = "",
-    unsteady: Unsteady = "note",
-    host: bool = False,
     report: Report = silent,
 ) -> LatencyRecord:
     """Deploy a copy of ``network`` (see `segsearch.export.deploy.deploy`) at ``size_hw`` and measure it at batch 1.
 
     Arguments and errors: as `segsearch.measure.latency.measure`.
     """
-    return measure(
-        deploy(network, size_hw, mean, std),
-        example_image(size_hw),
-        device=device,
-        backend=backend,
-        precision=precision,
-        threads=threads,
-        settings=settings,
-        label=label,
-        spec_id=spec_id,
-        unsteady=unsteady,
-        host=host,
-        report=report,
-    )
+    deployed, image = deploy(network, size_hw, mean, std), example_image(size_hw)
+    return measure(deployed, image, under, label=label, spec_id=spec_id, report=report)

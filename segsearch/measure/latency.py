@@ -5,7 +5,6 @@ import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 from segsearch.errors import DeviceError, InputError
 from segsearch.measure.backends.base import Backend, Prepared
 from segsearch.measure.backends.table import find_backend
+from segsearch.measure.conditions import PLAIN, Conditions
 from segsearch.measure.device_lock import lock_folder, timing, working
 from segsearch.measure.examine import Work, examine, refuse_unfit
 from segsearch.measure.host import HostLatency, measure_host
@@ -30,9 +30,6 @@ from segsearch.measure.threads import torch_threads
 from segsearch.measure.timer import MOST_THREADS, Samples, TimerSettings
 from segsearch.progress import Report, silent
 
-Unsteady = Literal["note", "refuse"]
-"""What to do where the reference network moved: keep the record and say so in it, or refuse."""
-
 
 class FullDeviceError(DeviceError):
     """The network and its images do not fit into the device's memory."""
@@ -41,16 +38,10 @@ class FullDeviceError(DeviceError):
 def measure(
     network: nn.Module,
     example: Tensor,
+    under: Conditions = PLAIN,
     *,
-    device: str = "cpu",
-    backend: str = "eager",
-    precision: str | None = None,
-    threads: int | None = None,
-    settings: TimerSettings | None = None,
     label: str = "",
     spec_id: str = "",
-    unsteady: Unsteady = "note",
-    host: bool = False,
     report: Report = silent,
 ) -> LatencyRecord:
     """Measure how long one inference takes, from an image on the device to the result on the device.
@@ -61,15 +52,9 @@ def measure(
         network: in eval mode; not changed, and copied if it lies on another device. What is inside it is measured, so
             give the deployed network: it has normalisation and argmax in it, and BatchNorm folded.
         example: image (B, C, H, W) of the type that ``network`` takes.
-        device: ``cpu``, ``cuda`` or ``cuda:N``.
-        backend: a row of `segsearch.measure.backends.table.BACKENDS`.
-        precision: one that the backend knows; as the network's weights are when left out.
-        threads: of the processor; torch's present number when left out. Put back afterwards.
-        settings: when warm-up and sampling end; the defaults for that kind of device when left out.
+        under: where, by what and how carefully.
         label: a name to find the record by.
         spec_id: id of the network's spec.
-        unsteady: what to do where the machine did not stand still.
-        host: also measure from an encoded image to a mask in memory; for a network of one image in, one mask out.
         report: told of the stages and of every block.
 
     Raises:
@@ -79,31 +64,19 @@ def measure(
         ProofError: the latency is below what the device can do.
     """
     refuse_unfit(network, example)
-    where = find_device(device)
-    runner = _find_backend(backend, where, precision)
+    where = find_device(under.device)
+    runner = _find_backend(under.backend, where, under.precision)
 
     def make() -> Ready:
         here, image = _on(network, where), example.to(where)
         return Ready(
             work=examine(here, image),
-            prepared=runner.prepare(here, image, precision=precision),
-            precision=precision or _precision(network, example),
+            prepared=runner.prepare(here, image, precision=under.precision),
+            precision=under.precision or _precision(network, example),
             layout=_layout(network, example),
         )
 
-    return measure_ready(
-        make,
-        runner,
-        where,
-        example.shape,
-        threads=threads,
-        settings=settings,
-        label=label,
-        spec_id=spec_id,
-        unsteady=unsteady,
-        host=host,
-        report=report,
-    )
+    return measure_ready(make, runner, where, example.shape, under, label=label, spec_id=spec_id, report=report)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,29 +94,27 @@ def measure_ready(
     runner: Backend,
     where: torch.device,
     shape: Sequence[int],
+    under: Conditions,
     *,
-    threads: int | None = None,
-    settings: TimerSettings | None = None,
     label: str = "",
     spec_id: str = "",
-    unsteady: Unsteady = "note",
-    host: bool = False,
     report: Report = silent,
 ) -> LatencyRecord:
     """Do what `measure` does with whatever ``make`` makes ready under ``runner``, for images of shape (B, C, H, W).
 
-    ``make`` is called beside others that work on the device, with the number of threads set. Other arguments and
-    errors: as `measure`.
+    ``make`` is called beside others that work on the device, with the number of threads set. What ``under`` says of
+    device, backend and precision has been followed when it is made. Other arguments and errors: as `measure`.
     """
+    threads, patient = under.threads, under.unsteady == "refuse"
     if threads is not None and not 1 <= threads <= MOST_THREADS:
         raise InputError("threads", f"{threads} is too {'few' if threads < 1 else 'many'}", f"1 to {MOST_THREADS}")
-    version, settings = runner.version(), (settings or TimerSettings()).on(where.type)
+    version, settings = runner.version(), under.timer.on(where.type)
     started_at = datetime.now(UTC).isoformat(timespec="seconds")
     size_hw = (shape[2], shape[3])
     with torch_threads(threads), _memory_errors(where), _current(where):
-        taken = _take(make, where, size_hw, settings, host, unsteady == "refuse", report)
+        taken = _take(make, where, size_hw, settings, under.host, patient, report)
         samples, ready = taken.samples, taken.ready
-        if not samples.steady and unsteady == "refuse":
+        if not samples.steady and patient:
             raise DeviceError(_moved(samples, settings, label or "the network", device_name(where)))
         peak = measured_peak(where, torch.get_num_threads(), _stopwatch(where))
         return LatencyRecord(

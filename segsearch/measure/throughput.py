@@ -1,12 +1,14 @@
 """Images per second when they need not come one by one: the best of growing batches."""
 
+import dataclasses
+
 from torch import Tensor, nn
 
 from segsearch.export.deploy import Deployed
 from segsearch.frozen import Frozen
+from segsearch.measure.conditions import PLAIN, Conditions
 from segsearch.measure.deployed import example_image
-from segsearch.measure.latency import FullDeviceError, Unsteady, measure
-from segsearch.measure.timer import TimerSettings
+from segsearch.measure.latency import FullDeviceError, measure
 from segsearch.progress import Report, silent
 
 LARGEST_BATCH = 64
@@ -36,37 +38,18 @@ class Batched(nn.Module):
         return self.deployed.segment(image)
 
 
-def measure_throughput(
-    deployed: Deployed,
-    *,
-    device: str = "cpu",
-    backend: str = "eager",
-    precision: str | None = None,
-    threads: int | None = None,
-    settings: TimerSettings | None = None,
-    unsteady: Unsteady = "note",
-    report: Report = silent,
-) -> Throughput:
-    """Double the batch until memory or the gain runs out.
+def measure_throughput(deployed: Deployed, under: Conditions = PLAIN, *, report: Report = silent) -> Throughput:
+    """Double the batch until memory or the gain runs out; never from an encoded image.
 
     Arguments and errors: as `segsearch.measure.latency.measure`.
     """
+    under = dataclasses.replace(under, host=False)
     network, image, found, batch = Batched(deployed).eval(), example_image(deployed.size_hw), dict[int, float](), 1
     while batch <= LARGEST_BATCH:
         best = max(found.values(), default=0.0)
         try:
-            record = measure(
-                network,
-                image.repeat(batch, 1, 1, 1),
-                device=device,
-                backend=backend,
-                precision=precision,
-                threads=threads,
-                settings=settings,
-                label=f"a batch of {batch}",
-                unsteady=unsteady,
-                report=report,
-            )
+            images = image.repeat(batch, 1, 1, 1)
+            record = measure(network, images, under, label=f"a batch of {batch}", report=report)
         except FullDeviceError:
             if not found:
                 raise

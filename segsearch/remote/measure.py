@@ -1,5 +1,6 @@
 """The same call as `segsearch.measure.deployed.measure_deployed`, against another machine."""
 
+import dataclasses
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,9 +8,8 @@ from dataclasses import dataclass
 from segsearch.errors import WorkerError
 from segsearch.export.deploy import Deployed
 from segsearch.measure.backends.base import FileBackend
-from segsearch.measure.latency import Unsteady
+from segsearch.measure.conditions import Conditions
 from segsearch.measure.record import LatencyRecord
-from segsearch.measure.timer import TimerSettings
 from segsearch.remote.client import Listen, Worker, WorkerBusyError
 from segsearch.remote.graph import digest, graph_bytes
 from segsearch.remote.protocol import Answer, Job, WorkerFacts, plain
@@ -18,25 +18,12 @@ from segsearch.remote.timing import file_backend
 _ASK_AGAIN_SECONDS = 1.0
 
 
-@dataclass(frozen=True, kw_only=True)
-class RemoteTarget:
-    """One device of a worker: ``cpu``, ``cuda`` or ``cuda:N``."""
-
-    worker: Worker
-    device: str = "cpu"
-
-
 def measure_remote(
     deployed: Deployed,
-    target: RemoteTarget,
+    worker: Worker,
+    under: Conditions,
     *,
     spec_id: str,
-    backend: str = "onnxruntime",
-    precision: str | None = None,
-    threads: int | None = None,
-    settings: TimerSettings | None = None,
-    unsteady: Unsteady = "note",
-    host: bool = False,
     macs: int | None = None,
     label: str = "",
     patience_seconds: float = 0.0,
@@ -46,14 +33,10 @@ def measure_remote(
 
     Args:
         deployed: as `segsearch.export.deploy.deploy` makes it.
-        target: the worker and the device there.
+        worker: on the other machine.
+        under: as for a measurement here, but by the worker's devices, threads and memory, and of a backend that runs
+            exported files.
         spec_id: of the network's spec; travels inside the graph and must come back.
-        backend: one that runs exported files.
-        precision: one of the backend's; its own choice without.
-        threads: of the worker's processor; its torch's number without.
-        settings: when warm-up and sampling end.
-        unsteady: what to do where the worker's machine did not stand still.
-        host: also measure from an encoded image to a mask in the worker's memory.
         macs: multiply-adds of the network, so that the worker can refuse an impossible latency.
         label: a name to find the record by.
         patience_seconds: how long to wait for a worker that measures for somebody else.
@@ -66,26 +49,21 @@ def measure_remote(
         DeviceError: it cannot run this network. InputError: a backend that runs no exported graph.
         MissingExtraError, ProofError: as `segsearch.export.onnx.to_onnx`.
     """
-    runner = check_offer(target, backend, precision).backend
-    graph = graph_bytes(deployed, spec_id, runner.weights[precision] if precision else None)
+    runner = check_offer(worker, under).backend
+    graph = graph_bytes(deployed, spec_id, runner.weights[under.precision] if under.precision else None)
     job = Job.parse(
         {
             "spec_id": spec_id,
             "sha256": digest(graph),
             "size_hw": list(deployed.size_hw),
-            "device": target.device,
-            "backend": backend,
-            "precision": precision,
-            "threads": threads,
-            "timer": (settings or TimerSettings()).model_dump(mode="json"),
-            "unsteady": unsteady,
-            "host": host,
+            **dataclasses.asdict(under),
+            "timer": under.timer.model_dump(mode="json"),
             "macs": macs,
             "label": plain(label)[:255],
         },
         "job",
     )
-    return record_of(job, graph, target.worker, patience_seconds, listen)
+    return record_of(job, graph, worker, patience_seconds, listen)
 
 
 def record_of(
@@ -105,13 +83,13 @@ class Offer:
     backend: FileBackend
 
 
-def check_offer(target: RemoteTarget, backend: str, precision: str | None = None) -> Offer:
-    """Ask a worker what it can do, and see that it has the device and the backend.
+def check_offer(worker: Worker, under: Conditions) -> Offer:
+    """Ask a worker what it can do, and see that it has the device and the backend of ``under``.
 
     Raises: InputError, DeviceError and WorkerError as `measure_remote`.
     """
-    worker, device = target.worker, target.device
-    runner = file_backend(backend, device.partition(":")[0], precision)
+    device, backend = under.device, under.backend
+    runner = file_backend(backend, device.partition(":")[0], under.precision)
     facts = worker.facts()
     place = f"worker {worker.address}"
     if facts.maker(device) is None:

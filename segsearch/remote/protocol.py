@@ -6,12 +6,13 @@ the last with an answer or a failure. A refusal before that is one `Event` with 
 Both ask for ``Authorization: Bearer TOKEN``.
 """
 
+import dataclasses
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
 from segsearch.frozen import Frozen
-from segsearch.measure.latency import Unsteady
+from segsearch.measure.conditions import Conditions, Unsteady
 from segsearch.measure.record import LatencyRecord
 from segsearch.measure.timer import MOST_THREADS, TimerSettings
 
@@ -61,6 +62,11 @@ class Job(Frozen):
     macs: int | None = Field(default=None, ge=0)
     """Multiply-adds of the network, for the least time it can take."""
     label: Name = ""
+
+    @property
+    def conditions(self) -> Conditions:
+        """What to measure under."""
+        return Conditions(**{field.name: getattr(self, field.name) for field in dataclasses.fields(Conditions)})
 
 
 class Answer(Frozen):

@@ -88,12 +88,9 @@ def time_graph(
         backend,
         device,
         example.shape,
-        threads=job.threads,
-        settings=job.timer,
+        job.conditions,
         label=job.label,
         spec_id=job.spec_id,
-        unsteady=job.unsteady,
-        host=job.host,
         report=lambda what, done, total: tell(what),
     )
     return record.model_copy(update={"machine": socket.gethostname(), "macs": job.macs})

@@ -11,12 +11,13 @@ from segsearch import __version__
 from segsearch.data.open import open_data
 from segsearch.errors import InputError
 from segsearch.measure.backends.table import find_backend
+from segsearch.measure.conditions import Conditions
 from segsearch.measure.machine import device_name, find_device
 from segsearch.models.pretrained import IMAGENET
 from segsearch.models.timm_encoder import word_of
 from segsearch.remote.address import Address
 from segsearch.remote.client import Worker
-from segsearch.remote.measure import RemoteTarget, check_offer
+from segsearch.remote.measure import check_offer
 from segsearch.remote.token import need_token
 from segsearch.search.config import Remote, StudyConfig
 from segsearch.search.executors.base import Task, Work
@@ -76,7 +77,7 @@ def prepare(config: StudyConfig) -> Study:
     file = StudyFile(
         segsearch=__version__, config=config, space_id=space.id, device=target.device, threads=target.threads
     )
-    setup = dataclasses.replace(set_up(config), target=target.remote)
+    setup = dataclasses.replace(set_up(config), worker=target.worker)
     return Study(config=config, space=space, named=named, setup=setup, file=file)
 
 
@@ -88,10 +89,13 @@ def set_up(config: StudyConfig) -> TrialSetup:
         recipe=config.recipe,
         gate=config.budget.refusal,
         device=config.device,
-        backend=config.backend,
-        threads=config.threads,
-        timer=config.timer,
+        under=_conditions(config),
     )
+
+
+def _conditions(config: StudyConfig) -> Conditions:
+    device = config.remote.device if config.remote else config.device
+    return Conditions(device=device, backend=config.backend, threads=config.threads, timer=config.timer)
 
 
 def trial_work(setup: TrialSetup, progress: StudyProgress, stop: Callable[[], bool]) -> Work:
@@ -151,7 +155,7 @@ class _Target:
 
     device: str
     threads: int
-    remote: RemoteTarget | None = None
+    worker: Worker | None = None
 
 
 def _target(config: StudyConfig) -> _Target:
@@ -164,8 +168,7 @@ def _target(config: StudyConfig) -> _Target:
 
 def _there(config: StudyConfig, remote: Remote) -> _Target:
     """Ask the worker, so that a study that cannot measure does not begin."""
-    target = RemoteTarget(worker=Worker(Address.parse(remote.address), need_token()), device=remote.device)
-    facts = check_offer(target, config.backend).facts
-    return _Target(
-        device=f"{facts.maker(target.device)} at {facts.host}", threads=config.threads or facts.threads, remote=target
-    )
+    worker = Worker(Address.parse(remote.address), need_token())
+    facts = check_offer(worker, _conditions(config)).facts
+    device = f"{facts.maker(remote.device)} at {facts.host}"
+    return _Target(device=device, threads=config.threads or facts.threads, worker=worker)

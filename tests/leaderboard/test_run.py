@@ -17,7 +17,7 @@ from segsearch.leaderboard.plan import plan
 from segsearch.leaderboard.protocol import MeasuringProtocol, settle
 from segsearch.leaderboard.run import MEASURED, candidates_of, run_leaderboard
 from segsearch.leaderboard.store import Measured, MeasuredStore
-from segsearch.measure.latency import Unsteady
+from segsearch.measure.conditions import Unsteady
 from segsearch.search.lock import locked
 from segsearch.space.points import named_point
 from segsearch.spec.network import NetworkSpec

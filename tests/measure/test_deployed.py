@@ -3,6 +3,7 @@ from torch import nn
 
 from segsearch.export import deploy
 from segsearch.measure import deployed
+from segsearch.measure.conditions import Conditions
 from segsearch.measure.deployed import example_image, measure_deployed
 from segsearch.measure.timer import TimerSettings
 
@@ -24,18 +25,12 @@ def test_the_image_is_always_the_same_noise() -> None:
 
 def test_the_deployed_form_is_what_is_timed(monkeypatch) -> None:
     seen: list[nn.Module] = []
-    monkeypatch.setattr(deployed, "measure", lambda network, example, **rest: seen.append(network) or (example, rest))
+    monkeypatch.setattr(deployed, "measure", lambda network, *rest, **names: seen.append(network) or (*rest, names))
     network = Mini()
     network.classes = 4
-    example, rest = measure_deployed(
-        network, SIZE, mean=(0.5,) * 3, std=(0.2,) * 3, threads=1, settings=TIMER, label="a"
-    )
+    asked = Conditions(threads=1, timer=TIMER)
+    example, under, names = measure_deployed(network, SIZE, asked, mean=(0.5,) * 3, std=(0.2,) * 3, label="a")
     assert isinstance(seen[0], deploy.Deployed) and seen[0].size_hw == SIZE and network.training
     assert not [m for m in seen[0].modules() if isinstance(m, nn.BatchNorm2d)]
     assert torch.equal(example, example_image(SIZE))
-    asked = {"device": "cpu", "backend": "eager", "threads": 1, "settings": TIMER, "label": "a"}
-    assert rest.items() >= asked.items() and (rest["precision"], rest["unsteady"], rest["host"]) == (
-        None,
-        "note",
-        False,
-    )
+    assert under is asked and names["label"] == "a"

@@ -5,6 +5,7 @@ import torch
 from PIL import Image
 
 from segsearch.export import deploy
+from segsearch.measure.conditions import Conditions
 from segsearch.measure.host import decode, example_jpeg, measure_host
 from segsearch.measure.latency import measure
 from segsearch.measure.timer import TimerSettings
@@ -47,15 +48,18 @@ def test_host_to_host_is_a_second_number_beside_the_first():
     network.classes = 4
     deployed = deploy.deploy(network, SIZE, (0.5,) * 3, (0.2,) * 3)
     example = torch.zeros(1, 3, *SIZE, dtype=torch.uint8)
-    record = measure(deployed, example, settings=TIMER, host=True)
+    record = measure(deployed, example, Conditions(timer=TIMER, host=True))
     assert record.host is not None and record.host.median_ms != record.median_ms
-    assert measure(deployed, example, settings=TIMER).host is None
+    assert measure(deployed, example, Conditions(timer=TIMER)).host is None
 
 
 def test_progress_passes_through_every_stage():
     told = []
     settings = TIMER.model_copy(update={"retakes": 0})
     measure(
-        Mini().eval(), torch.rand(1, 3, *SIZE), settings=settings, report=lambda what, done, total: told.append(what)
+        Mini().eval(),
+        torch.rand(1, 3, *SIZE),
+        Conditions(timer=settings),
+        report=lambda what, done, total: told.append(what),
     )
     assert [what for what, _ in itertools.groupby(told)] == ["prepare", "wait", "warm up", "sample"]

@@ -17,6 +17,7 @@ from torch import nn
 from segsearch.errors import DeviceError, InputError, ProofError
 from segsearch.measure import latency
 from segsearch.measure.backends.table import BACKENDS
+from segsearch.measure.conditions import Conditions
 from segsearch.measure.cost import count
 from segsearch.measure.device_lock import working
 from segsearch.measure.latency import measure
@@ -49,7 +50,9 @@ def test_twenty_times_the_work_is_measured_as_much_more(backend):
     """Twenty times the work must show as five times the latency or more, on whatever machine."""
     image = torch.rand(1, 3, 192, 192)
     small, large = (
-        measure(Work(times).eval(), image, backend=backend, settings=QUICK.model_copy(update={"min_samples": 15}))
+        measure(
+            Work(times).eval(), image, Conditions(backend=backend, timer=QUICK.model_copy(update={"min_samples": 15}))
+        )
         for times in (5, 100)
     )
     assert large.p10_ms > 5 * small.p10_ms
@@ -58,7 +61,9 @@ def test_twenty_times_the_work_is_measured_as_much_more(backend):
 @pytest.mark.parametrize("backend", ["eager", "onnxruntime"])
 def test_a_record_says_all_that_was_measured(backend):
     before = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
-    record = measure(Mini().eval(), torch.rand(2, 3, *SIZE), backend=backend, threads=1, settings=QUICK, label="mini")
+    record = measure(
+        Mini().eval(), torch.rand(2, 3, *SIZE), Conditions(backend=backend, threads=1, timer=QUICK), label="mini"
+    )
     assert (record.label, record.size_hw, record.batch) == ("mini", SIZE, 2)
     assert (record.precision, record.layout) == ("float32", "contiguous")
     assert (record.backend, record.backend_version) == (backend, BACKENDS[backend]().version())
@@ -72,7 +77,7 @@ def test_a_record_says_all_that_was_measured(backend):
 
 
 def test_a_record_says_how_it_was_measured():
-    record = measure(Mini().eval(), torch.rand(2, 3, *SIZE), settings=QUICK, label="mini", spec_id="abc")
+    record = measure(Mini().eval(), torch.rand(2, 3, *SIZE), Conditions(timer=QUICK), label="mini", spec_id="abc")
     assert (record.spec_id, record.macs) == ("abc", count(Mini(), SIZE, batch=2).macs)
     assert record.floor_ms is not None and 0 < record.floor_ms < record.median_ms
     assert record.reference_ms is not None and record.reference_ratio == record.median_ms / record.reference_ms
@@ -82,7 +87,7 @@ def test_a_record_says_how_it_was_measured():
 
 
 def test_a_record_of_before_the_reference_is_read():
-    record = measure(Mini().eval(), IMAGE, settings=QUICK)
+    record = measure(Mini().eval(), IMAGE, Conditions(timer=QUICK))
     young = {"spec_id", "facts", "reference_ms", "reference_drift", "steady", "retakes", "macs", "floor_ms"}
     young |= {"memory_mib", "host", "gpu"}
     old = {name: value for name, value in record.model_dump(mode="json").items() if name not in young}
@@ -100,19 +105,19 @@ def test_a_machine_that_moved_is_noted_or_refused(monkeypatch):
     """The reference is said to be slower every time; nothing else is played."""
     moving = itertools.count(1)
     monkeypatch.setattr(latency, "reference_block", lambda device, stopwatch: lambda: float(next(moving)))
-    record = measure(Mini().eval(), IMAGE, settings=QUICK)
+    record = measure(Mini().eval(), IMAGE, Conditions(timer=QUICK))
     assert record.steady is False and record.doubtful and len(record.samples_ms) == 5
     assert record.reference_drift > 0.03
     with pytest.raises(DeviceError) as error:
-        measure(Mini().eval(), IMAGE, settings=QUICK, label="mini", unsteady="refuse")
+        measure(Mini().eval(), IMAGE, Conditions(timer=QUICK, unsteady="refuse"), label="mini")
     line = r"device: the reference network moved \d+ % while mini was measured on .*: the machine is busy"
     assert re.fullmatch(line + r" \(allowed: 3 %; wait, or --allow-busy\)", str(error.value))
 
 
 def test_an_asked_precision_is_recorded_and_an_unknown_one_refused():
-    assert measure(Mini().eval(), IMAGE, precision="float32", settings=QUICK).precision == "float32"
+    assert measure(Mini().eval(), IMAGE, Conditions(precision="float32", timer=QUICK)).precision == "float32"
     with pytest.raises(InputError, match=r"precision: eager does not know 'float12' \(allowed: float32"):
-        measure(Mini().eval(), IMAGE, precision="float12", settings=QUICK)
+        measure(Mini().eval(), IMAGE, Conditions(precision="float12", timer=QUICK))
 
 
 def test_nothing_of_ours_trains_meanwhile(monkeypatch):
@@ -130,7 +135,7 @@ def test_nothing_of_ours_trains_meanwhile(monkeypatch):
     thread = threading.Thread(target=train)
     thread.start()
     try:
-        measure(Mini().eval(), IMAGE, settings=QUICK)
+        measure(Mini().eval(), IMAGE, Conditions(timer=QUICK))
         before = len(steps)
         while len(steps) == before:
             time.sleep(0.01)
@@ -150,14 +155,14 @@ def _counted(sample, *arguments, **keywords):
 def test_a_latency_that_cannot_be_is_an_error(monkeypatch):
     monkeypatch.setattr(latency, "measured_peak", lambda *rest: Peak(macs_per_second=1.0, bytes_per_second=1.0))
     with pytest.raises(ProofError, match="which this device cannot do in less than"):
-        measure(Mini().eval(), IMAGE, settings=QUICK)
+        measure(Mini().eval(), IMAGE, Conditions(timer=QUICK))
 
 
 def test_injected_load_is_noticed():
     busy = [sys.executable, "-S", "-c", "while True: pass"]
     others = [subprocess.Popen(busy) for _ in range(os.cpu_count() or 1)]
     try:
-        record = measure(Mini().eval(), IMAGE, settings=QUICK.model_copy(update={"min_seconds": 0.5}))
+        record = measure(Mini().eval(), IMAGE, Conditions(timer=QUICK.model_copy(update={"min_seconds": 0.5})))
     finally:
         for other in others:
             other.kill()
@@ -166,28 +171,30 @@ def test_injected_load_is_noticed():
 
 
 def test_a_record_survives_json():
-    record = measure(Mini().eval(), IMAGE, settings=QUICK)
+    record = measure(Mini().eval(), IMAGE, Conditions(timer=QUICK))
     assert LatencyRecord.parse(json.loads(record.model_dump_json()), "record") == record
     assert LatencyRecord.parse(json.loads(record.canonical()), "record") == record
 
 
 def test_fps_counts_images_at_the_median():
-    record = measure(Mini().eval(), torch.rand(4, 3, *SIZE), settings=QUICK).model_copy(update={"median_ms": 8.0})
+    record = measure(Mini().eval(), torch.rand(4, 3, *SIZE), Conditions(timer=QUICK)).model_copy(
+        update={"median_ms": 8.0}
+    )
     assert record.fps == 500.0
 
 
 def test_precision_and_layout_are_those_of_the_network():
     network = Mini().eval().to(torch.bfloat16).to(memory_format=torch.channels_last)
-    record = measure(network, IMAGE.to(torch.bfloat16), settings=QUICK)
+    record = measure(network, IMAGE.to(torch.bfloat16), Conditions(timer=QUICK))
     assert (record.precision, record.layout) == ("bfloat16", "channels_last")
-    weightless = measure(nn.Identity().eval(), torch.zeros(1, 3, 4, 4, dtype=torch.uint8), settings=QUICK)
+    weightless = measure(nn.Identity().eval(), torch.zeros(1, 3, 4, 4, dtype=torch.uint8), Conditions(timer=QUICK))
     assert (weightless.precision, weightless.layout) == ("uint8", "contiguous")
 
 
 def test_the_network_is_left_as_it_was():
     network = Mini().eval()
     before = state(network)
-    measure(network, IMAGE, settings=QUICK)
+    measure(network, IMAGE, Conditions(timer=QUICK))
     assert state(network) == before
 
 
@@ -200,7 +207,7 @@ def test_inference_mode_is_on_inside_and_off_after():
             return image
 
     threads = torch.get_num_threads()
-    measure(Look().eval(), IMAGE, threads=threads + 1, settings=QUICK)
+    measure(Look().eval(), IMAGE, Conditions(threads=threads + 1, timer=QUICK))
     assert set(seen) == {(True, threads + 1)}
     assert not torch.is_inference_mode_enabled()
     assert torch.get_num_threads() == threads
@@ -213,7 +220,7 @@ def test_threads_are_put_back_after_a_failure():
 
     threads = torch.get_num_threads()
     with pytest.raises(RuntimeError, match="broken"):
-        measure(Broken().eval(), IMAGE, threads=threads + 1, settings=QUICK)
+        measure(Broken().eval(), IMAGE, Conditions(threads=threads + 1, timer=QUICK))
     assert torch.get_num_threads() == threads
 
 
@@ -221,39 +228,41 @@ def test_train_mode_anywhere_is_refused_by_name():
     network = Mini().eval()
     network.encoder[2].norm.train()
     with pytest.raises(InputError) as error:
-        measure(network, IMAGE, settings=QUICK)
+        measure(network, IMAGE, Conditions(timer=QUICK))
     assert str(error.value) == "network: is in train mode at encoder.2.norm (allowed: eval mode everywhere)"
     with pytest.raises(InputError, match="train mode at Mini"):
-        measure(Mini(), IMAGE, settings=QUICK)
+        measure(Mini(), IMAGE, Conditions(timer=QUICK))
 
 
 @pytest.mark.parametrize(
-    ("changes", "line"),
+    ("asked", "example", "line"),
     [
-        ({"device": "tpu"}, "device: 'tpu' is not known (allowed: cpu, cuda, cuda:N)"),
-        ({"backend": "tvm"}, f"backend: 'tvm' is not known (allowed: {', '.join(BACKENDS)})"),
-        ({"threads": 0}, "threads: 0 is too few (allowed: 1 to 512)"),
-        ({"threads": 100_000}, "threads: 100000 is too many (allowed: 1 to 512)"),
+        ({"device": "tpu"}, IMAGE, "device: 'tpu' is not known (allowed: cpu, cuda, cuda:N)"),
+        ({"backend": "tvm"}, IMAGE, f"backend: 'tvm' is not known (allowed: {', '.join(BACKENDS)})"),
+        ({"threads": 0}, IMAGE, "threads: 0 is too few (allowed: 1 to 512)"),
+        ({"threads": 100_000}, IMAGE, "threads: 100000 is too many (allowed: 1 to 512)"),
         (
-            {"example": torch.zeros(3, 4, 4)},
+            {},
+            torch.zeros(3, 4, 4),
             "example: shape (3, 4, 4) is not a batch of images (allowed: (B, C, H, W))",
         ),
         (
-            {"example": torch.zeros(0, 3, 4, 4)},
+            {},
+            torch.zeros(0, 3, 4, 4),
             "example: shape (0, 3, 4, 4) is not a batch of images (allowed: (B, C, H, W))",
         ),
     ],
 )
-def test_what_cannot_be_measured_is_one_line(changes, line):
+def test_what_cannot_be_measured_is_one_line(asked, example, line):
     with pytest.raises(InputError) as error:
-        measure(Mini().eval(), **{"example": IMAGE, "settings": QUICK, **changes})
+        measure(Mini().eval(), example, Conditions(timer=QUICK, **asked))
     assert str(error.value) == line
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="says what a machine without CUDA says")
 def test_cuda_is_refused_where_there_is_none():
     with pytest.raises(DeviceError) as error:
-        measure(Mini().eval(), IMAGE, device="cuda", settings=QUICK)
+        measure(Mini().eval(), IMAGE, Conditions(device="cuda", timer=QUICK))
     assert str(error.value) == "device: cuda is not here (available: cpu)"
 
 
@@ -263,14 +272,14 @@ def test_a_full_device_is_one_line():
             raise torch.OutOfMemoryError("tried to allocate\nmore than there is")
 
     with pytest.raises(DeviceError, match=r"too little memory for this network and size$"):
-        measure(Full().eval(), IMAGE, settings=QUICK)
+        measure(Full().eval(), IMAGE, Conditions(timer=QUICK))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 class TestCuda:
     def test_a_network_on_the_cpu_is_measured_on_a_copy(self):
         network = Mini().eval()
-        record = measure(network, IMAGE, device="cuda", settings=QUICK)
+        record = measure(network, IMAGE, Conditions(device="cuda", timer=QUICK))
         assert record.device_kind == "cuda"
         assert record.software.cuda
         assert record.device == torch.cuda.get_device_name()
@@ -278,9 +287,9 @@ class TestCuda:
 
     def test_twenty_times_the_work_is_measured_as_much_more(self):
         image = torch.rand(64, 64, 192, 192)
-        small, large = (measure(Work(n).eval(), image, device="cuda", settings=QUICK) for n in (5, 100))
+        small, large = (measure(Work(n).eval(), image, Conditions(device="cuda", timer=QUICK)) for n in (5, 100))
         assert large.p10_ms > 5 * small.p10_ms
 
     def test_openvino_is_refused(self):
         with pytest.raises(DeviceError, match=r"openvino does not run on cuda \(available: cpu\)"):
-            measure(Mini().eval(), IMAGE, device="cuda", backend="openvino", settings=QUICK)
+            measure(Mini().eval(), IMAGE, Conditions(device="cuda", backend="openvino", timer=QUICK))

@@ -6,6 +6,7 @@ import torch
 from segsearch.data.normalise import MEAN, STD
 from segsearch.export.deploy import deploy
 from segsearch.measure import throughput
+from segsearch.measure.conditions import Conditions
 from segsearch.measure.latency import FullDeviceError
 from segsearch.measure.throughput import Batched, measure_throughput
 from segsearch.measure.timer import TimerSettings
@@ -35,7 +36,7 @@ def test_a_batch_gives_what_its_images_give(point):
 def played(monkeypatch, speeds):
     """A device whose throughput at each batch is known; None is a batch that does not fit."""
 
-    def measure(network, example, **rest):
+    def measure(network, example, *rest, **others):
         speed = speeds[example.shape[0]]
         if speed is None:
             raise FullDeviceError("device: too little memory")
@@ -62,5 +63,5 @@ def test_the_largest_batch_is_the_last(monkeypatch):
 
 
 def test_a_real_network_has_a_throughput():
-    found = measure_throughput(deployed(), threads=1, settings=TIMER)
+    found = measure_throughput(deployed(), Conditions(threads=1, timer=TIMER))
     assert found.images_per_second == max(found.by_batch.values()) > 0

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from segsearch.remote.address import Address
 from segsearch.remote.client import Worker
-from segsearch.remote.measure import RemoteTarget
 
 TOKEN = "a-token-of-the-tests"
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "SEGSEARCH_TOKEN"}
@@ -27,7 +26,6 @@ class Running:
             self.said.append(self.line())
         self.address = Address.parse(self.said[0].split()[2])
         self.worker = Worker(self.address, TOKEN)
-        self.target = RemoteTarget(worker=self.worker)
 
     def line(self) -> str:
         assert self.process.stdout is not None

@@ -9,11 +9,12 @@ import pytest
 from search.builders import latency
 
 from segsearch.errors import DeviceError, WorkerError
+from segsearch.measure.conditions import Conditions
 from segsearch.measure.record import LatencyRecord
 from segsearch.remote.address import Address
 from segsearch.remote.client import Worker
 from segsearch.remote.graph import digest
-from segsearch.remote.measure import RemoteTarget, check_offer, record_of
+from segsearch.remote.measure import check_offer, record_of
 from segsearch.remote.protocol import MOST_LINE_BYTES
 
 from .networks import QUICK, SIZE, SPEC, job
@@ -34,7 +35,7 @@ class Liar:
     def __init__(self, *answers: bytes) -> None:
         self._answers = answers
         self._listening = socket.create_server(("127.0.0.1", 0))
-        self.target = RemoteTarget(worker=Worker(Address("127.0.0.1", self._listening.getsockname()[1]), "t" * 16))
+        self.worker = Worker(Address("127.0.0.1", self._listening.getsockname()[1]), "t" * 16)
         self._thread = threading.Thread(target=self._serve)
 
     def _serve(self) -> None:
@@ -82,8 +83,8 @@ def answer(graph: bytes, about: dict[str, object] | None = None, **record: objec
 
 def told(graph: bytes, *answers: bytes) -> LatencyRecord:
     with Liar(*answers) as liar:
-        check_offer(liar.target, "onnxruntime")
-        return record_of(job(graph), graph, liar.target.worker, 0.0)
+        check_offer(liar.worker, Conditions(backend="onnxruntime"))
+        return record_of(job(graph), graph, liar.worker, 0.0)
 
 
 def test_the_liar_can_be_honest(graph: bytes) -> None:

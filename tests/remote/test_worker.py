@@ -17,9 +17,10 @@ import torch
 from onnx import TensorProto, helper
 
 from segsearch.errors import DeviceError, InputError, SegsearchError, WorkerError
+from segsearch.measure.conditions import Conditions
 from segsearch.measure.record import LatencyRecord
 from segsearch.remote.client import Worker, WorkerBusyError
-from segsearch.remote.measure import RemoteTarget, measure_remote
+from segsearch.remote.measure import measure_remote
 from segsearch.remote.protocol import JOB_HEADER, MEASURE_PATH, MOST_BYTES
 from segsearch.remote.worker import MeasureWorker
 
@@ -34,7 +35,12 @@ def asked(worker: Worker, graph: bytes, **changes: object) -> object:
 def test_the_same_call_against_another_process(worker: Running) -> None:
     stages: list[str] = []
     record = measure_remote(
-        deployed(), worker.target, spec_id=SPEC, threads=1, settings=QUICK, label="tiny", listen=stages.append
+        deployed(),
+        worker.worker,
+        Conditions(backend="onnxruntime", threads=1, timer=QUICK),
+        spec_id=SPEC,
+        label="tiny",
+        listen=stages.append,
     )
     assert isinstance(record, LatencyRecord)
     assert (record.label, record.size_hw, record.batch, record.backend) == ("tiny", SIZE, 1, "onnxruntime")
@@ -49,13 +55,9 @@ def test_another_backend_and_from_host_to_host(worker: Running) -> None:
     pytest.importorskip("openvino")
     record = measure_remote(
         deployed(),
-        worker.target,
+        worker.worker,
+        Conditions(backend="openvino", precision="float32", threads=1, timer=QUICK, host=True),
         spec_id=SPEC,
-        backend="openvino",
-        precision="float32",
-        threads=1,
-        settings=QUICK,
-        host=True,
         macs=4 * 27 * 16 * 24,
     )
     assert (record.backend, record.precision, record.facts["precision"]) == ("openvino", "float32", "float32")
@@ -129,7 +131,9 @@ def test_a_caller_who_breaks_off_does_not_keep_the_worker(worker: Running, graph
         line.sendall(graph[:100])
     with socket.create_connection((worker.address.host, worker.address.port)) as line:
         line.sendall(b"\x16\x03\x01 no HTTP at all\r\n\r\n")
-    measure_remote(deployed(), worker.target, spec_id=SPEC, settings=QUICK, patience_seconds=30)
+    measure_remote(
+        deployed(), worker.worker, Conditions(backend="onnxruntime", timer=QUICK), spec_id=SPEC, patience_seconds=30
+    )
 
 
 def floats() -> bytes:
@@ -191,7 +195,7 @@ def test_another_precision_than_the_graphs(worker: Running, graph: bytes) -> Non
     with pytest.raises(DeviceError, match="graph: its weights are float32, which does not run as int8"):
         asked(worker.worker, graph, precision="int8")
     with pytest.raises(InputError, match="precision: int8 comes from a quantised ONNX file, not from a network"):
-        measure_remote(deployed(), worker.target, spec_id=SPEC, precision="int8")
+        measure_remote(deployed(), worker.worker, Conditions(backend="onnxruntime", precision="int8"), spec_id=SPEC)
 
 
 def test_a_network_that_its_runtime_refuses_is_the_networks_fault(worker: Running, graph: bytes) -> None:
@@ -224,7 +228,9 @@ def test_one_at_a_time_and_a_caller_who_leaves_makes_room(worker: Running, graph
         with pytest.raises(KeyboardInterrupt):
             worker.worker.answer(job(graph, timer=ENDLESS.model_dump(mode="json")), graph, leave)
         second.result()
-    measure_remote(deployed(), worker.target, spec_id=SPEC, settings=QUICK, patience_seconds=60)
+    measure_remote(
+        deployed(), worker.worker, Conditions(backend="onnxruntime", timer=QUICK), spec_id=SPEC, patience_seconds=60
+    )
 
 
 def when_timing(there: Running, graph: bytes, act: object) -> str:
@@ -282,7 +288,7 @@ def test_a_token_of_its_own_is_shown_and_no_other(tmp_path: Path) -> None:
     with running(tmp_path, "--token-file", str(file), environment=ENVIRONMENT) as there:
         assert there.worker.facts().segsearch
         shown = "".join(there.said) + Path(f"/proc/{there.process.pid}/cmdline").read_text()
-        shown += there.end(signal.SIGINT)[1] + repr(there.target)
+        shown += there.end(signal.SIGINT)[1] + repr(there.worker)
     assert TOKEN not in shown
 
 
@@ -332,8 +338,8 @@ def test_the_verb(worker: Running, tmp_path: Path) -> None:
 
 def test_only_graphs_are_sent(worker: Running) -> None:
     with pytest.raises(InputError, match="backend: 'eager' runs no exported graph, and nothing else is sent"):
-        measure_remote(deployed(), worker.target, spec_id=SPEC, backend="eager")
+        measure_remote(deployed(), worker.worker, Conditions(backend="eager"), spec_id=SPEC)
 
 
-def test_a_target_keeps_its_token_to_itself() -> None:
-    assert TOKEN not in repr(RemoteTarget(worker=Worker(None, TOKEN)))
+def test_a_worker_keeps_its_token_to_itself() -> None:
+    assert TOKEN not in repr(Worker(None, TOKEN))
