@@ -1,8 +1,9 @@
 """How far latencies of a network lie apart between processes: ``python benchmarks/spread.py --points 20``.
 
-Draws random points of a space and measures each in several processes of its own under each backend, one after another
-and in turns, so that hours lie between two measurements of one network. Writes ``latency_spread.csv``, a row per
-process, and ``latency_spread.md``, a row per network and backend. Run again, it goes on where it stopped.
+Draws random points of a space and measures each in several processes, under each backend with the care that
+`segsearch measure` takes. All points have their turn before one is measured again: minutes lie between. Writes
+``latency_spread.csv``, a row per process, and ``latency_spread.md``, a row per network and backend. Run again, it goes
+on where it stopped.
 """
 
 import argparse
@@ -11,6 +12,7 @@ import json
 import random
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -26,17 +28,16 @@ KEY = ["space", "size", "threads", "point", "backend", "process"]
 
 def main() -> None:
     options = _options()
-    if options.one:
-        print(json.dumps(_measure(options, *options.one)))
+    if options.one is not None:
+        print(json.dumps([_measure(options, options.one, backend) for backend in options.backends]))
         return
     table = options.out / "latency_spread.csv"
     for process in range(options.processes):
         for point in range(options.points):
-            for backend in options.backends:
-                if not _there(table, options, point, backend, process):
-                    row = _in_a_process(options, point, backend) | {"process": process}
-                    _append(table, row)
-                    print(process, row["spec_id"], backend, f"{row['median_ms']:.2f} ms", row["steady"], flush=True)
+            backends = [name for name in options.backends if not _there(table, options, point, name, process)]
+            for row in _in_a_process(options, point, backends) if backends else ():
+                _append(table, row | {"process": process})
+                print(process, row["spec_id"], row["backend"], f"{row['median_ms']:.2f} ms", row["steady"], flush=True)
     (options.out / "latency_spread.md").write_text(summary(pd.read_csv(table)), encoding="utf-8")
 
 
@@ -83,7 +84,7 @@ def spreads(groups: "pd.core.groupby.SeriesGroupBy") -> "pd.Series[float]":
     return groups.apply(spread)
 
 
-def _measure(options: argparse.Namespace, point: str, backend: str) -> dict[str, object]:
+def _measure(options: argparse.Namespace, point: int, backend: str) -> dict[str, object]:
     """Build the point of that number and measure it, in this process."""
     import torch
 
@@ -91,7 +92,7 @@ def _measure(options: argparse.Namespace, point: str, backend: str) -> dict[str,
     from segsearch.errors import DeviceError
     from segsearch.measure.conditions import Conditions
     from segsearch.measure.deployed import measure_deployed
-    from segsearch.measure.timer import quantile
+    from segsearch.measure.timer import CAREFUL, quantile
     from segsearch.models.build import build
     from segsearch.space.load import load_space
     from segsearch.space.lower import lower
@@ -100,7 +101,7 @@ def _measure(options: argparse.Namespace, point: str, backend: str) -> dict[str,
     spec = lower(sample(load_space(options.space), random.Random(f"{options.seed}-{point}")))
     torch.manual_seed(0)
     height, width = map(int, options.size.split("x"))
-    under = Conditions(backend=backend, threads=options.threads, unsteady="refuse")
+    under = Conditions(backend=backend, threads=options.threads, timer=CAREFUL, unsteady="refuse")
     refusals = 0
     while True:  # a machine that does not stand still is refused: that is what makes the others repeat
         try:
@@ -114,7 +115,7 @@ def _measure(options: argparse.Namespace, point: str, backend: str) -> dict[str,
     return facts | {
         "space": options.space,
         "size": options.size,
-        "point": int(point),
+        "point": point,
         "p25_ms": quantile(record.samples_ms, 0.25),
         "samples": len(record.samples_ms),
         "refusals": refusals,
@@ -123,12 +124,12 @@ def _measure(options: argparse.Namespace, point: str, backend: str) -> dict[str,
     }
 
 
-def _in_a_process(options: argparse.Namespace, point: int, backend: str) -> dict[str, object]:
-    command = [sys.executable, __file__, "--one", str(point), backend, "--space", options.space, "--size", options.size]
-    command += ["--threads", str(options.threads), "--seed", str(options.seed)]
+def _in_a_process(options: argparse.Namespace, point: int, backends: Sequence[str]) -> list[dict[str, object]]:
+    command = [sys.executable, __file__, "--one", str(point), "--space", options.space, "--size", options.size]
+    command += ["--threads", str(options.threads), "--seed", str(options.seed), "--backends", *backends]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    row: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
-    return row
+    rows: list[dict[str, object]] = json.loads(done.stdout.splitlines()[-1])
+    return rows
 
 
 def _there(table: Path, options: argparse.Namespace, point: int, backend: str, process: int) -> bool:
@@ -159,7 +160,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("studies/results"))
-    parser.add_argument("--one", nargs=2, metavar=("POINT", "BACKEND"), help=argparse.SUPPRESS)
+    parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     return parser.parse_args()
 
 

@@ -50,6 +50,7 @@ def measure(
     from segsearch.describe import describe
     from segsearch.errors import InputError
     from segsearch.measure.conditions import Conditions
+    from segsearch.measure.timer import CAREFUL
     from segsearch.report.bars import bar
     from segsearch.report.latency import latency_json, sentence, side_by_side, throughput_line
     from segsearch.timed import latency_of, throughput_of
@@ -65,6 +66,7 @@ def measure(
             precision=precision,
             threads=threads,
             unsteady="note" if allow_busy else "refuse",
+            timer=CAREFUL,
             host=host,
         )
         with bar(f"measure {name}") as report:

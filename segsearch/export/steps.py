@@ -71,7 +71,7 @@ def overshoot(deployed: Deployed, seen: Seen) -> None:
     """Let the network give a few pixels more than the mask needs, where it can (``overshoot``).
 
     Class maps whose sizes are powers of two all begin at the same place of a cache, so that argmax over classes evicts
-    what it reads next: in onnxruntime three to four times the time (`studies/results/deploy_steps.md`).
+    what it reads next: in onnxruntime three to four times the time (`benchmarks/deploy_steps.py`).
     """
     if not deployed.logits and callable(hook := getattr(deployed.network, "overshoot", None)):
         hook(seen)

@@ -1,6 +1,7 @@
 """Samples in blocks between blocks of a reference network, which tells whether the machine stood still meanwhile.
 
 R A R A ... R: a block A counts if the references on both its sides are at their level; else one more block is taken.
+Where time is given for spare blocks, those with the highest medians are put aside.
 The level is the lower quartile of all references of this measurement, or what is known of this machine if that is
 lower: load and heat only make them slower.
 """
@@ -47,16 +48,26 @@ def sample_steadily(
         reference()  # its own first calls
         warmup_calls, settled = warm_up(call, settings, stopwatch)
         references, blocks, deadline = [reference()], list[list[float]](), time.monotonic() + patience_seconds
-        while not _enough(references, settings, known_ms):
+
+        def take_block() -> float:
+            begun = time.monotonic()
             while drifts([references[-1]] * 2, known_ms)[0] > settings.reference_tolerance and (
                 time.monotonic() < deadline
             ):
                 time.sleep(NAP_SECONDS)
                 references[-1] = reference()
-            report("sample", _quiet(references, settings, known_ms), settings.blocks)
+            report("sample", min(_quiet(references, settings, known_ms), settings.blocks), settings.blocks)
             take(call, stopwatch, 1, LEAD_SECONDS)
             blocks.append(take(call, stopwatch, settings.block_samples, settings.block_seconds))
             references.append(reference())
+            return time.monotonic() - begun
+
+        lasted = 0.0
+        while not _enough(references, settings, known_ms):
+            lasted = take_block()
+        end = time.monotonic() + settings.spare_seconds
+        while time.monotonic() + lasted < end:
+            lasted = take_block()
     return _chosen(blocks, references, settings, known_ms, warmup_calls, settled)
 
 
@@ -85,9 +96,12 @@ def _chosen(
     warmup_calls: int,
     settled: bool,
 ) -> Samples:
-    """Choose the quietest blocks, in the order they were taken."""
+    """Choose the quickest of the quiet blocks, or the quietest there are; in the order they were taken."""
     off = drifts(references, known_ms)
-    chosen = sorted(sorted(range(len(blocks)), key=off.__getitem__)[: settings.blocks])
+    pool = [index for index, drift in enumerate(off) if drift <= settings.reference_tolerance]
+    if len(pool) < settings.blocks:
+        pool = sorted(range(len(blocks)), key=off.__getitem__)[: settings.blocks]
+    chosen = sorted(sorted(pool, key=lambda index: quantile(blocks[index], 0.5))[: settings.blocks])
     beside = [references[place] for place in sorted({*chosen, *(index + 1 for index in chosen)})]
     drift = max(off[index] for index in chosen)
     return Samples(
@@ -97,5 +111,5 @@ def _chosen(
         reference_ms=quantile(beside, 0.5),
         drift=drift,
         steady=drift <= settings.reference_tolerance,
-        retakes=len(blocks) - len(chosen),
+        retakes=len(blocks) - len(pool),
     )
