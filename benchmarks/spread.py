@@ -48,7 +48,8 @@ def summary(rows: pd.DataFrame) -> str:
         "# Spread of latencies between processes",
         "",
         f"{rows['device'].iloc[0]}, torch {rows['torch'].iloc[0]}, threads {rows['threads'].unique().tolist()},"
-        f" {rows['process'].nunique()} processes for each network; command: `python benchmarks/spread.py`."
+        f" {rows['process'].nunique()} processes for each network; command: `python benchmarks/spread.py"
+        f" --points {rows['point'].nunique()} --threads {rows['threads'].iloc[0]}`."
         " Spread is (largest - smallest) / median; ratios are to the reference network.",
         "",
         "| backend | size | networks | within 3 % | worst spread of medians | of p10 | of ratios | steady |",

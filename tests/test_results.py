@@ -44,3 +44,11 @@ def test_what_deployment_gains_is_what_the_readme_says() -> None:
         gain = float(np.exp(np.log(table[f"{runtime}_ratio"]).mean()))
         assert gain >= 1.5
         assert f"{gain:.2f} times ({name})" in " ".join(readme.split())
+
+
+def test_how_far_latencies_lie_apart_is_what_the_readme_says() -> None:
+    table, readme = pd.read_csv(RESULTS / "latency_spread.csv"), (RESULTS.parents[1] / "README.md").read_text()
+    networks = table.groupby(["backend", "spec_id"])["median_ms"]
+    assert (networks.count() == 5).all() and networks.ngroups == 40
+    worst = ((networks.max() - networks.min()) / networks.median()).max()
+    assert f"lay at most {worst * 100:.1f} % from one another" in " ".join(readme.split())

@@ -63,7 +63,7 @@ class TimerSettings(Frozen):
 
 
 CAREFUL = TimerSettings(spare_seconds=4.0)
-"""For figures that people will quote: repeats within 3 % where the defaults do within 8 (`benchmarks/spread.py`)."""
+"""For figures that people will quote. `benchmarks/spread.py` measures how well they repeat."""
 
 
 def _default(settings: TimerSettings, name: str) -> object:

@@ -54,6 +54,21 @@ def test_samples_beside_a_slow_reference_do_not_count():
     assert set(samples.samples_ms) == {50.0}
 
 
+def test_the_slowest_of_spare_blocks_are_put_aside():
+    def latencies():
+        return itertools.chain([50.0] * 10, [60.0] * 5 * 11, itertools.repeat(50.0))
+
+    assert run([1.0], latencies())[0].median_ms == 60.0
+    samples, order = run([1.0], latencies(), SETTINGS.model_copy(update={"spare_seconds": 0.1}))
+    assert set(samples.samples_ms) == {50.0} and len(samples.samples_ms) == 50
+    assert samples.retakes == 0 and order.count("R") > 1 + 6
+
+
+def test_a_spare_block_that_would_take_too_long_is_not_begun():
+    _, order = run([1.0], settings=SETTINGS.model_copy(update={"spare_seconds": 1e-9}))
+    assert order.count("R") == 1 + 6
+
+
 def test_load_that_ends_is_waited_out():
     samples, _ = run([1.5, 1.5, 1.5, 1.0])
     assert samples.steady and samples.retakes == 3 and samples.reference_ms == 1.0
