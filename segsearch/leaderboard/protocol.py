@@ -3,12 +3,12 @@
 import torch
 from pydantic import Field
 
-from segsearch.errors import InputError
 from segsearch.frozen import Frozen
 from segsearch.measure.backends.table import find_backend
 from segsearch.measure.conditions import Conditions, Unsteady
 from segsearch.measure.machine import device_name, find_device, software
-from segsearch.measure.timer import MOST_THREADS, TimerSettings
+from segsearch.measure.threads import check_threads
+from segsearch.measure.timer import TimerSettings
 
 VERSION = 1
 """Raised when what is timed changes, so that old measurements are not mixed with new ones."""
@@ -78,8 +78,7 @@ def settle(
     """
     where = find_device(device)
     runner = find_backend(backend, where.type, precision)
-    if threads is not None and not 1 <= threads <= MOST_THREADS:
-        raise InputError("threads", f"{threads} is too {'few' if threads < 1 else 'many'}", f"1 to {MOST_THREADS}")
+    check_threads(threads)
     around, plain = software(where), "float32" if "float32" in runner.precisions else runner.precisions[0]
     return MeasuringProtocol(
         size_hw=size_hw,

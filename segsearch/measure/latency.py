@@ -3,7 +3,7 @@
 import contextlib
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import torch
@@ -26,8 +26,8 @@ from segsearch.measure.record import LatencyRecord
 from segsearch.measure.reference import reference_block
 from segsearch.measure.roofline import measured_peak, refuse_impossible
 from segsearch.measure.stopwatch import CudaStopwatch, Stopwatch, WallStopwatch
-from segsearch.measure.threads import torch_threads
-from segsearch.measure.timer import MOST_THREADS, Samples, TimerSettings
+from segsearch.measure.threads import check_threads, torch_threads
+from segsearch.measure.timer import Samples, TimerSettings
 from segsearch.progress import Report, silent
 
 
@@ -105,17 +105,15 @@ def measure_ready(
     ``make`` is called beside others that work on the device, with the number of threads set. What ``under`` says of
     device, backend and precision has been followed when it is made. Other arguments and errors: as `measure`.
     """
-    threads, patient = under.threads, under.unsteady == "refuse"
-    if threads is not None and not 1 <= threads <= MOST_THREADS:
-        raise InputError("threads", f"{threads} is too {'few' if threads < 1 else 'many'}", f"1 to {MOST_THREADS}")
-    version, settings = runner.version(), under.timer.on(where.type)
+    check_threads(under.threads)
+    version, under = runner.version(), replace(under, timer=under.timer.on(where.type))
     started_at = datetime.now(UTC).isoformat(timespec="seconds")
     size_hw = (shape[2], shape[3])
-    with torch_threads(threads), _memory_errors(where), _current(where):
-        taken = _take(make, where, size_hw, settings, under.host, patient, report)
+    with torch_threads(under.threads), _memory_errors(where), _current(where):
+        taken = _take(make, where, size_hw, under, report)
         samples, ready = taken.samples, taken.ready
-        if not samples.steady and patient:
-            raise DeviceError(_moved(samples, settings, label or "the network", device_name(where)))
+        if not samples.steady and under.unsteady == "refuse":
+            raise DeviceError(_moved(samples, under.timer, label or "the network", device_name(where)))
         peak = measured_peak(where, torch.get_num_threads(), _stopwatch(where))
         return LatencyRecord(
             label=label,
@@ -144,7 +142,7 @@ def measure_ready(
             floor_ms=refuse_impossible(samples.median_ms, ready.work, peak, ready.precision),
             memory_mib=taken.memory_mib,
             host=taken.host,
-            timer=settings,
+            timer=under.timer,
             software=software(where),
             contention=taken.contention,
             gpu=taken.gpu,
@@ -168,9 +166,7 @@ def _take(
     make: Callable[[], Ready],
     device: torch.device,
     size_hw: tuple[int, int],
-    settings: TimerSettings,
-    host: bool,
-    patient: bool,
+    under: Conditions,
     report: Report,
 ) -> _Taken:
     """Prepare beside others that work, then sample alone."""
@@ -189,10 +185,10 @@ def _take(
         samples = sample_steadily(
             prepared.run,
             reference,
-            settings=settings,
+            settings=under.timer,
             stopwatch=stopwatch,
             known_ms=level.known_ms(reference),
-            patience_seconds=PATIENCE_SECONDS if patient else 0.0,
+            patience_seconds=PATIENCE_SECONDS if under.unsteady == "refuse" else 0.0,
             report=report,
         )
         if samples.steady and samples.reference_ms:
@@ -203,7 +199,7 @@ def _take(
             ready=ready,
             samples=samples,
             memory_mib=memory_mib,
-            host=measure_host(prepared.mask, size_hw, settings) if host else None,
+            host=measure_host(prepared.mask, size_hw, under.timer) if under.host else None,
             contention=contention,
             gpu=gpu,
         )

@@ -5,6 +5,15 @@ from collections.abc import Iterator
 
 import torch
 
+from segsearch.errors import InputError
+from segsearch.measure.timer import MOST_THREADS
+
+
+def check_threads(threads: int | None) -> None:
+    """Raise InputError for a number that no processor has; None is torch's own."""
+    if threads is not None and not 1 <= threads <= MOST_THREADS:
+        raise InputError("threads", f"{threads} is too {'few' if threads < 1 else 'many'}", f"1 to {MOST_THREADS}")
+
 
 @contextlib.contextmanager
 def torch_threads(threads: int | None) -> Iterator[None]:

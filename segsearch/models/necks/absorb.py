@@ -23,6 +23,8 @@ def absorb_weights(network: nn.Module, example: Tensor) -> None:
     A convolution is scaled if its BatchNorm is folded, no activation follows, and nothing but frozen sums reads what it
     makes, resized, pooled or as it is. ``example`` [B, 3, H, W] is run once to see who reads what.
     """
+    if not any(isinstance(module, WeightedSum) and module.frozen for module in network.modules()):
+        return
     watch = _Watch()
     handles = [handle for module in network.modules() for handle in watch.over(module)]
     try:
@@ -47,7 +49,7 @@ class _Source:
 
     def absorb(self) -> None:
         """Scale the convolution by the weight at the largest map; weights of the others become relative to it."""
-        movable = [(size, total.factor(place)) for size, total, place in self.uses if total.factor(place) >= _LEAST]
+        movable = [(size, total.frozen[place]) for size, total, place in self.uses if total.frozen[place] >= _LEAST]
         if self.fixed or not movable:
             return
         factor = max(movable)[1]
@@ -55,7 +57,7 @@ class _Source:
             if parameter is not None:
                 parameter.data = parameter.data * factor
         for _, total, place in self.uses:
-            total.refactor(place, total.factor(place) / factor)
+            total.refactor(place, total.frozen[place] / factor)
 
 
 class _Watch(TorchFunctionMode):

@@ -37,10 +37,6 @@ class WeightedSum(nn.Module):
             self.frozen = tuple(torch.stack(self.factors()).detach().tolist())
             del self.weights
 
-    def factor(self, place: int) -> float:
-        """Give what the map at ``place`` is multiplied by, once frozen."""
-        return self.frozen[place] if self.frozen else 1.0
-
     def refactor(self, place: int, factor: float) -> None:
         """Multiply the map at ``place`` by another number, for deployment; a frozen sum only."""
         self.frozen = (*self.frozen[:place], factor, *self.frozen[place + 1 :])
