@@ -1,14 +1,15 @@
 """Samples in blocks between blocks of a reference network, which tells whether the machine stood still meanwhile.
 
 R A R A ... R: a block A counts if the references on both its sides are at their level; else one more block is taken.
-Where time is given for spare blocks, those with the highest medians are put aside.
+Where time is given for spare blocks, each is taken of a network prepared once more, and those with the highest medians
+are put aside: how buffers happen to lie in memory stays with a prepared network for life, and costs some percent.
 The level is the lower quartile of all references of this measurement, or what is known of this machine if that is
 lower: load and heat only make them slower.
 """
 
 import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from segsearch.measure.stopwatch import Stopwatch, Work
 from segsearch.measure.timer import Samples, TimerSettings, no_garbage_collection, quantile, take, warm_up
@@ -24,6 +25,9 @@ NAP_SECONDS = 0.2
 ReferenceBlock = Callable[[], float]
 """Times one block of the reference network; its latency in milliseconds."""
 
+Again = Callable[[], Work]
+"""Prepares the call once more, elsewhere in memory."""
+
 
 def sample_steadily(
     call: Work,
@@ -31,14 +35,15 @@ def sample_steadily(
     *,
     settings: TimerSettings,
     stopwatch: Stopwatch,
+    again: Again | None = None,
     known_ms: float | None = None,
     patience_seconds: float = 0.0,
     report: Report = silent,
 ) -> Samples:
     """Warm up, then take blocks until enough of them lie between references at their level.
 
-    ``known_ms`` is the reference's latency on this machine when it stands still. While the reference takes longer, up
-    to ``patience_seconds`` pass before the next block.
+    ``again`` gives each spare block a call of its own. ``known_ms`` is the reference's latency on this machine when it
+    stands still. While the reference takes longer, up to ``patience_seconds`` pass before the next block.
 
     Where that does not happen within ``settings.retakes`` more blocks, the samples are of the quietest blocks there
     are, and ``steady`` is False. ``report`` is told of every block.
@@ -49,8 +54,7 @@ def sample_steadily(
         warmup_calls, settled = warm_up(call, settings, stopwatch)
         references, blocks, deadline = [reference()], list[list[float]](), time.monotonic() + patience_seconds
 
-        def take_block() -> float:
-            begun = time.monotonic()
+        def take_block(call: Work) -> None:
             while drifts([references[-1]] * 2, known_ms)[0] > settings.reference_tolerance and (
                 time.monotonic() < deadline
             ):
@@ -60,15 +64,25 @@ def sample_steadily(
             take(call, stopwatch, 1, LEAD_SECONDS)
             blocks.append(take(call, stopwatch, settings.block_samples, settings.block_seconds))
             references.append(reference())
-            return time.monotonic() - begun
 
-        lasted = 0.0
         while not _enough(references, settings, known_ms):
-            lasted = take_block()
-        end = time.monotonic() + settings.spare_seconds
-        while time.monotonic() + lasted < end:
-            lasted = take_block()
+            take_block(call)
+        for spare in _spare_calls(call, again, sum(blocks[-1]) / 1e3, settings, stopwatch):
+            take_block(spare)
     return _chosen(blocks, references, settings, known_ms, warmup_calls, settled)
+
+
+def _spare_calls(
+    call: Work, again: Again | None, block_seconds: float, settings: TimerSettings, stopwatch: Stopwatch
+) -> Iterator[Work]:
+    """Give a warm call for every spare block, as long as one that takes no longer than the last still fits in."""
+    end, lasted = stopwatch.now_seconds() + settings.spare_seconds, block_seconds
+    while (begun := stopwatch.now_seconds()) + lasted < end:
+        if again is not None:
+            call = again()
+            take(call, stopwatch, settings.warmup_block_calls, settings.warmup_block_seconds)
+        yield call
+        lasted = stopwatch.now_seconds() - begun
 
 
 def drifts(references: Sequence[float], known_ms: float | None = None) -> list[float]:

@@ -16,7 +16,7 @@ from segsearch.measure.conditions import PLAIN, Conditions
 from segsearch.measure.device_lock import lock_folder, timing, working
 from segsearch.measure.examine import Work, examine, refuse_unfit
 from segsearch.measure.host import HostLatency, measure_host
-from segsearch.measure.interleave import PATIENCE_SECONDS, sample_steadily
+from segsearch.measure.interleave import PATIENCE_SECONDS, Again, sample_steadily
 from segsearch.measure.level import Level
 from segsearch.measure.load import Contention, LoadWatch
 from segsearch.measure.machine import device_name, find_device, software
@@ -187,6 +187,7 @@ def _take(
             reference,
             settings=under.timer,
             stopwatch=stopwatch,
+            again=_again(prepared),
             known_ms=level.known_ms(reference),
             patience_seconds=PATIENCE_SECONDS if under.unsteady == "refuse" else 0.0,
             report=report,
@@ -203,6 +204,11 @@ def _take(
             contention=contention,
             gpu=gpu,
         )
+
+
+def _again(prepared: Prepared) -> Again | None:
+    again = prepared.again
+    return None if again is None else lambda: again().run
 
 
 def _moved(samples: Samples, settings: TimerSettings, what: str, device: str) -> str:

@@ -42,8 +42,9 @@ class TimerSettings(Frozen):
     """Most blocks that are retaken before the machine counts as unsteady; one bad reference costs both its blocks."""
 
     spare_seconds: float = Field(default=0.0, ge=0)
-    """For so long more blocks are taken; as many as asked for are kept, those of the lowest medians: others on shared
-    hardware only ever slow a network down, for seconds at a time, and not always the reference with it."""
+    """For so long more blocks are taken, each of the network prepared once more where the backend can; as many as asked
+    for are kept, those of the lowest medians. Others on shared hardware only ever slow a network down, for seconds at a
+    time, and not always the reference with it; an unlucky place in memory slows it down for as long as it stays."""
 
     @property
     def block_samples(self) -> int:
@@ -62,7 +63,7 @@ class TimerSettings(Frozen):
         return self.model_copy(update=unasked)
 
 
-CAREFUL = TimerSettings(spare_seconds=4.0)
+CAREFUL = TimerSettings(spare_seconds=8.0)
 """For figures that people will quote. `benchmarks/spread.py` measures how well they repeat."""
 
 

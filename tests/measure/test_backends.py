@@ -137,6 +137,20 @@ class TestContract:
         assert not recwarn.list
 
 
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+def test_the_same_is_ready_once_more_without_its_file(name):
+    """Timers ask for it: a second place in memory, after the file it came from is gone."""
+    network, (image, other) = Bytes().eval(), images()
+    prepared = prepare(name, "cpu", network, image)
+    assert prepared.again is not None
+    more = prepared.again()
+    assert more.facts == prepared.facts
+    assert more.run is not prepared.run
+    assert equal(first(more.run()), network(image)) > 0.999
+    assert equal(more.mask(other), network(other)) > 0.999
+    assert equal(first(prepared.run()), network(image)) > 0.999
+
+
 @pytest.mark.parametrize("name", ["eager", "onnxruntime", "openvino"])
 def test_threads_are_freed_with_what_was_prepared(name):
     usable(name, "cpu")

@@ -1,4 +1,5 @@
 import itertools
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -59,14 +60,31 @@ def test_the_slowest_of_spare_blocks_are_put_aside():
         return itertools.chain([50.0] * 10, [60.0] * 5 * 11, itertools.repeat(50.0))
 
     assert run([1.0], latencies())[0].median_ms == 60.0
-    samples, order = run([1.0], latencies(), SETTINGS.model_copy(update={"spare_seconds": 0.1}))
+    samples, order = run([1.0], latencies(), SETTINGS.model_copy(update={"spare_seconds": 10.0}))
     assert set(samples.samples_ms) == {50.0} and len(samples.samples_ms) == 50
     assert samples.retakes == 0 and order.count("R") > 1 + 6
 
 
 def test_a_spare_block_that_would_take_too_long_is_not_begun():
-    _, order = run([1.0], settings=SETTINGS.model_copy(update={"spare_seconds": 1e-9}))
+    _, order = run([1.0], settings=SETTINGS.model_copy(update={"spare_seconds": 0.4}))
     assert order.count("R") == 1 + 6
+
+
+def test_each_spare_block_is_of_a_call_of_its_own_and_warm():
+    places = []
+
+    def again():
+        places.append(len(places))
+        return partial(order.append, str(places[-1]))
+
+    order = []
+    settings = SETTINGS.model_copy(update={"spare_seconds": 3.0, "warmup_block_seconds": 0.0})
+    slow = itertools.chain([50.0] * 10, [60.0] * 5 * 11, [90.0] * 16, itertools.repeat(50.0))
+    samples = sample_steadily(
+        partial(order.append, "A"), lambda: 1.0, settings=settings, stopwatch=Script(slow), again=again
+    )
+    assert places == [0, 1] and "".join(order).startswith("A" * 65 + "0" * 16 + "1" * 16), places
+    assert sorted(set(samples.samples_ms)) == [50.0, 60.0]  # the slow place is put aside
 
 
 def test_load_that_ends_is_waited_out():

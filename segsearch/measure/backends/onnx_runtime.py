@@ -1,6 +1,7 @@
 """onnxruntime, over an ONNX file, or over the network exported at the very size of the example."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -41,18 +42,26 @@ class OnnxRuntime:
         check_ability(self, example.device.type, precision)
         provider(example.device)
         with written(network, example, WEIGHTS[precision]) as path:
-            return self.open(path, as_held(example, WEIGHTS[precision]), precision=precision)
+            return self._open(path, path.read_bytes(), as_held(example, WEIGHTS[precision]), precision)
 
     def open(self, path: Path, example: Tensor, *, precision: str | None = None) -> Prepared:
         """See `FileBackend`."""
+        return self._open(path, str(path), example, precision)  # weights may lie beside the file
+
+    def _open(self, path: Path, model: str | bytes, example: Tensor, precision: str | None) -> Prepared:
+        """Check the file, and run ``model``: its path, or its bytes where it will not stay."""
         check_ability(self, example.device.type, precision)
         name = provider(example.device)
         precision = check_file(path, example, precision, WEIGHTS)
         check_ability(self, example.device.type, precision)
         check_hardware(example.device, precision)
-        session = _session(path, example.device, precision)
         facts = {"precision": precision, "provider": name}
-        return _on_cpu(session, example, facts) if example.device.type == "cpu" else _on_gpu(session, example, facts)
+
+        def started() -> Prepared:
+            face = _on_cpu if example.device.type == "cpu" else _on_gpu
+            return face(_session(path, model, example.device, precision), example, facts)
+
+        return replace(started(), again=started)
 
 
 def _onnxruntime() -> Any:
@@ -73,7 +82,7 @@ def provider(device: torch.device) -> str:
     return name
 
 
-def _session(path: Path, device: torch.device, precision: str) -> Any:
+def _session(path: Path, model: str | bytes, device: torch.device, precision: str) -> Any:
     runtime = _onnxruntime()
     options = runtime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = torch.get_num_threads(), 1
@@ -83,7 +92,7 @@ def _session(path: Path, device: torch.device, precision: str) -> Any:
         settings = {"device_id": str(device.index or 0), "use_tf32": str(int(precision == "tf32"))}
         providers.insert(0, ("CUDAExecutionProvider", settings))
     try:
-        session = runtime.InferenceSession(str(path), options, providers=providers)
+        session = runtime.InferenceSession(model, options, providers=providers)
     except Exception as error:  # onnxruntime's error classes have no base of their own
         reason = str(error).strip().splitlines()[-1][:160]
         raise InputError(path, f"cannot be loaded by onnxruntime: {reason}") from error

@@ -1,6 +1,7 @@
 """OpenVINO on the CPU, over an ONNX file, or over the network exported at the very size of the example."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -54,21 +55,23 @@ class OpenVino:
         check_ability(self, example.device.type, precision)
         runtime = openvino()
         precision = check_file(path, example, precision, WEIGHTS)
-        model = _compile(path, precision)
-        facts = {
-            "precision": precision,
-            "inference_precision": model.get_property("INFERENCE_PRECISION_HINT").get_type_name(),
-            "streams": str(model.get_property("NUM_STREAMS")),
-            "threads": str(model.get_property("INFERENCE_NUM_THREADS")),
-        }
-        if facts["inference_precision"] != _HINTS[precision]:
-            raise DeviceError(
-                f"precision: OpenVINO does not run {precision} on this processor (available: float32, int8)"
-            )
-        return _prepared(runtime, model.create_infer_request(), example, facts)
+        model = _read(path)
+
+        def started() -> Prepared:
+            compiled = _compile(path, model, precision)
+            return _prepared(runtime, compiled.create_infer_request(), example, _facts(compiled, precision))
+
+        return replace(started(), again=started)
 
 
-def _compile(path: Path, precision: str) -> Any:
+def _read(path: Path) -> Any:
+    try:
+        return read_model(path)
+    except RuntimeError as error:
+        raise _unloadable(path, error) from error
+
+
+def _compile(path: Path, model: Any, precision: str) -> Any:
     settings = {
         "PERFORMANCE_HINT": "LATENCY",
         "NUM_STREAMS": 1,
@@ -76,10 +79,27 @@ def _compile(path: Path, precision: str) -> Any:
         "INFERENCE_PRECISION_HINT": _HINTS[precision],
     }
     try:
-        return core().compile_model(read_model(path), "CPU", settings)
+        return core().compile_model(model, "CPU", settings)
     except RuntimeError as error:
-        reason = next(reversed(str(error).strip().splitlines()), "")[:160]
-        raise InputError(path, f"cannot be loaded by OpenVINO: {reason}") from error
+        raise _unloadable(path, error) from error
+
+
+def _unloadable(path: Path, error: RuntimeError) -> InputError:
+    reason = next(reversed(str(error).strip().splitlines()), "")[:160]
+    return InputError(path, f"cannot be loaded by OpenVINO: {reason}")
+
+
+def _facts(compiled: Any, precision: str) -> dict[str, str]:
+    """Tell what OpenVINO made of the settings. Raises DeviceError where that is not the precision asked for."""
+    facts = {
+        "precision": precision,
+        "inference_precision": compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name(),
+        "streams": str(compiled.get_property("NUM_STREAMS")),
+        "threads": str(compiled.get_property("INFERENCE_NUM_THREADS")),
+    }
+    if facts["inference_precision"] != _HINTS[precision]:
+        raise DeviceError(f"precision: OpenVINO does not run {precision} on this processor (available: float32, int8)")
+    return facts
 
 
 def _prepared(runtime: Any, request: Any, example: Tensor, facts: dict[str, str]) -> Prepared:
