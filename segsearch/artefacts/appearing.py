@@ -6,8 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from segsearch.artefacts.example import EXAMPLE
+from segsearch.artefacts.formats import BIN, INT8, ONNX, PT2, XML
 from segsearch.errors import InputError
-from segsearch.export.card import JSON_NAME
+from segsearch.export.card import JSON_NAME, read_card
+from segsearch.export.card_page import PAGE_NAME
+
+PARTS = {ONNX, PT2, XML, BIN, INT8, JSON_NAME, PAGE_NAME, EXAMPLE}
+"""All that an export writes; whatever else lies in a folder is somebody's own."""
 
 
 @contextmanager
@@ -15,22 +21,47 @@ def appearing(out: Path) -> Iterator[Path]:
     """Give a folder beside ``out`` that takes its place when the block ends well, and vanishes when it does not.
 
     Raises:
-        InputError: ``out`` is a file, a folder that holds anything but an earlier export, or cannot be written.
+        InputError: ``out`` is a file, a folder that holds anything but an earlier export, or cannot be written or
+            replaced.
     """
-    if out.exists() and not (out.is_dir() and ((out / JSON_NAME).is_file() or not any(out.iterdir()))):
-        raise InputError(out, "exists and is not an exported model; choose another folder")
     work: Path | None = None
     try:
+        _refuse(out)
         out.parent.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
         made = work / "new"
         made.mkdir()
         yield made
-        if out.exists():
-            out.rename(work / "old")
-        made.rename(out)
+        _refuse(out)  # the work took a while
+        _swap(made, out, work / "old")
     except OSError as error:
         raise InputError(out, f"cannot be written: {error.strerror or error}") from error
     finally:
         if work is not None:
             shutil.rmtree(work, ignore_errors=True)
+
+
+def _refuse(out: Path) -> None:
+    if not out.exists():
+        return
+    held = {path.name for path in out.iterdir()} if out.is_dir() else {out.name}
+    if held and not (out.is_dir() and JSON_NAME in held):
+        raise InputError(out, "exists and is not an exported model; choose another folder")
+    if held:
+        read_card(out)  # somebody else's model.json
+    if foreign := sorted(held - PARTS):
+        raise InputError(out, f"holds {foreign[0]}, which no export wrote and replacing would lose; choose another")
+    if out.is_mount() or Path.cwd().is_relative_to(out.resolve()):
+        raise InputError(out, "is a mount, or where you stand, and cannot be replaced; choose a folder inside it")
+
+
+def _swap(made: Path, out: Path, old: Path) -> None:
+    """Put ``made`` in the place of ``out``; on any failure, ``out`` is there as it was."""
+    try:
+        if out.exists():
+            out.rename(old)
+        made.rename(out)
+    except BaseException:  # Ctrl-C between the two
+        if old.exists() and not out.exists():
+            old.rename(out)
+        raise

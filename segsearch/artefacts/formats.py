@@ -3,7 +3,8 @@
 import platform
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, get_args
@@ -24,7 +25,7 @@ from segsearch.export.quantise import quantise
 
 Format = Literal["onnx", "pt2", "openvino"]
 FORMATS: tuple[Format, ...] = get_args(Format)
-ONNX, PT2, XML, INT8 = "model.onnx", "model.pt2", "model.xml", "model_int8.onnx"
+ONNX, PT2, XML, BIN, INT8 = "model.onnx", "model.pt2", "model.xml", "model.bin", "model_int8.onnx"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +71,7 @@ def _onnx(deployed: Deployed, folder: Path, threads: int) -> Form:
     return Form(
         format="onnx",
         files=(File.of(path),),
-        runtime=f"onnxruntime {version('onnxruntime')}",
+        runtime=f"onnxruntime {_version('onnxruntime')}",
         masks=OnnxModel(path, threads=threads).predict,
     )
 
@@ -87,7 +88,7 @@ def _openvino(deployed: Deployed, folder: Path, threads: int) -> Form:
     return Form(
         format="openvino",
         files=tuple(File.of(path) for path in written),
-        runtime=f"openvino {version('openvino')}",
+        runtime=f"openvino {_version('openvino')}",
         masks=exact.predict,
         by_default=free.predict if free.precision != exact.precision else None,
         default_precision=free.precision,
@@ -101,7 +102,7 @@ def write_int8(images: Iterable[npt.NDArray[np.uint8]], folder: Path, threads: i
     return Form(
         format="onnx",
         files=(File.of(path),),
-        runtime=f"onnxruntime {version('onnxruntime')}",
+        runtime=f"onnxruntime {_version('onnxruntime')}",
         masks=OnnxModel(path, threads=threads).predict,
         calibration_images=seen,
     )
@@ -110,6 +111,14 @@ def write_int8(images: Iterable[npt.NDArray[np.uint8]], folder: Path, threads: i
 def libraries() -> dict[str, str]:
     """Versions of what writes and runs artefacts, of the libraries that are installed."""
     found = {
-        name: version(name) for name in ("numpy", "onnx", "onnxruntime", "openvino") if find_spec(name) is not None
+        name: _version(name) for name in ("numpy", "onnx", "onnxruntime", "openvino") if find_spec(name) is not None
     }
     return {"segsearch": segsearch.__version__, "python": platform.python_version(), "torch": torch.__version__} | found
+
+
+def _version(module: str) -> str:
+    """Version of an installed library; onnxruntime comes in packages of several names, such as onnxruntime-gpu."""
+    try:
+        return version(module)
+    except PackageNotFoundError:
+        return str(import_module(module).__version__)

@@ -18,7 +18,8 @@ from segsearch.artefacts.retime import time_file
 from segsearch.artefacts.scenes import Scenes, scenes
 from segsearch.data.palette import distinct
 from segsearch.describe import Description, describe
-from segsearch.export.artefact import Artefact, File
+from segsearch.errors import InputError
+from segsearch.export.artefact import Artefact, File, check_fps
 from segsearch.export.card import Card
 from segsearch.export.card_page import write_card
 from segsearch.export.images import resize_image, write_png
@@ -30,7 +31,7 @@ from segsearch.progress import Report, silent
 from segsearch.train.weights import load_weights
 
 FRESH = "none: drawn by chance and never trained, so the masks mean nothing"
-UNKNOWN_CLASSES = 19
+UNKNOWN_CLASSES, MOST_CLASSES = 19, 256
 SETTLED_HW = (128, 256)
 """Fresh networks are settled at this size, which costs little; a larger one is asked for its masks only."""
 
@@ -68,6 +69,7 @@ def export_point(
         InputError: no such point, size, weights or images, or an ``out`` that holds something else.
         ProofError: a file does not do what the network does. MissingExtraError: a library is not installed.
     """
+    check_fps(fps)
     wanted, shown = chosen(formats), describe(written, size_hw, _classes(classes, weights))
     seen, threads = scenes(size_hw, images), threads or torch.get_num_threads()
     network, label = _network(shown, weights, seen), _label(shown)
@@ -94,8 +96,16 @@ def _classes(asked: int | None, weights: Path | None) -> int:
     """Return how many classes are asked for, or the weights have; what is wrong with the file, its loading says."""
     if asked is None and weights is not None:
         with suppress(OSError, SafetensorError), safe_open(weights, framework="pt") as file:
-            return int(file.get_slice("head.classify.bias").get_shape()[0])
+            shape = file.get_slice("head.classify.weight").get_shape()
+            if len(shape) == 4:
+                _check_classes(shape[0], weights)
+                return int(shape[0])
     return asked or UNKNOWN_CLASSES
+
+
+def _check_classes(count: int, weights: Path) -> None:
+    if not 2 <= count <= MOST_CLASSES:
+        raise InputError(weights, f"is of a network with {count} classes", f"2 to {MOST_CLASSES}")
 
 
 def _network(shown: Description, weights: Path | None, seen: Scenes) -> Network:

@@ -54,9 +54,9 @@ def time_again(path: Path, planes: npt.NDArray[np.uint8], *, threads: int, timer
 
 def _started(*arguments: str) -> dict[str, Any]:
     """Run this module in a new interpreter and read what it prints."""
-    here = str(Path(segsearch.__file__).parents[1])  # the very package that runs now, wherever it lies
+    here = str(Path(segsearch.__file__).parents[1])  # the very package that runs now; -P: not the working folder's
     search = os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))
-    command = [sys.executable, "-m", "segsearch.artefacts.retime", *arguments]
+    command = [sys.executable, "-P", "-m", "segsearch.artefacts.retime", *arguments]
     done = subprocess.run(command, env=os.environ | {"PYTHONPATH": search}, capture_output=True, text=True, check=False)
     try:
         found: dict[str, Any] = json.loads(done.stdout)

@@ -56,6 +56,10 @@ def main() -> None:
         code = INTERRUPTED
     except BrokenPipeError:
         code = 0  # the reader had enough, as `head` does
+    except OSError as error:  # of a path that nobody looked at first: too long, or in a closed folder
+        if error.filename is None:
+            raise
+        code = _complain(f"{error.filename}: {error.strerror}")
     except Exception as error:
         # typer's usage errors: a flag that is unknown, misspelt or out of range
         message = getattr(error, "format_message", None)

@@ -44,8 +44,9 @@ def measure(
     """Measure the batch-1 latency of a point as it would be deployed: BatchNorm folded, bytes in, class mask out.
 
     Between the samples a small fixed network is timed. Where that one moves by more than 3 % the samples are taken
-    again, and in the end refused: then something else is using the machine. Nothing else of ours works on the device
-    meanwhile. Weights are fresh: they do not change how long a network takes.
+    again, and in the end refused: then something else is using the machine. For eight seconds more are taken, of the
+    network loaded anew, and the quickest kept. Nothing else of ours works on the device meanwhile. Weights are fresh:
+    they do not change how long a network takes.
     """
     from segsearch.describe import describe
     from segsearch.errors import InputError

@@ -1,11 +1,13 @@
 """One exported form of a network: its files, what runs it, and how far it does what the network does."""
 
 import hashlib
+import math
 from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field
 
+from segsearch.errors import InputError
 from segsearch.export.parity import Agreement
 from segsearch.frozen import Frozen
 
@@ -35,6 +37,12 @@ class Timing(Frozen):
     def meets(self, budget_fps: float | None) -> bool | None:
         """Whether this is fast enough; None without a budget."""
         return None if budget_fps is None else self.fps >= budget_fps
+
+
+def check_fps(fps: float | None) -> None:
+    """Refuse what is no frame rate: a card could not tell of it. Raises InputError."""
+    if fps is not None and not (math.isfinite(fps) and fps > 0):
+        raise InputError("--fps", f"{fps:g} is no frame rate", "a number above 0")
 
 
 class File(Frozen):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from PIL import Image
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
+FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
+"""By what is inside, whatever a file is called: Pillow starts other programs for some of the rest."""
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -55,7 +58,7 @@ def read_image(path: Path) -> Bytes:
     try:
         if not path.stat().st_size:
             raise InputError(path, "is empty")
-        with Image.open(path) as file:
+        with Image.open(path, formats=FORMATS) as file:
             upright = ImageOps.exif_transpose(file)
             return np.asarray(_plain(upright).convert("RGB"))
     except InputError:
@@ -109,9 +112,9 @@ def write_png(path: Path, pixels: Bytes) -> None:
 def output_names(paths: Iterable[Path]) -> dict[Path, str]:
     """Name each image's outputs: its stem, or where two images share one, its whole name with the suffix."""
     images = list(paths)
-    stems = [path.stem for path in images]
-    names = {path: path.stem if stems.count(path.stem) == 1 else path.name for path in images}
-    if len(set(names.values())) < len(names):
-        twice = next(n for n in names.values() if list(names.values()).count(n) > 1)
+    stems = Counter(path.stem for path in images)
+    names = {path: path.stem if stems[path.stem] == 1 else path.name for path in images}
+    (twice, count), *_ = Counter(names.values()).most_common(1) or [("", 0)]
+    if count > 1:
         raise InputError(twice, "two images have this name, so their outputs would replace each other")
     return names

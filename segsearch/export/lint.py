@@ -45,8 +45,19 @@ def lint(model: Any, size_hw: tuple[int, int] | None = None) -> list[Finding]:
     ours: dict[str, Rule] = {}
     if size_hw is not None:
         ours = {"opset": check_opset, "face": lambda model: check_face(model, size_hw)}
-    rules = ours | RULES
-    return [Finding(rule=rule, place=p, problem=text) for rule, check in rules.items() for p, text in check(model)]
+    checks = [(rule, check, model) for rule, check in ours.items()]
+    whole = _inlined(model)
+    checks += [(rule, check, whole) for rule, check in RULES.items()]
+    return [Finding(rule=rule, place=p, problem=text) for rule, check, of in checks for p, text in check(of)]
+
+
+def _inlined(model: Any) -> Any:
+    """Put the body of every local function in the place of its calls: some exporters write a network as functions."""
+    if not model.functions:
+        return model
+    from onnx.inliner import inline_local_functions
+
+    return inline_local_functions(model)
 
 
 def lint_file(path: Path) -> list[Finding]:

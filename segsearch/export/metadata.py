@@ -50,7 +50,7 @@ class Metadata(Frozen):
             raise InputError(place, "is not a model exported by segsearch: it carries no segsearch metadata")
         try:
             data = {key: json.loads(properties[key]) for key in _DATA if key in properties}
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(place, "has damaged segsearch metadata") from error
         notes = {key: value for key, value in properties.items() if key != _WRITER and key not in _DATA}
         return cls.parse({_WRITER: properties[_WRITER], **data, "notes": notes}, place)

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 import segsearch
+from segsearch.errors import ProofError
 from segsearch.export.deploy import Deployed
 from segsearch.export.graph import INPUT, OPSET, OUTPUT, check_graph, strip
 from segsearch.export.metadata import Metadata
@@ -16,7 +18,7 @@ from segsearch.export.session import OnnxModel, load_session, need, read_metadat
 from segsearch.files import write_atomic
 from segsearch.quiet import quiet
 
-__all__ = ["Colour", "Exported", "OnnxModel", "load_session", "read_metadata", "to_onnx", "trace"]
+__all__ = ["Colour", "Exported", "OnnxModel", "load_session", "read_metadata", "to_onnx", "trace", "trace_module"]
 
 Colour = tuple[int, int, int]
 
@@ -65,19 +67,31 @@ def to_onnx(
 
 
 def trace(deployed: Deployed, opset: int = OPSET) -> Any:
-    """Run torch's exporter and return the ``onnx.ModelProto``, unchecked, without notes on the exporting machine."""
-    example = torch.zeros(1, 3, *deployed.size_hw, dtype=torch.uint8)
-    with quiet():
-        program = torch.onnx.export(
-            deployed,
-            (example,),
-            dynamo=True,
-            opset_version=opset,
-            input_names=[INPUT],
-            output_names=[OUTPUT],
-            external_data=False,
-            verbose=False,
-        )
+    """Run torch's exporter on a deployed network at its size. Arguments, result and errors: as `trace_module`."""
+    return trace_module(deployed, torch.zeros(1, 3, *deployed.size_hw, dtype=torch.uint8), opset)
+
+
+def trace_module(network: nn.Module, example: Tensor, opset: int = OPSET) -> Any:
+    """Run torch's exporter and return the ``onnx.ModelProto``, unchecked, without notes on the exporting machine.
+
+    Raises:
+        ProofError: torch cannot export it.
+    """
+    try:
+        with quiet():
+            program = torch.onnx.export(
+                network,
+                (example,),
+                dynamo=True,
+                opset_version=opset,
+                input_names=[INPUT],
+                output_names=[OUTPUT],
+                external_data=False,
+                verbose=False,
+            )
+    except torch.onnx.OnnxExporterError as error:
+        reason = str(error.__cause__ or error).strip().splitlines() or ["it does not say why"]
+        raise ProofError(f"torch cannot export this network: {reason[0][:160]}") from error
     assert program is not None
     model = program.model_proto
     strip(model)

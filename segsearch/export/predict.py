@@ -58,10 +58,12 @@ def predict_files(
     if not 0 <= blend <= 1:
         raise InputError("blend", f"{blend} is outside", "0 to 1")
     images, tell = find_images(paths), report or silent
+    names = output_names(images)
     _refuse_own_input(paths, out)
+    _refuse_overwriting(images, [target for name in names.values() for target in _targets(out / name, masks)])
     written: list[Path] = []
     bad: list[InputError] = []
-    for done, (path, name) in enumerate(output_names(images).items(), start=1):
+    for done, (path, name) in enumerate(names.items(), start=1):
         try:
             image = read_image(path)
         except InputError as error:
@@ -80,15 +82,26 @@ def _refuse_own_input(paths: Path | Sequence[Path], out: Path) -> None:
         raise InputError(out, "is the folder that is read; the results need another one")
 
 
+def _refuse_overwriting(images: Sequence[Path], targets: Sequence[Path]) -> None:
+    """Keep results from replacing what is read, such as a label that is called as our mask would be."""
+    read = {image.resolve() for image in images}
+    lost = next((target for target in targets if target.resolve() in read), None)
+    if lost is not None:
+        raise InputError(lost, "is read, and a result would replace it; the results need another folder")
+
+
+def _targets(stem: Path, masks: bool) -> list[Path]:
+    """Files that one image leads to."""
+    return [stem.with_name(f"{stem.name}_{kind}.png") for kind in (("overlay", "mask") if masks else ("overlay",))]
+
+
 def _write_one(model: Model, image: Bytes, stem: Path, blend: float, masks: bool) -> list[Path]:
     height, width = image.shape[:2]
     mask = resize_mask(model.predict(resize_image(image, model.size_hw)), (height, width))
-    results = {stem.with_name(f"{stem.name}_overlay.png"): overlay(image, mask, model.colours, blend)}
-    if masks:
-        results[stem.with_name(f"{stem.name}_mask.png")] = mask
-    for path, pixels in results.items():
+    targets = _targets(stem, masks)
+    for path, pixels in zip(targets, (overlay(image, mask, model.colours, blend), mask), strict=False):
         write_png(path, pixels)
-    return list(results)
+    return targets
 
 
 def overlay(image: Bytes, mask: Bytes, colours: Sequence[tuple[int, int, int]], blend: float) -> Bytes:

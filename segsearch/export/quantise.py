@@ -11,7 +11,7 @@ import numpy.typing as npt
 from segsearch.errors import InputError, MissingExtraError
 from segsearch.export.graph import strip
 from segsearch.export.lint_face import INPUT
-from segsearch.export.lint_rules import constants
+from segsearch.export.onnx_walk import Constants
 from segsearch.files import write_atomic
 from segsearch.quiet import quiet
 
@@ -63,7 +63,7 @@ def quantise(onnx_file: Path, path: Path, images: Iterable[npt.NDArray[np.uint8]
 def classifiers(model: Any) -> list[str]:
     """Names of the convolutions that the mask is made of with no other convolution between."""
     makers = {out: node for node in model.graph.node for out in node.output}
-    known, ahead = constants(model), [value.name for value in model.graph.output]
+    known, ahead = Constants(model), [value.name for value in model.graph.output]
     found: dict[str, None] = {}
     while ahead:
         node = makers.get(ahead.pop())

@@ -5,7 +5,7 @@ The first line is the header, which says under what conditions all others were m
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ Line = dict[str, Any]
 class Journal:
     """Lines of one file, all under one header; a last line that was cut off is dropped when the file is opened.
 
+    ``complete`` fills in what the header of a file lacks that an older version wrote.
+
     Attributes:
         path: the file; made with its folder when the first line is appended.
         lines: what is in it beneath the header, in the order it was written.
@@ -25,12 +27,12 @@ class Journal:
         InputError: the file cannot be read, has another header, or is damaged before its last line.
     """
 
-    def __init__(self, path: Path, header: Line) -> None:
+    def __init__(self, path: Path, header: Line, complete: Callable[[Line], Line] = dict) -> None:
         self.path, self._header = path, json.loads(json.dumps(header))
         self.lines: list[Line] = []
         whole = list(self._whole_lines())
         if whole:
-            self._check_header(whole[0])
+            self._check_header(complete(whole[0]))
         self.lines += whole[1:]
         self._empty = not whole
 
@@ -80,8 +82,15 @@ class Journal:
             yield line
 
     def _check_header(self, found: Line) -> None:
-        for key in dict.fromkeys((*self._header, *found)):
-            if found.get(key) != self._header.get(key):
-                raise InputError(
-                    self.path, f"was written with {key} {found.get(key)!r}, not {self._header.get(key)!r}; move it away"
-                )
+        for key, before, now in _differences(found, self._header):
+            raise InputError(self.path, f"was written with {key} {before!r}, not {now!r}; move it away")
+
+
+def _differences(before: Line, now: Line, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Give the name of every value that is not the same, and both."""
+    for key in dict.fromkeys((*now, *before)):
+        one, other = before.get(key), now.get(key)
+        if isinstance(one, dict) and isinstance(other, dict):
+            yield from _differences(one, other, f"{prefix}{key}.")
+        elif one != other:
+            yield f"{prefix}{key}", one, other

@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 from segsearch.errors import DeviceError, InputError
+from segsearch.files import make_folder
 from segsearch.leaderboard.fill import fill, unique
 from segsearch.leaderboard.order import geometric_mean, kendall_tau
 from segsearch.leaderboard.protocol import MeasuringProtocol, settle
@@ -127,7 +128,7 @@ def rerank(
     trained = _trained(study)
     chosen = trained if all_trials else front(trained)
     candidates = unique({record.name: record.spec for record in chosen})
-    (folder / FOLDER).mkdir(exist_ok=True)
+    make_folder(folder / FOLDER)
     with locked(folder / FOLDER, "timing these networks"):
         store = MeasuredStore(folder / FOLDER, protocol)
         failed = fill(store, candidates, unsteady=unsteady, report=report, note=note)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from segsearch.errors import InputError
+from segsearch.files import make_folder
 from segsearch.leaderboard.board import Agreement, Board, agreement, board_of
 from segsearch.leaderboard.fill import Candidate, fill, unique
 from segsearch.leaderboard.protocol import MeasuringProtocol
@@ -49,7 +49,7 @@ def run_leaderboard(
     Raises:
         InputError: another process is at it, a file is damaged, or the disk is full.
     """
-    _make(folder)
+    make_folder(folder)
     boards, failed = [], dict[str, str]()
     with locked(folder, "timing these networks"):
         for protocol in protocols:
@@ -63,10 +63,3 @@ def run_leaderboard(
 def candidates_of(points: Sequence[NamedPoint]) -> tuple[Candidate, ...]:
     """One candidate per network, in the order of the points."""
     return unique({point.name: point.spec for point in points})
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(folder, f"cannot be made: {error.strerror or error}") from error

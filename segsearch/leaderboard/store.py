@@ -37,7 +37,8 @@ class MeasuredStore:
 
     def __init__(self, folder: Path, protocol: MeasuringProtocol) -> None:
         self.protocol = protocol
-        self._journal = Journal(folder / f"{protocol.words}.jsonl", {"protocol": protocol.model_dump(mode="json")})
+        path = folder / f"{protocol.words}.jsonl"
+        self._journal = Journal(path, _header(protocol), lambda found: _header(_protocol(found, path)))
         self._by_spec: dict[str, Measured] = {}
         for number, line in enumerate(self._journal.lines, start=2):
             measured = Measured.parse(line, f"{self.path}:{number}")
@@ -62,3 +63,12 @@ class MeasuredStore:
             raise InputError(self.path, f"has network {measured.spec_id} already")
         self._journal.append(measured.model_dump(mode="json"))
         self._by_spec[measured.spec_id] = measured
+
+
+def _header(protocol: MeasuringProtocol) -> dict[str, object]:
+    return {"protocol": protocol.model_dump(mode="json")}
+
+
+def _protocol(header: dict[str, object], path: Path) -> MeasuringProtocol:
+    """Read a header; what the protocol did not have when it was written is as by default."""
+    return MeasuringProtocol.parse(header.get("protocol"), f"{path}:1")

@@ -7,9 +7,14 @@ from torch import Tensor, nn
 
 from segsearch.export.deploy import deploy
 from segsearch.measure.conditions import PLAIN, Conditions
+from segsearch.measure.device_lock import working
 from segsearch.measure.latency import measure
+from segsearch.measure.memory import memory_errors
 from segsearch.measure.record import LatencyRecord
 from segsearch.progress import Report, silent
+
+_PROCESSOR = torch.device("cpu")
+"""Where networks are deployed, whatever then runs them."""
 
 
 def example_image(size_hw: tuple[int, int]) -> Tensor:
@@ -35,5 +40,6 @@ def measure_deployed(
 
     Arguments and errors: as `segsearch.measure.latency.measure`.
     """
-    deployed, image = deploy(network, size_hw, mean, std), example_image(size_hw)
+    with working(_PROCESSOR), memory_errors(_PROCESSOR):
+        deployed, image = deploy(network, size_hw, mean, std), example_image(size_hw)
     return measure(deployed, image, under, label=label, spec_id=spec_id, report=report)

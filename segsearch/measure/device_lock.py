@@ -7,6 +7,7 @@ while it waits for the room to empty, so that a row of short works cannot keep i
 
 import contextlib
 import os
+import stat
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -15,6 +16,8 @@ from pathlib import Path
 
 import torch
 
+from segsearch.errors import InputError
+
 try:
     import fcntl
 except ImportError:  # Windows has no flock: there threads are kept apart and processes are not
@@ -22,11 +25,34 @@ except ImportError:  # Windows has no flock: there threads are kept apart and pr
 
 
 def lock_folder() -> Path:
-    """Folder under the temporary one for what processes of one user tell each other about this machine's devices."""
+    """Folder under the temporary one for what processes of one user tell each other about this machine's devices.
+
+    Raises:
+        InputError: it cannot be made, or is not this user's alone: its name is known to all on the machine.
+    """
     user = os.getuid() if hasattr(os, "getuid") else 0
-    folder = Path(tempfile.gettempdir()) / f"segsearch-{user}"
-    folder.mkdir(mode=0o700, exist_ok=True)
+    try:
+        folder = Path(tempfile.gettempdir()) / f"segsearch-{user}"
+    except OSError as error:
+        raise InputError("TMPDIR", f"no temporary folder can be written: {error.strerror}") from None
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
+    except OSError as error:
+        raise InputError(folder, f"cannot be made: {error.strerror}", _ELSEWHERE) from error
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != user or (os.name == "posix" and found.st_mode & 0o022):
+        raise InputError(folder, "is not a folder of yours alone", _ELSEWHERE)
     return folder
+
+
+_ELSEWHERE = "another temporary folder, by TMPDIR"
+
+
+def _open(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
+    except OSError as error:
+        raise InputError(path, f"cannot be opened: {error.strerror}", _ELSEWHERE) from error
 
 
 class _Files:
@@ -34,14 +60,13 @@ class _Files:
 
     def __init__(self, name: str) -> None:
         folder = lock_folder()
-        self.door, self.room = (
-            os.open(folder / f"{name}.{which}", os.O_RDWR | os.O_CREAT, 0o600) for which in ("door", "room")
-        )
+        self.door = _open(folder / f"{name}.door")
+        self.room = _open(folder / f"{name}.room")
 
     def __del__(self) -> None:
-        with contextlib.suppress(AttributeError, TypeError, OSError):  # half made, or at the end of the process
-            os.close(self.door)
-            os.close(self.room)
+        for which in ("door", "room"):
+            with contextlib.suppress(AttributeError, TypeError, OSError):  # half made, or at the end of the process
+                os.close(getattr(self, which))
 
 
 class _Held(threading.local):
@@ -81,7 +106,7 @@ def timing(device: torch.device) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _inside(device: torch.device, alone: bool) -> Iterator[None]:
-    name = _name(device)
+    name = hardware_name(device)
     assert name not in _held.inside, f"this thread is already on {name}: it would wait for itself"
     with _flocked(name, alone) if fcntl else _threads.setdefault(name, threading.Lock()):
         _held.inside.add(name)
@@ -106,7 +131,7 @@ def _flocked(name: str, alone: bool) -> Iterator[None]:
 
 
 @cache
-def _name(device: torch.device) -> str:
+def hardware_name(device: torch.device) -> str:
     """One name for one piece of hardware: ``cuda:0`` of two processes may be two GPUs."""
     if device.type != "cuda":
         return device.type

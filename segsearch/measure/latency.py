@@ -2,37 +2,33 @@
 
 import contextlib
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import torch
 from torch import Tensor, nn
 
-from segsearch.errors import DeviceError, InputError
+from segsearch.errors import DeviceError
 from segsearch.measure.backends.base import Backend, Prepared
 from segsearch.measure.backends.table import find_backend
 from segsearch.measure.conditions import PLAIN, Conditions
-from segsearch.measure.device_lock import lock_folder, timing, working
+from segsearch.measure.device_lock import hardware_name, lock_folder, timing, working
 from segsearch.measure.examine import Work, examine, refuse_unfit
 from segsearch.measure.host import HostLatency, measure_host
 from segsearch.measure.interleave import PATIENCE_SECONDS, Again, sample_steadily
 from segsearch.measure.level import Level
 from segsearch.measure.load import Contention, LoadWatch
 from segsearch.measure.machine import device_name, find_device, software
-from segsearch.measure.memory import MemoryWatch
+from segsearch.measure.memory import MemoryWatch, memory_errors
 from segsearch.measure.nvml import GpuLog
 from segsearch.measure.record import LatencyRecord
 from segsearch.measure.reference import reference_block
-from segsearch.measure.roofline import measured_peak, refuse_impossible
+from segsearch.measure.roofline import Peak, measured_peak, refuse_impossible
 from segsearch.measure.stopwatch import CudaStopwatch, Stopwatch, WallStopwatch
 from segsearch.measure.threads import check_threads, torch_threads
 from segsearch.measure.timer import Samples, TimerSettings
 from segsearch.progress import Report, silent
-
-
-class FullDeviceError(DeviceError):
-    """The network and its images do not fit into the device's memory."""
 
 
 def measure(
@@ -65,7 +61,7 @@ def measure(
     """
     refuse_unfit(network, example)
     where = find_device(under.device)
-    runner = _find_backend(under.backend, where, under.precision)
+    runner = find_backend(under.backend, where.type, under.precision)
 
     def make() -> Ready:
         here, image = _on(network, where), example.to(where)
@@ -109,12 +105,11 @@ def measure_ready(
     version, under = runner.version(), replace(under, timer=under.timer.on(where.type))
     started_at = datetime.now(UTC).isoformat(timespec="seconds")
     size_hw = (shape[2], shape[3])
-    with torch_threads(under.threads), _memory_errors(where), _current(where):
+    with torch_threads(under.threads), memory_errors(where), _current(where):
         taken = _take(make, where, size_hw, under, report)
         samples, ready = taken.samples, taken.ready
         if not samples.steady and under.unsteady == "refuse":
             raise DeviceError(_moved(samples, under.timer, label or "the network", device_name(where)))
-        peak = measured_peak(where, torch.get_num_threads(), _stopwatch(where))
         return LatencyRecord(
             label=label,
             spec_id=spec_id,
@@ -139,7 +134,7 @@ def measure_ready(
             steady=samples.steady,
             retakes=samples.retakes,
             macs=ready.work.macs,
-            floor_ms=refuse_impossible(samples.median_ms, ready.work, peak, ready.precision),
+            floor_ms=refuse_impossible(samples.median_ms, ready.work, taken.peak, ready.precision),
             memory_mib=taken.memory_mib,
             host=taken.host,
             timer=under.timer,
@@ -156,6 +151,7 @@ class _Taken:
 
     ready: Ready
     samples: Samples
+    peak: Peak
     memory_mib: float | None
     host: HostLatency | None
     contention: Contention
@@ -181,7 +177,7 @@ def _take(
         memory_mib = memory.running_mib(prepared.run)
         before = watch.gpu.state() if watch.gpu else None
         watch.begin()
-        level = Level(lock_folder() / "reference.json", f"{device_name(device)}, {torch.get_num_threads()} threads")
+        level = Level(lock_folder() / "reference.json", _reference_name(device))
         samples = sample_steadily(
             prepared.run,
             reference,
@@ -199,11 +195,18 @@ def _take(
         return _Taken(
             ready=ready,
             samples=samples,
+            peak=measured_peak(device, torch.get_num_threads(), stopwatch),
             memory_mib=memory_mib,
             host=measure_host(prepared.mask, size_hw, under.timer) if under.host else None,
             contention=contention,
             gpu=gpu,
         )
+
+
+def _reference_name(device: torch.device) -> str:
+    """Name all that the reference network's latency depends on; two GPUs of one make are not quite the same."""
+    threads = f"{torch.get_num_threads()} threads"
+    return f"{device_name(device)} {hardware_name(device)}, {threads}, torch {torch.__version__}"
 
 
 def _again(prepared: Prepared) -> Again | None:
@@ -225,13 +228,6 @@ def _on(network: nn.Module, device: torch.device) -> nn.Module:
     return network if all(tensor.device == device for tensor in tensors) else copy.deepcopy(network).to(device)
 
 
-def _find_backend(name: str, device: torch.device, precision: str | None) -> Backend:
-    runner = find_backend(name, device.type)
-    if precision is not None and precision not in runner.precisions:
-        raise InputError("precision", f"{name} does not know {precision!r}", runner.precisions)
-    return runner
-
-
 def _stopwatch(device: torch.device) -> Stopwatch:
     return CudaStopwatch() if device.type == "cuda" else WallStopwatch()
 
@@ -239,16 +235,6 @@ def _stopwatch(device: torch.device) -> Stopwatch:
 def _current(device: torch.device) -> contextlib.AbstractContextManager[object]:
     """Make a GPU the one that streams and events belong to."""
     return torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext()
-
-
-@contextlib.contextmanager
-def _memory_errors(device: torch.device) -> Iterator[None]:
-    """Turn a full device into one line."""
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        line = f"device: {device_name(device)} has too little memory for this network and size"
-        raise FullDeviceError(line) from error
 
 
 def _precision(network: nn.Module, example: Tensor) -> str:

@@ -51,8 +51,13 @@ class Level:
             write_atomic(self._file, json.dumps(levels))
 
     def _read(self) -> dict[str, tuple[float, float]]:
-        with suppress(OSError, ValueError, TypeError, AttributeError):  # not there, or not ours
+        unreadable = (OSError, ValueError, TypeError, AttributeError, RecursionError, OverflowError)
+        with suppress(*unreadable):  # not there, or not ours
             kept = json.loads(self._file.read_text(encoding="utf-8")).items()
             found = {str(name): (float(ms), float(at)) for name, (ms, at) in kept}
-            return {name: pair for name, pair in found.items() if 0 <= time.time() - pair[1] < FORGET_SECONDS}
+            return {name: pair for name, pair in found.items() if _holds(*pair)}
         return {}
+
+
+def _holds(reference_ms: float, at: float) -> bool:
+    return 0 < reference_ms < math.inf and 0 <= time.time() - at < FORGET_SECONDS

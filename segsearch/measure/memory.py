@@ -2,13 +2,37 @@
 
 import contextlib
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
 
+from segsearch.errors import DeviceError, SegsearchError
+from segsearch.measure.machine import device_name
+
 MIB = 2**20
+_NO_MEMORY = ("can't allocate memory", "failed to allocate", "out of memory", "bad_alloc", "bad allocation")
+"""What torch, onnxruntime and OpenVINO say, whose errors have no class of their own for it."""
 _PROCESS = Path("/proc/self")
+
+
+class FullDeviceError(DeviceError):
+    """The network and its images do not fit into the device's memory."""
+
+
+@contextlib.contextmanager
+def memory_errors(device: torch.device) -> Iterator[None]:
+    """Turn a full device into one line, whoever noticed. Raises FullDeviceError."""
+    try:
+        yield
+    except SegsearchError:
+        raise
+    except Exception as error:
+        known = isinstance(error, (torch.OutOfMemoryError, MemoryError))
+        if not known and not any(words in str(error).lower() for words in _NO_MEMORY):
+            raise
+        line = f"device: {device_name(device)} has too little memory for this network and size"
+        raise FullDeviceError(line) from error
 
 
 class MemoryWatch:

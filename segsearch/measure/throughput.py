@@ -8,7 +8,8 @@ from segsearch.export.deploy import Deployed
 from segsearch.frozen import Frozen
 from segsearch.measure.conditions import PLAIN, Conditions
 from segsearch.measure.deployed import example_image
-from segsearch.measure.latency import FullDeviceError, measure
+from segsearch.measure.latency import measure
+from segsearch.measure.memory import FullDeviceError
 from segsearch.progress import Report, silent
 
 LARGEST_BATCH = 64

@@ -42,9 +42,10 @@ class TimerSettings(Frozen):
     """Most blocks that are retaken before the machine counts as unsteady; one bad reference costs both its blocks."""
 
     spare_seconds: float = Field(default=0.0, ge=0)
-    """For so long more blocks are taken, each of the network prepared once more where the backend can; as many as asked
-    for are kept, those of the lowest medians. Others on shared hardware only ever slow a network down, for seconds at a
-    time, and not always the reference with it; an unlucky place in memory slows it down for as long as it stays."""
+    """For so long more blocks are taken, each of the network prepared once more where the backend can. Of all blocks
+    the quickest runs of a few calls are kept, as many samples and seconds of them as asked for: others on shared
+    hardware only ever slow a network down, for seconds or parts of one, and not always the reference with it; an
+    unlucky place in memory slows it down for as long as it stays."""
 
     @property
     def block_samples(self) -> int:

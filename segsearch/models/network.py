@@ -76,7 +76,7 @@ class Network(nn.Module):
             and _collides(height * width)
             and not _collides((height + step[0]) * (width + step[1]))
         ):
-            self.head.classify = nn.Sequential(nn.ReplicationPad2d((0, 1, 0, 1)), self.head.classify)
+            self.head.classify = nn.Sequential(self.head.classify, nn.ReplicationPad2d((0, 1, 0, 1)))
             self.beyond = step
 
     def absorb_weights(self, seen: Seen) -> None:

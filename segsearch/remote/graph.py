@@ -77,6 +77,7 @@ def _check(model: Any, size_hw: tuple[int, int]) -> None:
     import onnx
 
     try:
+        onnx.checker.check_model(model)  # the linter takes operators and attributes for what they should be
         check_graph(model, size_hw)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise InputError("graph", f"is no valid ONNX: {' '.join(str(error).split())[:160]}") from error

@@ -2,13 +2,16 @@
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+
+import torch
 
 from segsearch.errors import WorkerError
 from segsearch.export.deploy import Deployed
 from segsearch.measure.backends.base import FileBackend
 from segsearch.measure.conditions import Conditions
+from segsearch.measure.device_lock import working
 from segsearch.measure.record import LatencyRecord
 from segsearch.remote.client import Listen, Worker, WorkerBusyError
 from segsearch.remote.graph import digest, graph_bytes
@@ -50,7 +53,8 @@ def measure_remote(
         MissingExtraError, ProofError: as `segsearch.export.onnx.to_onnx`.
     """
     runner = check_offer(worker, under).backend
-    graph = graph_bytes(deployed, spec_id, runner.weights[under.precision] if under.precision else None)
+    with working(torch.device("cpu")):
+        graph = graph_bytes(deployed, spec_id, runner.weights[under.precision] if under.precision else None)
     job = Job.parse(
         {
             "spec_id": spec_id,
@@ -117,6 +121,7 @@ def _verify(answer: Answer, job: Job, worker: Worker) -> None:
         "spec": (answer.spec_id, job.spec_id),
         "spec of the record": (record.spec_id, job.spec_id),
         "graph": (answer.sha256, job.sha256),
+        "label": (record.label, job.label),
         "size": (record.size_hw, job.size_hw),
         "batch": (record.batch, 1),
         "backend": (record.backend, job.backend),
@@ -128,3 +133,17 @@ def _verify(answer: Answer, job: Job, worker: Worker) -> None:
     for name, (got, asked) in pairs.items():
         if got != asked:
             raise WorkerError(f"worker {worker.address}: {plain(f'answers for {name} {got}, not {asked}')}; not used")
+    if not all(text.isprintable() for text in _texts(record.model_dump(mode="json", exclude={"samples_ms"}))):
+        raise WorkerError(f"worker {worker.address}: answers with text that is not fit for a terminal; not used")
+
+
+def _texts(data: object) -> Iterator[str]:
+    """All text inside plain data."""
+    if isinstance(data, str):
+        yield data
+    elif isinstance(data, dict):
+        for pair in data.items():
+            yield from _texts(pair)
+    elif isinstance(data, (list, tuple)):
+        for value in data:
+            yield from _texts(value)

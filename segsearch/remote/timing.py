@@ -5,7 +5,7 @@ import socket
 import tempfile
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import cast
+from typing import ParamSpec, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -20,6 +20,9 @@ from segsearch.measure.machine import find_device
 from segsearch.measure.record import LatencyRecord
 from segsearch.remote.graph import check_received, digest
 from segsearch.remote.protocol import Job
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
 FILE_BACKENDS = tuple(name for name, make in BACKENDS.items() if make().takes_file)
 """Those that run an exported file; the others run torch modules, which are code."""
@@ -67,7 +70,7 @@ def time_graph(
         graph: bytes of the file, as checked by `check_job`.
         backend: as found by `check_job`.
         device: as found by `check_job`.
-        each_call: called before every inference; raises to stop.
+        each_call: called before every inference, and before the graph is opened once more; raises to stop.
         tell: told the stage, now and again.
 
     Raises: as `segsearch.measure.latency.measure`, and whatever the backend raises for a graph that it cannot run.
@@ -77,7 +80,7 @@ def time_graph(
     def make() -> Ready:
         prepared = _open(job, graph, backend, example)
         return Ready(
-            prepared=dataclasses.replace(prepared, run=_asking(prepared.run, each_call)),
+            prepared=_asked(prepared, each_call),
             work=Work(macs=job.macs or 0, bytes=len(graph) + example.numel() + example[0, 0].numel()),
             precision=prepared.facts.get("precision", job.precision or backend.precisions[0]),
             layout="contiguous",
@@ -106,11 +109,26 @@ def _open(job: Job, graph: bytes, backend: FileBackend, example: Tensor) -> Prep
             raise InputError("graph", error.problem, error.allowed) from error
 
 
-def _asking(run: Callable[[], object], each_call: Callable[[], object]) -> Callable[[], object]:
-    """Ask before every call whether to go on; it costs a tenth of a microsecond."""
+def _asked(prepared: Prepared, each_call: Callable[[], object]) -> Prepared:
+    """Ask before everything that a prepared graph does whether to go on; it costs a tenth of a microsecond."""
+    again = prepared.again
 
-    def call() -> object:
+    def once_more() -> Prepared:
         each_call()
-        return run()
+        assert again is not None
+        return _asked(again(), each_call)
 
-    return call
+    return dataclasses.replace(
+        prepared,
+        run=_asking(prepared.run, each_call),
+        mask=_asking(prepared.mask, each_call),
+        again=once_more if again else None,
+    )
+
+
+def _asking(call: Callable[_P, _R], each_call: Callable[[], object]) -> Callable[_P, _R]:
+    def asking(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        each_call()
+        return call(*args, **kwargs)
+
+    return asking

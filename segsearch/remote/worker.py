@@ -132,6 +132,8 @@ def _measured(visit: Visit, backends: Sequence[str]) -> Event:
         backend, device = check_job(job, graph, backends)
     except SegsearchError as error:
         return _failed("request", str(error))
+    except Exception as error:  # whatever a graph from elsewhere makes a library do
+        return _failed("request", f"graph: cannot be checked: {type(error).__name__}: {error}")
     try:
         record = time_graph(job, graph, backend, device, each_call=visit.ask, tell=visit.tell_stage)
     except GoneError:

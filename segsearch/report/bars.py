@@ -16,11 +16,11 @@ def bar(title: str) -> Iterator[Report]:
     if not console.is_terminal:
         yield silent
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task(title, total=None)
 
         def report(what: str, done: int, total: int) -> None:
-            progress.update(task, completed=done, total=total)
+            progress.update(task, description=f"{title}: {what}", completed=done, total=total)
 
         yield report

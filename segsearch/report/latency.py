@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from segsearch.measure.launch import launching
 from segsearch.measure.record import LatencyRecord
 from segsearch.measure.throughput import Throughput
 
@@ -30,7 +31,16 @@ def side_by_side(records: Sequence[LatencyRecord]) -> str:
         for record in records
     ]
     said = [f"{record.backend}: {line}" for record in records for line in warnings(record)]
-    return "\n".join([head + _threads(first), *lines, *said])
+    return "\n".join([head + _threads(first), *lines, *_launching(records), *said])
+
+
+def _launching(records: Sequence[LatencyRecord]) -> list[str]:
+    """Say that a network waits for its kernels to be launched, where both ways of launching them were measured."""
+    by_backend = {record.backend: record for record in records}
+    if not {"eager", "cudagraph"} <= by_backend.keys():
+        return []
+    found = launching(by_backend["eager"], by_backend["cudagraph"])
+    return [f"launch-bound: eager takes {found.ratio:.2f} times as long as one CUDA graph"] if found.bound else []
 
 
 def throughput_line(record: LatencyRecord, found: Throughput) -> str:

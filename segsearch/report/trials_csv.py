@@ -58,6 +58,7 @@ def _row(record: TrialRecord) -> dict[str, object]:
         "spec_id": record.spec_id,
         "recipe_id": record.recipe_id,
         "seed": record.seed,
+        "pretrained": record.pretrained,
         "trained_iterations": record.trained_iterations,
         "final_loss": record.final_loss,
         "device": record.device,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from segsearch.errors import BudgetError, InputError
+from segsearch.files import make_folder
 from segsearch.search.config import StudyConfig
 from segsearch.search.executors.base import Executor, Task, Work
 from segsearch.search.executors.serial import Serial
@@ -65,7 +66,7 @@ def run_study(
     """
     progress = progress or Silent()
     study, store = prepare(config), StudyFolder(folder)
-    _make(folder)
+    make_folder(folder)
     with locked(folder), stop_requests(progress.note) as stop:
         store.begin(study.file)
         for name in too_small(study.named, study.setup.size_hw):
@@ -229,10 +230,3 @@ class _Driver:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(folder, f"cannot be made: {error.strerror}") from error

@@ -65,6 +65,11 @@ class TrialRecord(TrialResult):
         return 1000 / self.latency_ms
 
     @property
+    def weights(self) -> str:
+        """Where the trained weights come from, in words."""
+        return "trained by the study" + (f", the encoder from `{self.pretrained}`" if self.pretrained else "")
+
+    @property
     def named(self) -> str | None:
         """Name of the paper's point, where it is one."""
         return self.origin.removeprefix("named:") if self.origin.startswith("named:") else None

@@ -15,7 +15,7 @@ from segsearch.artefacts.make import Label, make_artefacts
 from segsearch.artefacts.retime import time_file
 from segsearch.data.dataset import Dataset
 from segsearch.errors import BudgetError, InputError, ProofError
-from segsearch.export.artefact import Artefact, Timing
+from segsearch.export.artefact import Artefact, Timing, check_fps
 from segsearch.export.card import Card
 from segsearch.export.card_page import write_card
 from segsearch.export.images import Bytes, write_png
@@ -70,6 +70,7 @@ def export_winner(
         InputError: no study, no such network, data that cannot be opened, or an ``out`` that holds something else.
         ProofError: a file does not do what the network does. MissingExtraError: a library is not installed.
     """
+    check_fps(fps)
     store, wanted = StudyFolder(folder), chosen(formats)
     config = store.read_study().config
     record = choose(store.records(), fps=fps, point=point)
@@ -187,6 +188,7 @@ def _card(
         point=record.point,
         study=config.name,
         data=dataset.name,
+        weights=record.weights,
         classes=dataset.classes,
         size_hw=latency.size_hw,
         params=record.params,

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from segsearch.artefacts import make
 from segsearch.artefacts.fresh import fresh
@@ -84,6 +86,15 @@ def test_weights_and_images_of_ones_own(tmp_path: Path) -> None:
         export_point("fpenet", out=tmp_path / "m", size_hw=SIZE, classes=4, weights=tmp_path / "mine.safetensors")
 
 
+@pytest.mark.parametrize(("count", "line"), [(11, None), (1, "is of a network with 1 classes"), (300, "with 300 cl")])
+def test_classes_are_those_of_the_weights_though_there_be_no_bias(count: int, line: str | None, tmp_path: Path) -> None:
+    """`dfanet_huaifeng1993` has none."""
+    save_file({"head.classify.weight": torch.zeros(count, 8, 1, 1)}, tmp_path / "mine.safetensors")
+    with pytest.raises(InputError, match=line or "does not fit the network") as error:
+        export_point("dfanet_huaifeng1993", out=tmp_path / "m", size_hw=SIZE, weights=tmp_path / "mine.safetensors")
+    assert line or "19" not in str(error.value)
+
+
 def test_fresh_weights_are_the_same_each_time() -> None:
     images = list(scenes(SIZE, None).proof())[:2]
     one, other = (fresh(lower(named("fpenet")), 3, images).state_dict() for _ in range(2))
@@ -118,6 +129,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         (["fpenet"], "--size: is needed to export a point"),
         (["fpenet", "--size", "64x128", "--root", "x"], "--root: is only for a study"),
         (["fpenet", "--size", "64x128", "--format", "tflite"], "--format: 'tflite' is not known (allowed: onnx, pt2"),
+        (["fpenet", "--size", "64x128", "--fps", "inf"], "--fps: inf is no frame rate (allowed: a number above 0)"),
         (["fpenet", "--size", "64x128", "--images", "absent"], "absent: there is no such file or folder"),
         (["absent.yaml", "--size", "64x128"], "absent.yaml: no such file"),
         (["{folder}"], "is not the folder of a study"),

@@ -42,6 +42,15 @@ def test_another_process_times_the_file(file: Path) -> None:
     assert (timing.backend, timing.covers, timing.threads) == ("onnxruntime", "mask", 1)
 
 
+def test_what_lies_in_the_working_folder_is_not_run(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("numpy", "segsearch", "json"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('not of ours')")
+    monkeypatch.chdir(tmp_path)
+    assert time_file(file, threads=1, timer=QUICK).latency_ms > 0
+
+
 def test_that_process_has_no_torch_and_uses_the_threads_it_is_told(file: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "image.npy", np.zeros((1, 3, 8, 16), np.uint8))
     code = """if True:

@@ -78,6 +78,14 @@ def test_damaged_files_are_one_line_with_the_name(tmp_path: Path) -> None:
         read_image(tmp_path / "gone.png")
 
 
+def test_a_format_that_starts_another_program_is_not_opened(tmp_path: Path) -> None:
+    """Pillow goes by what is inside, and gives PostScript to Ghostscript."""
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.eps")
+    (tmp_path / "a.eps").rename(tmp_path / "a.jpg")
+    with pytest.raises(InputError, match=r"a\.jpg: cannot be read as an image"):
+        read_image(tmp_path / "a.jpg")
+
+
 def test_a_picture_too_large_to_be_true_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 5)
     with pytest.raises(InputError, match="cannot be read as an image"):

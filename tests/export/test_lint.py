@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 import torch
@@ -99,6 +100,74 @@ def test_antialias_is_found() -> None:
     assert rules(model) == {"smooth-resize"}
 
 
+def test_every_word_that_is_new_in_opset_20_is_found() -> None:
+    def cubic(x: Tensor) -> Tensor:
+        return F.grid_sample(x, x[:, :2].permute(0, 2, 3, 1), mode="bicubic", align_corners=True)
+
+    (finding,) = lint(graph_of(Of(cubic), opset_version=20))
+    assert finding.rule == "linear-warp" and "with mode cubic" in str(finding)
+    assert rules(graph_of(Of(cubic))) == set()
+
+
+def test_a_pool_that_somebody_unrolled_by_hand_is_found() -> None:
+    def windows(x: Tensor) -> Tensor:
+        rows = [x[:, :, 23 * i // 3 : 23 * (i + 1) // 3] for i in range(3)]
+        bins = [row[..., 30 * j // 2 : 30 * (j + 1) // 2].mean((2, 3), keepdim=True) for row in rows for j in range(2)]
+        return torch.cat(bins, 1)
+
+    assert rules(graph_of(Of(windows))) == {"unrolled-pool"}
+
+
+def test_parts_of_the_channels_may_be_averaged() -> None:
+    """As split attention does."""
+
+    def parts(x: Tensor) -> Tensor:
+        wide = x.repeat(1, 2, 1, 1)
+        return torch.cat([wide[:, i : i + 1].mean((2, 3), keepdim=True) for i in range(8)], 1)
+
+    assert rules(graph_of(Of(parts))) == set()
+
+
+def test_resizes_half_a_pixel_apart_are_found() -> None:
+    model = graph_of(Of(lambda x: bilinear(False)(bilinear(False)(x))))
+    assert rules(model) == set()
+    resize = next(node for node in model.graph.node if node.op_type == "Resize")
+    mode = next(a for a in resize.attribute if a.name == "coordinate_transformation_mode")
+    mode.s = b"asymmetric"
+    assert rules(model) == {"mixed-corners"}
+    mode.s = b"pytorch_half_pixel" if mode.s == b"half_pixel" else b"half_pixel"
+    assert rules(model) == set()
+
+
+@pytest.mark.parametrize("defect", ["linear-warp", "training-mode"])
+def test_a_defect_inside_a_function_or_a_branch_is_found(defect: str) -> None:
+    model = DEFECTS[defect]()
+    node = next(n for n in model.graph.node if n.op_type in ("GridSample", "BatchNormalization"))
+    branch = onnx.helper.make_graph([node], "branch", [], [onnx.helper.make_empty_tensor_value_info(node.output[0])])
+    inside = copy.deepcopy(model)
+    at = list(model.graph.node).index(node)
+    inside.graph.node[at].CopyFrom(
+        onnx.helper.make_node("If", ["yes"], list(node.output[:1]), then_branch=branch, else_branch=branch)
+    )
+    assert defect in rules(inside)
+    called = copy.deepcopy(model)
+    opsets = list(model.opset_import)
+    function = onnx.helper.make_function("local", "f", list(node.input), list(node.output), [node], opsets)
+    called.functions.append(function)
+    called.opset_import.append(onnx.helper.make_opsetid("local", 1))
+    called.graph.node[at].CopyFrom(onnx.helper.make_node("f", node.input, node.output, domain="local"))
+    assert rules(called) == {defect}
+
+
+def test_dropout_that_is_switched_off_is_sound() -> None:
+    model = graph_of(Of(nn.Dropout(0.5)).train())
+    dropout = next(node for node in model.graph.node if node.op_type == "Dropout")
+    off = onnx.numpy_helper.from_array(np.array(False), "off")
+    model.graph.initializer.append(off)
+    dropout.input[2] = "off"
+    assert rules(model) == set()
+
+
 def open_sides() -> dict[str, Any]:
     return {"dynamic_shapes": ({2: torch.export.Dim("h", min=8), 3: torch.export.Dim("w", min=8)},)}
 
@@ -126,6 +195,22 @@ def test_dynamic_axes_that_were_frozen_silently_are_found() -> None:
     assert "to the size of the example image" in str(frozen)
 
 
+def test_an_open_batch_leaves_sizes_of_the_map_alone() -> None:
+    """ShuffleNet's reshapes name channels, height and width, and follow the batch."""
+
+    names, sides = [f"x{i}" for i in range(4)], (["batch", 4, 23, 30], ["batch", 4, 690])
+    sizes = ([-1, 2, 2, 23, 30], [-1, 4, 23, 30], [0, 4, -1])
+
+    def shuffled(*targets: list[int]) -> Any:
+        kept = [onnx.numpy_helper.from_array(np.array(size), f"to{i}") for i, size in enumerate(targets)]
+        nodes = [onnx.helper.make_node("Reshape", [names[i], f"to{i}"], [names[i + 1]]) for i in range(3)]
+        faces = [onnx.helper.make_tensor_value_info(names[-i], onnx.TensorProto.FLOAT, sides[i]) for i in range(2)]
+        return onnx.helper.make_model(onnx.helper.make_graph(nodes, "g", faces[:1], [faces[1]], kept))
+
+    assert rules(shuffled(*sizes)) == {"open-size"}
+    assert rules(shuffled([1, 2, 2, 23, 30], *sizes[1:])) == {"open-size", "frozen-size"}
+
+
 def test_another_size_than_asked_is_found(exported: Exported) -> None:
     model = onnx.load(exported.path)
     assert lint(model, SIZE) == []
@@ -141,7 +226,7 @@ def test_weights_elsewhere_are_found(exported: Exported, tmp_path: Path) -> None
 def test_the_exporter_refuses_a_network_with_a_defect(tmp_path: Path) -> None:
     mixed = lively(Small())
     mixed.align_corners = True
-    with pytest.raises(ProofError, match="resizes with align_corners, 5 others do not agree"):
+    with pytest.raises(ProofError, match="resizes by align_corners, 5 others do not agree"):
         to_onnx(deploy(mixed, SIZE, MEAN, STD), tmp_path / "m.onnx", classes=CLASSES, colours=COLOURS)
     assert not list(tmp_path.iterdir())
 

@@ -96,6 +96,19 @@ def test_what_cannot_work_is_refused_before_anything_is_written(model: OnnxModel
     assert not out.exists()
 
 
+@pytest.mark.parametrize("given", [("a.png", "a_mask.png"), ("a_mask.png", "a.png")])
+def test_a_label_that_is_called_like_our_mask_is_not_replaced(
+    model: OnnxModel, folder: Path, given: tuple[str, str]
+) -> None:
+    label = folder / "a_mask.png"
+    Image.fromarray(pictures(1, (40, 60))[0]).save(label)
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(InputError, match=r"a_mask\.png: is read, and a result would replace it"):
+        predict_files(model, [folder / name for name in given], folder, masks=True)
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+    assert len(predict_files(model, [folder / name for name in given], folder)) == 2  # overlays replace neither
+
+
 def test_a_place_that_cannot_be_written_stops_the_run(model: OnnxModel, folder: Path) -> None:
     (folder.parent / "out").write_text("a file")
     with pytest.raises(InputError, match="cannot be written"):

@@ -64,6 +64,19 @@ def test_papers_networks_stay_the_same(name: str, size_hw: tuple[int, int]) -> N
     assert_same(named(name), size_hw)
 
 
+@pytest.mark.parametrize("name", ["dfanet_huaifeng1993", "fpenet"])
+def test_a_wide_classifier_sees_the_same_border(name: str) -> None:
+    """Maps may be made larger than the image (see ``overshoot``); a 3x3 classifier still reads zeros around its map."""
+    point = dict(named_points()[name].choices) | {"head.plain.kernel": 3, "align_corners": False}
+    network = build(lower(point), len(CLASSES))
+    lively(network)
+    assert deploy(network.eval(), EVEN, MEAN, STD).network.beyond != (0, 0)
+    image = as_batch(EVEN)
+    expected = plain_logits(network, image).argmax(1)
+    mask = deploy(network, EVEN, MEAN, STD)(image)
+    assert (mask == expected)[:, -16:].float().mean() > 0.999 and (mask == expected)[:, :, -16:].float().mean() > 0.999
+
+
 @pytest.mark.parametrize("seed", range(24))
 def test_random_points_stay_the_same(seed: int) -> None:
     assert_same(sampled(seed), ODD if seed % 2 else EVEN)

@@ -40,8 +40,10 @@ def test_cut_off_anywhere_it_goes_on(tmp_path: Path) -> None:
 def test_another_header_is_refused(tmp_path: Path) -> None:
     Journal(tmp_path / "j", HEADER).append({"n": 1})
     before = (tmp_path / "j").read_bytes()
-    with pytest.raises(InputError, match=r"j: was written with protocol \{'size': \[64, 128\]\}, not 'other'"):
-        Journal(tmp_path / "j", {"protocol": "other"})
+    with pytest.raises(
+        InputError, match=r"j: was written with protocol\.size \[64, 128\], not \[64, 64\]; move it away"
+    ):
+        Journal(tmp_path / "j", {"protocol": {"size": [64, 64]}})
     assert (tmp_path / "j").read_bytes() == before
 
 

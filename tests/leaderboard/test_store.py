@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,21 @@ def test_what_is_added_is_read_back(tmp_path: Path) -> None:
     store.add(one)
     assert MeasuredStore(tmp_path, protocol()).get(one.spec_id) == store.get(one.spec_id) == one
     assert (one.median_ms, one.fps) == (12.5, 80.0)
+
+
+def test_measurements_from_before_a_setting_was_there_go_on(tmp_path: Path) -> None:
+    """A new setting has a default that does what was done before."""
+    store, one = MeasuredStore(tmp_path, protocol()), measured("fpenet", 12.5)
+    store.add(one)
+    header, *rest = store.path.read_text().splitlines(keepends=True)
+    written = json.loads(header)
+    del written["protocol"]["timer"]["spare_seconds"]
+    store.path.write_text("".join([json.dumps(written) + "\n", *rest]))
+    assert MeasuredStore(tmp_path, protocol()).get(one.spec_id) == one
+    written["protocol"]["timer"]["retakes"] = 99
+    store.path.write_text("".join([json.dumps(written) + "\n", *rest]))
+    with pytest.raises(InputError, match=r"was written with protocol\.timer\.retakes 99, not 0; move it away"):
+        MeasuredStore(tmp_path, protocol())
 
 
 def test_protocols_do_not_mix(tmp_path: Path) -> None:

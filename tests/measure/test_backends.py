@@ -151,6 +151,16 @@ def test_the_same_is_ready_once_more_without_its_file(name):
     assert equal(first(prepared.run()), network(image)) > 0.999
 
 
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+def test_an_opened_file_may_vanish(name, tmp_path):
+    usable(name, "cpu")
+    network, (image, _) = Bytes().eval(), images()
+    with written(network, image, "float32") as path:
+        prepared = BACKENDS[name]().open(path, image)
+    assert prepared.again is not None
+    assert equal(first(prepared.again().run()), network(image)) > 0.999
+
+
 @pytest.mark.parametrize("name", ["eager", "onnxruntime", "openvino"])
 def test_threads_are_freed_with_what_was_prepared(name):
     usable(name, "cpu")

@@ -1,4 +1,5 @@
 import multiprocessing
+import os
 import threading
 import time
 from multiprocessing.synchronize import Event
@@ -6,6 +7,7 @@ from multiprocessing.synchronize import Event
 import pytest
 import torch
 
+from segsearch.errors import InputError
 from segsearch.measure import device_lock
 from segsearch.measure.device_lock import timing, working
 
@@ -18,6 +20,29 @@ def _own_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
     monkeypatch.setattr(device_lock, "_held", device_lock._Held())
+
+
+@pytest.mark.parametrize("there", ["file", "link", "open"])
+def test_a_folder_that_somebody_else_may_have_made_is_refused(there, tmp_path):
+    folder = tmp_path / f"segsearch-{os.getuid()}"
+    if there == "file":
+        folder.write_text("")
+    elif there == "link":
+        (tmp_path / "theirs").mkdir(mode=0o700)
+        folder.symlink_to(tmp_path / "theirs")
+    else:
+        folder.mkdir()
+        folder.chmod(0o777)
+    with pytest.raises(InputError, match=rf"segsearch-{os.getuid()}: (cannot be made|is not a folder of yours alone)"):
+        with working(CPU):
+            pytest.fail("went in")
+
+
+def test_a_lock_that_leads_elsewhere_is_refused(tmp_path):
+    (device_lock.lock_folder() / "cpu.room").symlink_to(tmp_path / "theirs")
+    with pytest.raises(InputError, match=r"cpu\.room: cannot be opened"), timing(CPU):
+        pytest.fail("went in")
+    assert not (tmp_path / "theirs").exists()
 
 
 def in_thread(act):

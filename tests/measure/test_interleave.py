@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segsearch.measure.interleave import drifts, sample_steadily
+from segsearch.measure.blocks import Block, Blocks
+from segsearch.measure.interleave import sample_steadily
 from segsearch.measure.timer import TimerSettings
 
 from .test_timer import Script
@@ -65,6 +66,24 @@ def test_the_slowest_of_spare_blocks_are_put_aside():
     assert samples.retakes == 0 and order.count("R") > 1 + 6
 
 
+def test_the_quickest_runs_of_all_blocks_are_kept():
+    """One call of ten is slow, and every second run of five: what is kept has none of either, and is in order."""
+    settings = TimerSettings(min_samples=20, min_seconds=0.1, blocks=2, spare_seconds=5.0)
+    runs = ([50.0 + block / 100] * 5 + [70.0] * 5 for block in range(100))
+    laps = itertools.chain([50.0] * 10, (lap for run in runs for lap in [50.0, *run]))
+    samples, order = run([1.0], laps, settings)
+    assert samples.samples_ms == tuple(50.0 + block / 100 for block in range(4) for _ in range(5))
+    assert samples.retakes == 0 and order.count("R") > 1 + 4
+
+
+@given(st.integers(1, 40), st.integers(1, 9))
+def test_runs_are_all_of_a_block(laps, calls):
+    runs = Block(laps=list(range(laps)), before=1.0, after=2.0).runs(calls)
+    assert [lap for run in runs for lap in run.laps] == list(range(laps))
+    assert all(calls <= len(run.laps) < 2 * calls for run in runs) or len(runs) == 1
+    assert {(run.before, run.after) for run in runs} == {(1.0, 2.0)}
+
+
 def test_a_spare_block_that_would_take_too_long_is_not_begun():
     _, order = run([1.0], settings=SETTINGS.model_copy(update={"spare_seconds": 0.4}))
     assert order.count("R") == 1 + 6
@@ -87,6 +106,28 @@ def test_each_spare_block_is_of_a_call_of_its_own_and_warm():
     assert sorted(set(samples.samples_ms)) == [50.0, 60.0]  # the slow place is put aside
 
 
+def test_waiting_does_not_make_the_block_before_a_quiet_one():
+    """Load begins inside the third block: waiting until it is over saves the fourth, not the third."""
+    references = itertools.chain([1.0] * 4, [1.5] * 3, itertools.repeat(1.0))
+    laps = itertools.chain([50.0] * 10, [50.0] * 22, [90.0] * 11, itertools.repeat(50.0))
+    samples = sample_steadily(
+        lambda: None,
+        lambda: next(references),
+        settings=SETTINGS,
+        stopwatch=Script(laps),
+        known_ms=1.0,
+        patience_seconds=30.0,
+    )
+    assert set(samples.samples_ms) == {50.0} and samples.steady and samples.retakes == 1
+
+
+def test_a_machine_that_becomes_quicker_is_not_waited_for(monkeypatch):
+    monkeypatch.setattr("time.sleep", lambda seconds: pytest.fail("waits"))
+    references = itertools.chain([1.0] * 3, itertools.repeat(0.9))
+    watch = Script(itertools.repeat(50.0))
+    sample_steadily(lambda: None, lambda: next(references), settings=SETTINGS, stopwatch=watch, patience_seconds=30.0)
+
+
 def test_load_that_ends_is_waited_out():
     samples, _ = run([1.5, 1.5, 1.5, 1.0])
     assert samples.steady and samples.retakes == 3 and samples.reference_ms == 1.0
@@ -105,7 +146,10 @@ def test_a_clock_that_falls_slowly_is_drift_too():
 
 @given(st.lists(st.floats(0.5, 2.0), min_size=2, max_size=30))
 def test_drifts_are_those_of_the_worse_neighbour(references):
-    found = drifts(references)
+    blocks = Blocks(references[0], SETTINGS)
+    for before, after in itertools.pairwise(references):
+        blocks.add(Block(laps=[1.0], before=before, after=after))
+    found = blocks.drifts()
     assert len(found) == len(references) - 1
     level = sorted(references)[0] * (1 + 1e-12)
     assert all(drift >= 0 for drift in found)

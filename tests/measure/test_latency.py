@@ -116,7 +116,7 @@ def test_a_machine_that_moved_is_noted_or_refused(monkeypatch):
 
 def test_an_asked_precision_is_recorded_and_an_unknown_one_refused():
     assert measure(Mini().eval(), IMAGE, Conditions(precision="float32", timer=QUICK)).precision == "float32"
-    with pytest.raises(InputError, match=r"precision: eager does not know 'float12' \(allowed: float32"):
+    with pytest.raises(InputError, match=r"precision: eager does not run in 'float12' \(allowed: float32"):
         measure(Mini().eval(), IMAGE, Conditions(precision="float12", timer=QUICK))
 
 

@@ -1,5 +1,6 @@
 import itertools
 import json
+import math
 import time
 
 import pytest
@@ -38,9 +39,18 @@ def test_it_is_forgotten_after_an_hour(file):
     assert Level(file, "other").known_ms(pytest.fail) == 0.5
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{", '{"cpu": 1}', '{"cpu": ["x", 2]}'])
+NONSENSE = ["", "[]", "{", '{"cpu": 1}', '{"cpu": ["x", 2]}', "[" * 100_000, f'{{"cpu": [1{"0" * 400}, 0]}}']
+
+
+@pytest.mark.parametrize("content", NONSENSE, ids=range(len(NONSENSE)))
 def test_a_damaged_file_is_as_none(file, content):
     file.write_text(content)
+    assert Level(file, "cpu").known_ms(lambda: 2.0) == 2.0
+
+
+@pytest.mark.parametrize("known_ms", [-1.0, 0.0, math.inf, math.nan])
+def test_a_level_that_no_machine_has_is_as_none(file, known_ms):
+    file.write_text(json.dumps({"cpu": [known_ms, time.time()]}))
     assert Level(file, "cpu").known_ms(lambda: 2.0) == 2.0
 
 

@@ -1,8 +1,9 @@
 import pytest
 import torch
 
+from segsearch.errors import InputError
 from segsearch.measure import memory
-from segsearch.measure.memory import MemoryWatch
+from segsearch.measure.memory import FullDeviceError, MemoryWatch, memory_errors
 
 CPU = torch.device("cpu")
 
@@ -37,3 +38,30 @@ def test_a_system_without_peaks_still_runs(monkeypatch, tmp_path):
     ran = []
     assert MemoryWatch(CPU).running_mib(lambda: ran.append(1)) is None
     assert ran == [1]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("[enforce fail at alloc_cpu.cpp:121] . DefaultCPUAllocator: can't allocate memory: you tried to"),
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB"),
+        ValueError("[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : Failed to allocate memory for requested buffer"),
+    ],
+)
+def test_a_full_device_is_one_line_whoever_notices(error):
+    with pytest.raises(FullDeviceError, match="has too little memory for this network and size$"):
+        with memory_errors(torch.device("cpu")):
+            raise error
+
+
+def test_what_is_no_lack_of_memory_passes():
+    for error in (RuntimeError("shape mismatch"), InputError("x", "failed to allocate")):
+        with pytest.raises(type(error)) as raised, memory_errors(torch.device("cpu")):
+            raise error
+        assert raised.value is error
+
+
+def test_an_image_that_no_memory_holds_is_one_line():
+    with pytest.raises(FullDeviceError), memory_errors(torch.device("cpu")):
+        torch.empty(2**50, dtype=torch.uint8)

@@ -7,7 +7,7 @@ from segsearch.data.normalise import MEAN, STD
 from segsearch.export.deploy import deploy
 from segsearch.measure import throughput
 from segsearch.measure.conditions import Conditions
-from segsearch.measure.latency import FullDeviceError
+from segsearch.measure.memory import FullDeviceError
 from segsearch.measure.throughput import Batched, measure_throughput
 from segsearch.measure.timer import TimerSettings
 from segsearch.models.build import build

@@ -55,6 +55,14 @@ def test_data_outside_of_the_file(graph: bytes, change: object) -> None:
         check_received(changed(graph, change), SIZE)
 
 
+def resized(model: onnx.ModelProto, name: str, **fields: object) -> None:
+    """Give the graph's Resize an attribute of another type."""
+    node = next(node for node in model.graph.node if node.op_type == "Resize")
+    kept = [attribute for attribute in node.attribute if attribute.name != name]
+    del node.attribute[:]
+    node.attribute.extend([*kept, onnx.AttributeProto(name=name, **fields)])
+
+
 def drop(key: str) -> object:
     def change(model: onnx.ModelProto) -> None:
         kept = [(entry.key, entry.value) for entry in model.metadata_props if entry.key != key]
@@ -71,7 +79,12 @@ def drop(key: str) -> object:
         (drop("segsearch"), "graph: is not a model exported by segsearch"),
         (drop("spec"), "graph: does not say which spec it was exported from"),
         (lambda m: m.opset_import.add(domain="com.microsoft", version=1), "must use ONNX opset 18 and nothing else"),
-        (lambda m: m.graph.output[0].ClearField("name"), "must have exactly 'mask'"),
+        (lambda m: m.graph.output[0].type.tensor_type.shape.dim[1].ClearField("dim_value"), "must have exactly 'mask'"),
+        (lambda m: m.graph.output[0].ClearField("name"), "graph: is no valid ONNX"),
+        (lambda m: resized(m, "mode", type=onnx.AttributeProto.INT, i=1), "graph: is no valid ONNX"),
+        (lambda m: resized(m, "mode", type=onnx.AttributeProto.UNDEFINED), "graph: is no valid ONNX"),
+        (lambda m: m.graph.node.add(op_type="GatherND", output=["x"]), "graph: is no valid ONNX"),
+        (lambda m: m.metadata_props.add(key="mean", value="[" * 100_000), "graph: has damaged segsearch metadata"),
         (lambda m: m.graph.node[-1].ClearField("input"), "graph: is no valid ONNX"),
         (lambda m: setattr(m.graph.node[0], "op_type", "RunCode"), "graph: is no valid ONNX"),
     ],

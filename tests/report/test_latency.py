@@ -1,3 +1,4 @@
+import pytest
 from search.builders import latency
 
 from segsearch.measure.host import HostLatency
@@ -42,6 +43,14 @@ def test_backends_stand_side_by_side_with_their_ratio():
     assert first.split()[:3] == ["eager", "10.00", "ms"] and "1.00 x" in first
     assert second.split()[:3] == ["onnxruntime", "4.00", "ms"] and "0.40 x" in second
     assert warning.startswith("onnxruntime: warning: other programs used 61 %")
+
+
+@pytest.mark.parametrize(("graph_ms", "said"), [(5.0, True), (9.0, False)])
+def test_a_network_that_waits_for_its_launches_is_said_to(graph_ms, said):
+    graph = QUIET.model_copy(update={"backend": "cudagraph", "median_ms": graph_ms})
+    lines = side_by_side([QUIET, graph]).splitlines()
+    assert any("launch-bound: eager takes 2.00 times as long as one CUDA graph" in line for line in lines) == said
+    assert "launch-bound" not in side_by_side([QUIET, graph.model_copy(update={"backend": "compile"})])
 
 
 def test_throughput_is_no_fps():

@@ -27,12 +27,14 @@ def test_one_row_per_trial_that_reads_back(tmp_path: Path) -> None:
 
 def test_every_figure_stands_in_its_own_column(tmp_path: Path) -> None:
     one = record(1, some_point(1), miou=0.5, latency_ms=10.0, report_scores=scores(0.25))
+    one = one.model_copy(update={"pretrained": "resnet18.pth#0123456789ab"})
     write_csv([one], tmp_path / "trials.csv")
     (row,) = pd.read_csv(tmp_path / "trials.csv").to_dict("records")
     assert (row["miou"], row["report_miou"], row["pixel_accuracy"], row["final_loss"]) == (0.5, 0.25, 0.5, 1.0)
     assert (row["latency_p10_ms"], row["latency_ms"], row["latency_p90_ms"], row["fps"]) == (9.0, 10.0, 12.0, 100.0)
     assert (row["params"], row["macs"], row["trained_iterations"], row["threads"]) == (1000, 10**6, 10, 1)
     assert (row["seconds.build"], row["seconds.train"], row["iou.road"]) == (0.5, 2.0, 0.5)
+    assert row["pretrained"] == "resnet18.pth#0123456789ab"
     plain = ("number", "name", "origin", "state", "spec_id", "recipe_id", "seed", "device", "started_at", "finished_at")
     assert {name: row[name] for name in plain} == {name: getattr(one, name) for name in plain}
 

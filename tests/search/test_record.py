@@ -30,6 +30,12 @@ def test_origin_tells_named_points() -> None:
     assert record(0).named is None
 
 
+def test_first_weights_of_the_encoder_are_told() -> None:
+    assert record(0, miou=0.1).weights == "trained by the study"
+    began = record(0, miou=0.1).model_copy(update={"pretrained": "resnet18.pth#0123456789ab"})
+    assert began.weights == "trained by the study, the encoder from `resnet18.pth#0123456789ab`"
+
+
 def test_of_keeps_the_proposal_and_the_result() -> None:
     point = some_point(5)
     outcome = result(point, miou=0.25, latency_ms=4.0)

@@ -98,7 +98,12 @@ def test_an_earlier_export_is_replaced_and_anything_else_is_not(folder: Path, tm
     with pytest.raises(InputError, match="exists and is not an exported model"):
         export_winner(folder, out=out)
     (out / "thesis.txt").rename(out / "model.json")
-    export_winner(folder, out=out, formats=["onnx"])
+    with pytest.raises(InputError, match=r"model\.json: is not JSON"):
+        export_winner(folder, out=out)
+    assert (out / "model.json").read_text() == "years of work"
+    (out / "model.json").unlink()
+    for _ in range(2):
+        export_winner(folder, out=out, formats=["onnx"])
     assert {p.name for p in out.iterdir()} == FILES - FORMS | {"model.onnx"} and list(tmp_path.iterdir()) == [out]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from segsearch.errors import InputError
 from segsearch.files import write_atomic
 
 _DIGEST_BYTES = 32
@@ -22,7 +23,10 @@ class Cached:
 def default_folder() -> Path:
     """Where engines are kept: ``segsearch/tensorrt`` in the user's cache folder."""
     home = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(home) if home else Path.home() / ".cache") / "segsearch" / "tensorrt"
+    try:
+        return (Path(home) if home else Path.home() / ".cache") / "segsearch" / "tensorrt"
+    except RuntimeError as error:
+        raise InputError("HOME", "is not set, so engines cannot be kept", "HOME or XDG_CACHE_HOME") from error
 
 
 def key_of(*parts: str) -> str:
@@ -44,7 +48,7 @@ def kept(path: Path, build: Callable[[], bytes], usable: Callable[[bytes], bool]
     content = read(path)
     if content is not None and usable(content):
         return Cached(content=content, origin="reused")
-    damaged = path.exists()
+    damaged = os.path.exists(path)  # Path.exists raises where a folder above is closed
     content = build()
     keep(path, content)
     return Cached(content=content, origin="rebuilt: the kept one was of no use" if damaged else "built")

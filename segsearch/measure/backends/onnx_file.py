@@ -15,9 +15,8 @@ from torch import Tensor, nn
 
 from segsearch.errors import InputError, MissingExtraError
 from segsearch.export.deploy import Deployed
-from segsearch.export.graph import INPUT, OPSET, OUTPUT, strip
-from segsearch.export.onnx import trace
-from segsearch.quiet import quiet
+from segsearch.export.lint_rules import outside
+from segsearch.export.onnx import trace, trace_module
 
 _QUANTISING = {"QuantizeLinear", "DequantizeLinear", "QLinearConv", "ConvInteger", "DynamicQuantizeLinear"}
 _TYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -40,14 +39,15 @@ def written(network: nn.Module, example: Tensor, holds: str) -> Iterator[Path]:
 
     Raises:
         MissingExtraError: onnx or onnxscript is not installed.
-        InputError: ``int8``, which only files hold.
+        InputError: ``int8``, which only files hold. ProofError: torch cannot export it.
     """
     if holds == "int8":
         raise InputError("precision", "int8 comes from a quantised ONNX file, not from a network")
     for library in ("onnx", "onnxscript"):
         _need(library)
     copied = copy.deepcopy(network).to("cpu", _TYPES[holds])
-    model = _export(copied, as_held(example, holds).cpu())
+    example = as_held(example, holds).cpu()
+    model = trace(copied) if isinstance(copied, Deployed) else trace_module(copied, example)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "network.onnx"
         path.write_bytes(model.SerializeToString(deterministic=True))
@@ -57,25 +57,6 @@ def written(network: nn.Module, example: Tensor, holds: str) -> Iterator[Path]:
 def as_held(example: Tensor, holds: str) -> Tensor:
     """Cast an example of floating-point numbers to the weights' format; bytes stay bytes."""
     return example.to(_TYPES[holds]) if example.is_floating_point() else example
-
-
-def _export(network: nn.Module, example: Tensor) -> Any:
-    if isinstance(network, Deployed):
-        return trace(network)
-    with quiet():
-        program = torch.onnx.export(
-            network,
-            (example,),
-            dynamo=True,
-            opset_version=OPSET,
-            input_names=[INPUT],
-            output_names=[OUTPUT],
-            external_data=False,
-            verbose=False,
-        )
-    assert program is not None
-    strip(program.model_proto)
-    return program.model_proto
 
 
 def check_file(path: Path, example: Tensor, asked: str | None, weights: Mapping[str, str]) -> str:
@@ -102,6 +83,11 @@ def check_file(path: Path, example: Tensor, asked: str | None, weights: Mapping[
         problem = f"its weights are {held}" + (f", which does not run as {asked}" if asked else "")
         raise InputError(path, problem, suiting or weights.values())
     return asked or suiting[0]
+
+
+def is_whole(path: Path) -> bool:
+    """Whether all weights lie inside an ONNX file that `check_file` has found sound."""
+    return not any(True for _ in outside(_load(path)))
 
 
 def _load(path: Path) -> Any:

@@ -18,6 +18,8 @@ from segsearch.measure.backends.base import Prepared
 from segsearch.measure.backends.checks import check_ability, check_hardware
 from segsearch.measure.backends.cudagraph import over_static_image, record
 from segsearch.measure.backends.onnx_file import as_held, check_file, precision_of, written
+from segsearch.measure.machine import device_name
+from segsearch.measure.memory import FullDeviceError
 
 WEIGHTS = {"float32": "float32", "tf32": "float32", "float16": "float16", "bfloat16": "bfloat16", "int8": "int8"}
 """By precision, what the file holds."""
@@ -52,7 +54,12 @@ class TensorRt:
     weights: ClassVar[Mapping[str, str]] = WEIGHTS
 
     def __init__(self, cache: Path | None = None) -> None:
-        self.cache = cache or engine_cache.default_folder()
+        self._cache = cache
+
+    @property
+    def cache(self) -> Path:
+        """Folder of the engines; looked up when it is needed, as a user without a home has none."""
+        return self._cache or engine_cache.default_folder()
 
     def version(self) -> str:
         """Version of TensorRT."""
@@ -165,6 +172,8 @@ def _prepared(loaded: Any, example: Tensor, facts: Mapping[str, str]) -> Prepare
     """Bind image and output once and record the work between them."""
     runtime, engine = loaded
     context = engine.create_execution_context()
+    if context is None:
+        raise FullDeviceError(f"device: {device_name(example.device)} has too little memory for the engine")
     image = example.contiguous().clone()
     input_name, output_name = (engine.get_tensor_name(i) for i in range(2))
     if engine.get_tensor_mode(input_name) != _tensorrt().TensorIOMode.INPUT:

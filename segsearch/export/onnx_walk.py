@@ -1,0 +1,70 @@
+"""Walking through an ``onnx.ModelProto``: nodes of all its graphs, attributes, and what is written in the file."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+
+def attribute(node: Any, name: str, default: Any = None) -> Any:
+    """Value of a node's attribute, or ``default``."""
+    import onnx
+
+    return next((onnx.helper.get_attribute_value(a) for a in node.attribute if a.name == name), default)
+
+
+def place(node: Any) -> str:
+    """Name of a node, or of what it makes."""
+    return str(node.name or (node.output[0] if node.output else node.op_type))
+
+
+def nodes(model: Any) -> Iterator[Any]:
+    """Give all nodes, those in the branches of If and in the bodies of Loop and Scan too."""
+    return (node for graph in graphs(model.graph) for node in graph.node)
+
+
+def graphs(graph: Any) -> Iterator[Any]:
+    """Give a graph and all that lie inside its nodes."""
+    yield graph
+    for node in graph.node:
+        for a in node.attribute:
+            for inner in (*([a.g] if a.HasField("g") else []), *a.graphs):
+                yield from graphs(inner)
+
+
+class Constants(Mapping[str, npt.NDArray[Any]]):
+    """All values that are written in the file, by name; read when they are looked at.
+
+    One that lies outside of the file has a name here and no numbers.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self._tensors = {weight.name: weight for graph in graphs(model.graph) for weight in graph.initializer}
+        made = (node for node in nodes(model) if node.op_type == "Constant")
+        self._tensors |= {node.output[0]: node for node in made}
+
+    def __getitem__(self, name: str) -> npt.NDArray[Any]:
+        """Give the numbers."""
+        import onnx
+
+        held = self._tensors[name]
+        if isinstance(held, onnx.TensorProto):
+            if held.data_location == onnx.TensorProto.EXTERNAL:
+                raise KeyError(name)
+            return np.asarray(onnx.numpy_helper.to_array(held))
+        value = onnx.helper.get_attribute_value(held.attribute[0])
+        return np.asarray(onnx.numpy_helper.to_array(value) if isinstance(value, onnx.TensorProto) else value)
+
+    def __contains__(self, name: object) -> bool:
+        """Tell whether it is written, here or outside."""
+        return name in self._tensors
+
+    def __iter__(self) -> Iterator[str]:
+        """Give the names."""
+        return iter(self._tensors)
+
+    def __len__(self) -> int:
+        """Count them."""
+        return len(self._tensors)

@@ -1,0 +1,86 @@
+"""A folder is replaced whole or not at all, and nothing of others goes with it."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from segsearch.artefacts.appearing import PARTS, appearing
+from segsearch.artefacts.point import export_point
+from segsearch.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def card(tmp_path_factory: pytest.TempPathFactory) -> str:
+    out = tmp_path_factory.mktemp("point") / "model"
+    export_point("fpenet", out=out, size_hw=(64, 128), classes=3, formats=["onnx"], int8=True, threads=1)
+    assert {path.name for path in out.iterdir()} <= PARTS
+    return (out / "model.json").read_text()
+
+
+@pytest.fixture
+def earlier(card: str, tmp_path: Path) -> Path:
+    out = tmp_path / "model"
+    out.mkdir()
+    (out / "model.json").write_text(card)
+    (out / "model.onnx").write_text("earlier")
+    return out
+
+
+def replace(out: Path) -> None:
+    with appearing(out) as made:
+        (made / "model.onnx").write_text("new")
+
+
+def test_an_earlier_export_is_replaced(earlier: Path) -> None:
+    replace(earlier)
+    assert [path.name for path in earlier.iterdir()] == ["model.onnx"] and list(earlier.parent.iterdir()) == [earlier]
+
+
+@pytest.mark.parametrize("name", ["model.engine", "notes.md", "predictions/a.png"])
+def test_what_somebody_else_put_there_is_kept(earlier: Path, name: str) -> None:
+    (earlier / name).parent.mkdir(exist_ok=True)
+    (earlier / name).write_text("mine")
+    with pytest.raises(InputError, match=f"holds {Path(name).parts[0]}, which no export wrote"):
+        replace(earlier)
+    assert (earlier / name).read_text() == "mine" and (earlier / "model.onnx").read_text() == "earlier"
+
+
+def test_what_is_put_there_meanwhile_is_kept(earlier: Path) -> None:
+    with pytest.raises(InputError, match=r"holds notes\.md"), appearing(earlier):
+        (earlier / "notes.md").write_text("mine")
+    assert (earlier / "notes.md").read_text() == "mine" and list(earlier.parent.iterdir()) == [earlier]
+
+
+def test_a_stop_between_the_two_renames_loses_nothing(earlier: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, seen = Path.rename, []
+
+    def rename(self: Path, target: Path) -> Path:
+        seen.append(target)
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "rename", rename)
+    with pytest.raises(KeyboardInterrupt):
+        replace(earlier)
+    assert (earlier / "model.onnx").read_text() == "earlier" and list(earlier.parent.iterdir()) == [earlier]
+
+
+def test_the_folder_one_stands_in_is_refused_before_the_work(earlier: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(earlier)
+    with pytest.raises(InputError, match="or where you stand"):
+        replace(Path())
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read any folder")
+def test_a_closed_folder_is_one_line(tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0)
+    with pytest.raises(InputError, match="cannot be written: Permission denied"):
+        replace(closed / "model")
+
+
+def test_a_name_that_is_too_long_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be written: File name too long"):
+        replace(tmp_path / ("x" * 300))
