@@ -17,6 +17,7 @@ CACHE = "SEGSEARCH_CACHE"
 """Environment variable that says where downloads are kept."""
 TIMEOUT_S = 30.0
 _CHUNK = 1 << 20
+_ELSEWHERE = "fetch it elsewhere and put it at"
 _HASH = re.compile(r"-([0-9a-f]{8,64})\.[a-z]+$")
 
 
@@ -60,11 +61,14 @@ def sha256(path: Path) -> str:
 def _download(url: str, path: Path, expected: str, report: Report) -> None:
     digest, done = hashlib.sha256(), 0
     with replacing(path) as temporary, temporary.open("wb") as file:
+        total = 0
         for chunk, total in _chunks(url, path):
             file.write(chunk)
             digest.update(chunk)
             done += len(chunk)
             report("download", done, max(total, done))
+        if done < total:
+            raise InputError(url, f"ended after {done} of {total} bytes; try again, or {_ELSEWHERE} {path}")
         if not digest.hexdigest().startswith(expected):
             problem = f"arrived damaged: its sha256 begins with {digest.hexdigest()[:8]}, not {expected}"
             raise InputError(url, problem)
@@ -79,4 +83,4 @@ def _chunks(url: str, path: Path) -> Iterator[tuple[bytes, int]]:
                 yield chunk, total
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", None) or error
-        raise InputError(url, f"cannot be downloaded ({reason}); fetch it elsewhere and put it at {path}") from error
+        raise InputError(url, f"cannot be downloaded ({reason}); {_ELSEWHERE} {path}") from error

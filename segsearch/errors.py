@@ -20,6 +20,10 @@ class InputError(SegsearchError):
         super().__init__(f"{self.place}: {problem}" + (f" (allowed: {self.allowed})" if self.allowed else ""))
 
 
+class UnfitError(InputError):
+    """A network, or a file of one, that a backend cannot take: no other network is at fault, and no study ends."""
+
+
 class MissingExtraError(SegsearchError):
     """An optional library is not installed; names the extra that brings it."""
 

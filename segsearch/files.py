@@ -48,6 +48,14 @@ def replacing(path: Path) -> Iterator[Path]:
                 temporary.unlink(missing_ok=True)
 
 
+def expanded(path: str) -> Path:
+    """Put the home folder in the place of ``~``. Raises InputError where there is no such home."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise InputError(path, "there is no such user's home folder", "~/FOLDER, or a whole path") from error
+
+
 def make_folder(path: Path) -> None:
     """Make a folder and those above it; one that is there will do. Raises InputError where that cannot be."""
     try:

@@ -17,7 +17,7 @@ import torch
 
 from segsearch.data.dataset import Splits
 from segsearch.data.normalise import MEAN, STD
-from segsearch.errors import InputError, MissingExtraError, WorkerError
+from segsearch.errors import InputError, MissingExtraError, UnfitError, WorkerError
 from segsearch.export.deploy import deploy
 from segsearch.files import write_atomic
 from segsearch.frozen import Frozen
@@ -102,12 +102,18 @@ def run_trial(spec: NetworkSpec, setup: TrialSetup, folder: Path, *, seed: int, 
         if reason is None:
             trial.train_and_score()
         return TrialResult(state="rejected" if reason else "complete", reason=reason, **trial.facts)
-    except (InputError, MissingExtraError, WorkerError):
-        raise
+    except (InputError, MissingExtraError, WorkerError) as error:
+        if not isinstance(error, UnfitError):
+            raise
+        return _failed(trial, folder, error)
     except Exception as error:  # diverged, out of memory, a network that does not fit: the study learns and goes on
-        write_atomic(folder / ERROR, traceback.format_exc())
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-        return TrialResult(state="failed", reason=reason, **trial.facts)
+        return _failed(trial, folder, error)
+
+
+def _failed(trial: "_Trial", folder: Path, error: Exception) -> TrialResult:
+    write_atomic(folder / ERROR, "".join(traceback.format_exception(error)))
+    reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    return TrialResult(state="failed", reason=reason, **trial.facts)
 
 
 class _Trial:

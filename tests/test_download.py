@@ -77,6 +77,22 @@ def test_what_arrives_damaged_is_not_kept(address: str, cache: Path, tmp_path: P
     assert not list(cache.iterdir())
 
 
+def test_a_line_that_drops_is_not_called_damage(tmp_path: Path, cache: Path) -> None:
+    class Short(Quiet):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(CONTENT)))
+            self.end_headers()
+            self.wfile.write(CONTENT[:1000])
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Short) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with pytest.raises(InputError, match=rf"ended after 1000 of {len(CONTENT)} bytes; try again, or fetch it els"):
+            fetch(f"http://127.0.0.1:{server.server_port}/{NAME}")
+        server.shutdown()
+    assert not list(cache.glob("*"))
+
+
 def test_what_was_damaged_later_is_named(address: str, cache: Path) -> None:
     fetch(address).write_bytes(b"short")
     with pytest.raises(InputError, match=rf"{NAME}: is damaged: .* \(allowed: delete it, to download it again\)"):

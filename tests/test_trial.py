@@ -8,7 +8,8 @@ import torch
 
 from segsearch.data.config import StreetsData
 from segsearch.data.open import open_data
-from segsearch.errors import InputError
+from segsearch.errors import InputError, UnfitError
+from segsearch.measure.backends.eager import Eager
 from segsearch.measure.conditions import Conditions
 from segsearch.measure.timer import TimerSettings
 from segsearch.models.build import build
@@ -162,6 +163,24 @@ def test_divergence_is_a_result(spec: NetworkSpec, setup: TrialSetup, tmp_path: 
 def test_running_out_of_memory_is_a_result(spec: NetworkSpec, setup: TrialSetup, tmp_path: Path) -> None:
     result = run_trial(spec, replace(setup, gate=_no_memory), tmp_path, seed=1)
     assert (result.state, result.reason) == ("failed", "OutOfMemoryError: no room")
+
+
+def test_a_network_that_the_backend_cannot_take_is_a_result(
+    spec: NetworkSpec, setup: TrialSetup, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its study goes on; every other InputError ends it, as a full disk does."""
+
+    def prepare(*anything: object, **more: object) -> object:
+        raise error
+
+    monkeypatch.setattr(Eager, "prepare", prepare)
+    error: InputError = UnfitError("network", "cannot be recorded as a CUDA graph: it waits")
+    result = run_trial(spec, setup, tmp_path, seed=1)
+    assert result.state == "failed" and result.reason == f"UnfitError: {error}" and result.params
+    assert "Traceback" in (tmp_path / ERROR).read_text()
+    error = InputError("engines", "cannot be written: No space left on device")
+    with pytest.raises(InputError, match="No space left"):
+        run_trial(spec, setup, tmp_path, seed=1)
 
 
 def _no_memory(params: int, macs: int, latency_ms: float | None) -> str | None:

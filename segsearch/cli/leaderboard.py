@@ -95,11 +95,12 @@ def _leaderboard(
 ) -> None:
     from segsearch.leaderboard.run import run_leaderboard
     from segsearch.report.bars import bar
+    from segsearch.report.console import show
     from segsearch.report.leaderboard import shown, write_leaderboard
 
     with _kept(folder), bar("leaderboard") as report:
         found = run_leaderboard(chosen, protocols, folder, unsteady=unsteady, report=report, note=_say)
-    _print(shown(found))
+    show(shown(found))
     if not any(board.entries for board in found.boards):
         raise typer.Exit(1)
     paths = write_leaderboard(found, folder, command=shlex.join(["segsearch", *sys.argv[1:]]))
@@ -127,6 +128,7 @@ def rerank(
     from segsearch.leaderboard.rerank import FOLDER, study_protocol
     from segsearch.leaderboard.rerank import rerank as run
     from segsearch.report.bars import bar
+    from segsearch.report.console import show
     from segsearch.report.rerank import shown, write_rerank
 
     wanted = size_hw(size) if size else None
@@ -136,7 +138,7 @@ def rerank(
     unsteady: Unsteady = "note" if allow_busy else "refuse"
     with _kept(study / FOLDER), bar("rerank") as report:
         found = run(study, protocol, all_trials=all_trials, unsteady=unsteady, report=report, note=_say)
-    _print(shown(found))
+    show(shown(found))
     print("  ".join(map(str, write_rerank(found, study))))
 
 
@@ -152,11 +154,3 @@ def _kept(folder: Path) -> Iterator[None]:
 
 def _say(line: str) -> None:
     print(line, file=sys.stderr)
-
-
-def _print(shown: object) -> None:
-    """Print a table whole: one cut to 80 columns is of no use in a log."""
-    from rich.console import Console
-
-    console = Console() if sys.stdout.isatty() else Console(width=140)
-    console.print(shown, highlight=False)

@@ -35,15 +35,14 @@ def search(
     config = changed(load_study(study), trials=trials, seed=seed, fps=fps, root=root)
     folder = out or Path("runs") / config.name
     if dry_run:
-        from rich import print as render
-
         from segsearch.report.bars import bar
+        from segsearch.report.console import show
         from segsearch.report.plan import plan_table
         from segsearch.search.plan import plan
 
         with bar("dry run") as report:
             planned = plan(config, report=report)
-        render(plan_table(planned))
+        show(plan_table(planned))
         return
     from segsearch.report.progress import study_progress
     from segsearch.search.driver import run_study
@@ -78,9 +77,8 @@ def pareto(
     all_trials: Annotated[bool, typer.Option("--all", help="List every trial, not only the front.")] = False,
 ) -> None:
     """Print a study's Pareto front; write trials.csv and pareto.png into its folder."""
-    from rich.console import Console
-
     from segsearch.report import tables
+    from segsearch.report.console import show
     from segsearch.report.plot import plot_study
     from segsearch.report.trials_csv import write_csv
     from segsearch.search.store import StudyFolder
@@ -90,9 +88,7 @@ def pareto(
     write_csv(records, study / "trials.csv")
     subtitle = f"{config.data.name} at {config.data.size[0]}x{config.data.size[1]}"
     plot_study(records, study / "pareto.png", title=config.name, subtitle=subtitle, budget=config.budget)
-    # a table cut to 80 columns is of no use in a log
-    console = Console() if sys.stdout.isatty() else Console(width=120)
     if all_trials:
-        console.print(tables.trials_table(records, title=config.name))
-    console.print(tables.study_table(records, title=config.name, budget=config.budget))
-    console.print(f"{study / 'pareto.png'}  {study / 'trials.csv'}", highlight=False, soft_wrap=True)
+        show(tables.trials_table(records, title=config.name))
+    show(tables.study_table(records, title=config.name, budget=config.budget))
+    show(f"{study / 'pareto.png'}  {study / 'trials.csv'}")

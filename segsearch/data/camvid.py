@@ -10,6 +10,7 @@ from segsearch.data.labels import IdLabels
 from segsearch.data.pairs import FilePair, find_pairs
 from segsearch.data.palette import CAMVID_CLASSES, CAMVID_COLOURS
 from segsearch.errors import InputError
+from segsearch.files import expanded
 
 VOID = 11
 
@@ -20,7 +21,7 @@ def open_camvid(config: CamVidData, cache: Path | None = None) -> Splits:
     Raises:
         InputError: a folder is missing or empty, a partner is missing, sizes differ, or the frames cannot be split.
     """
-    root = Path(config.root).expanduser()
+    root = expanded(config.root)
     if not root.is_dir():
         raise InputError(root, "no such folder", "a folder with train, trainannot, val, valannot")
     frames = find_pairs(root, "train", "trainannot")

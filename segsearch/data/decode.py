@@ -52,7 +52,7 @@ def read_size(path: Path) -> tuple[int, int]:
     """Read height and width as shown, from the file's header alone. Raises as `opened`."""
     with opened(path) as image:
         width, height = image.size
-        turned = image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+        turned = Image.Image.getexif(image).get(_ORIENTATION, 1) in (5, 6, 7, 8)  # a PNG's own would read its pixels
     return (width, height) if turned else (height, width)
 
 
@@ -73,7 +73,7 @@ def read_image(path: Path, size_hw: tuple[int, int] | None = None) -> NDArray[np
 
 
 def read_ids(path: Path) -> NDArray[np.uint8]:
-    """Read a label PNG of ids (H, W): greyscale, palette indices or black and white.
+    """Read a label PNG of ids (H, W): greyscale, palette indices or black and white; turned as its image would be.
 
     Raises:
         InputError: as `opened`, or a picture in colours or with more than 8 bits.
@@ -83,14 +83,18 @@ def read_ids(path: Path) -> NDArray[np.uint8]:
         if image.mode not in ("1", "L", "P"):
             raise InputError(path, f"is a label in mode {image.mode}, not of class ids", "greyscale or palette")
         step = _GREY_STEPS.get(_raw_mode(image), 1)
-        return np.asarray(image).astype(np.uint8) // np.uint8(step)
+        return np.asarray(ImageOps.exif_transpose(image)).astype(np.uint8) // np.uint8(step)
 
 
 def read_colours(path: Path) -> NDArray[np.uint8]:
-    """Read a label PNG of colours (H, W, 3). Raises as `opened`, or InputError for more than 8 bits a channel."""
+    """Read a label PNG of colours (H, W, 3), turned as its image would be.
+
+    Raises:
+        InputError: as `opened`, or more than 8 bits a channel.
+    """
     with opened(path) as image:
         _check_depth(path, image)
-        return np.array(image.convert("RGB"))
+        return np.array(ImageOps.exif_transpose(image).convert("RGB"))
 
 
 def resize_label(label: NDArray[np.uint8], size_hw: tuple[int, int]) -> NDArray[np.uint8]:
@@ -101,8 +105,9 @@ def resize_label(label: NDArray[np.uint8], size_hw: tuple[int, int]) -> NDArray[
 
 
 def _check_depth(path: Path, image: Image.Image) -> None:
-    if image.mode not in _EIGHT_BIT:
-        raise InputError(path, f"has more than 8 bits a channel (mode {image.mode})", "8-bit images")
+    inside = _raw_mode(image)  # Pillow calls colours of 16 bits RGB too, and drops half of each
+    if image.mode not in _EIGHT_BIT or ";16" in inside:
+        raise InputError(path, f"has more than 8 bits a channel (mode {inside or image.mode})", "8-bit images")
 
 
 def _raw_mode(image: Image.Image) -> str:

@@ -27,6 +27,7 @@ from segsearch.data.labels import ColourLabels, IdLabels, LabelReader
 from segsearch.data.pairs import find_pairs
 from segsearch.data.palette import distinct
 from segsearch.errors import InputError
+from segsearch.files import expanded
 from segsearch.frozen import Frozen
 from segsearch.yaml12 import load_yaml
 
@@ -39,6 +40,15 @@ def _listed(value: object) -> object:
     if isinstance(value, list):
         return tuple(value)
     return (value,) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _colours(value: object) -> object:
+    """Refuse what is neither the word nor a list of colours, in words of the file rather than of its types."""
+    if value == "others":
+        return value
+    if not isinstance(value, (list, tuple)) or not all(isinstance(colour, (list, tuple)) for colour in value):
+        raise ValueError("must be others, or a list of colours such as [[0, 0, 0]]")
+    return tuple(map(tuple, value))
 
 
 class Part(Frozen):
@@ -60,7 +70,7 @@ class FolderFile(Frozen):
     ids: tuple[Byte, ...] | None = None
     ignore: Annotated[tuple[Byte, ...], BeforeValidator(_listed)] = (IGNORE,)
     colours: tuple[Rgb, ...] | None = None
-    ignore_colours: tuple[Rgb, ...] | Literal["others"] = ()
+    ignore_colours: Annotated[tuple[Rgb, ...] | Literal["others"], BeforeValidator(_colours)] = ()
 
     @model_validator(mode="after")
     def _fits_together(self) -> "FolderFile":
@@ -107,7 +117,7 @@ def open_folder(config: FolderData, cache: Path | None = None) -> Splits:
         InputError: the YAML does not hold, a folder is missing, a partner is missing, sizes differ, or an image
             is both learnt and scored.
     """
-    path = Path(config.root).expanduser()
+    path = expanded(config.root)
     if not path.is_file():
         raise InputError(path, "no such file", "a YAML file that describes the data set")
     file = FolderFile.parse(load_yaml(path), path)

@@ -1,9 +1,10 @@
 """Which label belongs to which image."""
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from segsearch.data.decode import IMAGE_SUFFIXES, LABEL_SUFFIXES, read_size
 from segsearch.errors import InputError
@@ -56,13 +57,28 @@ def _collect(root: Path, where: str, suffixes: tuple[str, ...]) -> dict[str, Pat
 def _contents(folder: Path) -> Iterator[tuple[str, Path]]:
     if not folder.is_dir():
         raise InputError(folder, "no such folder")
-    for path in sorted(folder.rglob("*")):
+    for path in sorted(_files(folder)):
         yield path.relative_to(folder).with_suffix("").as_posix(), path
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """All files at any depth; through links, as towns may lie on other disks, and not in hidden folders."""
+
+    def closed(error: OSError) -> None:
+        raise InputError(error.filename, f"cannot be read: {error.strerror}") from error
+
+    for here, below, names in os.walk(folder, onerror=closed, followlinks=True):
+        below[:] = [name for name in below if not name.startswith(".")]
+        if any(os.path.samefile(here, above) for above in Path(here).parents if above.is_relative_to(folder)):
+            below.clear()  # a link to a folder above
+            continue
+        yield from (Path(here, name) for name in names)
 
 
 def _matches(root: Path, pattern: str) -> Iterator[tuple[str, Path]]:
     if "**" in pattern or Path(pattern).is_absolute():
         raise InputError(root / pattern, "cannot be searched", "a relative pattern with * and ? inside names")
+    pattern = PurePosixPath(pattern).as_posix()  # without ./ and //
     wild = {r"\*": "([^/]*)", r"\?": "([^/])"}
     expression = re.compile(re.sub(r"\\[*?]", lambda m: wild[m[0]], re.escape(pattern)))
     for path in sorted(root.glob(pattern)):

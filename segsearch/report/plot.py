@@ -27,7 +27,8 @@ def plot_study(
     """Draw a study as a PNG; equal records give equal bytes under one matplotlib.
 
     Trained networks are dots; those no other one beats lie on the stepped front. Named points are squares with names.
-    Networks rejected before training have no mIoU: they are ticks at the foot. What the budget forbids is shaded.
+    Networks rejected before training have no mIoU: they are ticks at the foot. What failed is left out. What the budget
+    forbids is shaded.
 
     Raises:
         InputError: the folder cannot be written, or the disk is full.
@@ -36,7 +37,7 @@ def plot_study(
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    measured = [record for record in records if record.latency is not None]
+    measured = [record for record in records if record.latency is not None and record.state != "failed"]
     with rc_context({"font.size": 10.5, "axes.edgecolor": SOFT, "text.color": INK, "axes.labelcolor": INK}):
         figure = Figure(figsize=SIZE_INCHES, dpi=DPI, facecolor="white")
         FigureCanvasAgg(figure)

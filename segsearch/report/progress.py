@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -13,8 +14,16 @@ from segsearch.search.watch import StudyProgress
 
 def study_progress(console: Console | None = None) -> StudyProgress:
     """Return bars if ``console`` (standard error without one) is a terminal, else lines."""
-    console = console or Console(stderr=True)
+    console = console or _Tolerant(stderr=True)
     return Bars(console) if console.is_terminal else Lines(console)
+
+
+class _Tolerant(Console):
+    """Falls silent when its reader has gone: a study does not end because nobody looks at its log."""
+
+    def on_broken_pipe(self) -> None:
+        """Print nothing more; rich itself would end the program."""
+        self.quiet = True
 
 
 class Tally:
@@ -96,7 +105,8 @@ class Lines:
         self._say(line)
 
     def _say(self, line: str) -> None:
-        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+        with suppress(OSError):  # a full disk behind a log, or a terminal that is gone
+            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 class Bars:

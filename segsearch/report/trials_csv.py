@@ -1,6 +1,6 @@
 """A study as one CSV file, one row per trial, for pandas, a spreadsheet, or a colleague."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NAME = "trials.csv"
+
+
+PLAIN = (
+    *("number", "name", "origin", "state", "reason", "on_front", "miou", "pixel_accuracy", "report_miou"),
+    *("latency_ms", "latency_p10_ms", "latency_p90_ms", "fps", "params", "macs", "spec_id", "recipe_id", "seed"),
+    *("pretrained", "trained_iterations", "final_loss", "device", "backend", "threads", "commit"),
+    *("started_at", "finished_at"),
+)
+"""Columns of any study, of one without trials too."""
 
 
 def write_csv(records: Sequence[TrialRecord], path: Path) -> None:
@@ -33,8 +42,14 @@ def trials_frame(records: Sequence[TrialRecord]) -> "pd.DataFrame":
     best = {record.number for record in front(records)}
     rows = [_row(record) | {"on_front": record.number in best} for record in records]
     frame = pd.DataFrame(rows, columns=_columns(rows))
-    whole = ["params", "macs", "trained_iterations"]
-    return frame.astype({name: "Int64" for name in whole if name in frame})  # empty cells would turn them into floats
+    # empty cells would turn whole numbers into floats
+    return frame.astype({name: "Int64" for name in _columns(rows) if _is_whole(row.get(name) for row in rows)})
+
+
+def _is_whole(values: Iterable[object]) -> bool:
+    """Whether all that is there is whole numbers, and something is."""
+    kinds = {type(value) for value in values if value is not None}
+    return kinds == {int}
 
 
 def _row(record: TrialRecord) -> dict[str, object]:
@@ -75,7 +90,7 @@ def _row(record: TrialRecord) -> dict[str, object]:
 
 def _columns(rows: Sequence[dict[str, object]]) -> list[str]:
     """All columns of all rows: the plain ones first, then each dotted group in the order in which its names turn up."""
-    names = list(dict.fromkeys(name for row in rows for name in row))
+    names = list(dict.fromkeys([*PLAIN, *(name for row in rows for name in row)]))
     groups = ("seconds.", "iou.", "point.")
     plain = [name for name in names if not name.startswith(groups)]
     return plain + [name for group in groups for name in names if name.startswith(group)]

@@ -42,7 +42,10 @@ class StudyOutcome:
 
     @property
     def exit_code(self) -> int:
-        """For the shell: 130 after Ctrl-C, 1 where something is wrong with all networks, else 0."""
+        """For the shell: 130 after Ctrl-C, 1 where something is wrong with all that were not rejected, else 0."""
+        nothing = any(r.state == "failed" for r in self.records) and not any(r.trained for r in self.records)
+        if nothing and self.end in ("proposals", "exhausted"):
+            return 1
         return {"interrupted": 130, "failing": 1}.get(self.end, 0)
 
 
@@ -66,6 +69,7 @@ def run_study(
     """
     progress = progress or Silent()
     study, store = prepare(config), StudyFolder(folder)
+    commit(), versions()  # of the code that runs now: somebody may check out another while it does
     make_folder(folder)
     with locked(folder), stop_requests(progress.note) as stop:
         store.begin(study.file)
@@ -197,13 +201,14 @@ class _Driver:
         counts = {state: sum(r.state == state for r in self._records) for state in ("complete", "rejected", "failed")}
         line = self._line(end, counts)
         self._progress.closed(line)
-        if end in ("proposals", "exhausted") and not counts["complete"] and counts["rejected"]:
+        if end in ("proposals", "exhausted") and self._records and counts["rejected"] == len(self._records):
             tried, budget = len(self._records), self._config.budget
             raise BudgetError(f"none of {tried} networks meets the budget of {budget}; {self._nearest()}")
         return StudyOutcome(folder=self._store.path, end=end, line=line, records=tuple(self._records))
 
     def _line(self, end: End, counts: dict[str, int]) -> str:
         trained = f"{counts['complete']} of {self._config.trials} trained"
+        failed = f"; the last failure: {self._last_failure()}" if counts["failed"] and not counts["complete"] else ""
         reasons = {
             "finished": "finished",
             "proposals": f"stopped after {self._config.most_proposals} proposals (raise `proposals` to go on)",
@@ -211,7 +216,9 @@ class _Driver:
             "failing": f"stopped: {FAILURES_IN_A_ROW} failures in a row, the last: {self._last_failure()}",
             "interrupted": "interrupted; the same command goes on from here",
         }
-        return f"{reasons[end]} ({trained}, {counts['rejected']} rejected, {counts['failed']} failed)"
+        return f"{reasons[end]} ({trained}, {counts['rejected']} rejected, {counts['failed']} failed)" + (
+            failed if end in ("proposals", "exhausted") else ""
+        )
 
     def _nearest(self) -> str:
         """Say which rejected network is least over the budget, all limits together."""

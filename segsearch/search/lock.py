@@ -23,9 +23,12 @@ def locked(folder: Path, doing: str = "running this study") -> Iterator[None]:
     with _opened(folder / ".lock") as descriptor:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             holder = os.read(descriptor, 20).decode(errors="replace").strip() or "unknown"
             raise InputError(folder, f"another process (pid {holder}) is {doing}") from error
+        except OSError as error:
+            allowed = "a folder on a file system with flock"
+            raise InputError(folder / ".lock", f"cannot be locked: {error.strerror}", allowed) from error
         with suppress(OSError):  # on a full disk it still locks; only its holder's number is missing
             os.truncate(descriptor, 0)
             os.write(descriptor, str(os.getpid()).encode())

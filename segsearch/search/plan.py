@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 
 from segsearch.measure.cost import count
+from segsearch.measure.machine import find_device
+from segsearch.measure.memory import memory_errors
 from segsearch.models.build import build
 from segsearch.progress import Report, silent
 from segsearch.search.config import StudyConfig
@@ -109,5 +111,6 @@ def _seconds_per_step(study: Study, planned: list[Planned]) -> float:
             torch.cuda.synchronize()
         marks.append(time.perf_counter())
 
-    train(network, short, splits.train, seed=0, device=study.config.device, channels_last=True, on_step=mark)
+    with memory_errors(find_device(study.config.device)):
+        train(network, short, splits.train, seed=0, device=study.config.device, channels_last=True, on_step=mark)
     return statistics.median(later - earlier for earlier, later in itertools.pairwise(marks))

@@ -60,8 +60,8 @@ class Proposer:
                 return Proposal(number=number, origin=origin, name=named.name, point=named.choices, spec_id=spec_id)
         for attempt in range(SAMPLER_ATTEMPTS + UNIFORM_ATTEMPTS):
             origin, point = self._draw(number, attempt)
-            spec = lower(point)
-            if spec.id not in self._seen and _fits(spec, self._size_hw):
+            spec = _lowered(point)
+            if spec is not None and spec.id not in self._seen and _fits(spec, self._size_hw):
                 name = network_name(point, spec.id)
                 return Proposal(number=number, origin=origin, name=name, point=point, spec_id=spec.id, attempt=attempt)
         return None
@@ -76,6 +76,14 @@ class Proposer:
 def too_small(named: Iterable[NamedPoint], size_hw: tuple[int, int]) -> list[str]:
     """Names of the points that are not tried because images of ``size_hw`` are too small for them."""
     return [point.name for point in named if not _fits(point.spec, size_hw)]
+
+
+def _lowered(point: Point) -> NetworkSpec | None:
+    """Give the network of a point; None where its choices do not go together, as a level that an encoder lacks."""
+    try:
+        return lower(point)
+    except InputError:
+        return None
 
 
 def _fits(spec: NetworkSpec, size_hw: tuple[int, int]) -> bool:

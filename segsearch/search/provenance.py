@@ -11,13 +11,13 @@ from segsearch import __version__
 
 @cache
 def commit() -> str:
-    """Return the source's commit, ``-dirty`` where tracked files differ; ``unknown`` outside of its own checkout."""
+    """Return the source's commit, ``-dirty`` where files differ, or may; ``unknown`` outside of its own checkout."""
     checkout = Path(__file__).resolve().parents[2]
     if _git(checkout, "rev-parse", "--show-toplevel") != str(checkout):
         return "unknown"  # an installed copy, perhaps inside somebody else's repository
     head = _git(checkout, "rev-parse", "HEAD")
-    dirty = _git(checkout, "status", "--porcelain", "--untracked-files=no")
-    return (head + ("-dirty" if dirty else "")) if head else "unknown"
+    changed = _git(checkout, "status", "--porcelain", "--untracked-files=no")
+    return (head + ("" if changed == "" else "-dirty")) if head else "unknown"
 
 
 @cache
@@ -27,12 +27,12 @@ def versions() -> dict[str, str]:
     return {"segsearch": __version__, "python": platform.python_version(), **libraries}
 
 
-def _git(folder: Path, *arguments: str) -> str:
-    """Return git's answer, or nothing where git is absent, slow or refuses."""
+def _git(folder: Path, *arguments: str) -> str | None:
+    """Return git's answer; None where git is absent, slow or refuses."""
     try:
         done = subprocess.run(
             ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10, check=True
         )
     except (OSError, subprocess.SubprocessError):
-        return ""
+        return None
     return done.stdout.strip()

@@ -77,7 +77,7 @@ class StudyFolder:
                 continue
             try:
                 proposals.append(Proposal.parse(_read(path / PROPOSAL), path / PROPOSAL))
-            except InputError as error:
+            except _TornError as error:
                 notes.append(f"trial {path.name} is proposed again: {error}")
                 shutil.rmtree(path)
         return proposals, notes
@@ -142,10 +142,16 @@ def _write(path: Path, value: Frozen) -> None:
     write_atomic(path, "{\n" + ",\n".join(lines) + "\n}\n")
 
 
+class _TornError(InputError):
+    """A file that is not there, or not whole, as a crash leaves it; what else is wrong is not ours to clear away."""
+
+
 def _read(path: Path) -> object:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise _TornError(path, "cannot be read: No such file or directory") from error
     except OSError as error:
         raise InputError(path, f"cannot be read: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:
-        raise InputError(path, "is not whole JSON") from error
+        raise _TornError(path, "is not whole JSON") from error

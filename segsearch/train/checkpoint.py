@@ -1,5 +1,6 @@
 """The state of a training between two steps, in a file that is whole or not there and that carries no code."""
 
+import errno
 import hashlib
 import io
 import zipfile
@@ -79,6 +80,12 @@ def _read(path: Path) -> object:
             damaged = archive.testzip()
         if damaged is None:
             return torch.load(path, map_location="cpu", weights_only=True)
+    except MemoryError:
+        raise
+    except OSError as error:
+        if error.errno in (errno.EINVAL, errno.EISDIR):  # a place in the file that is none, or no file
+            raise InputError(path, "cannot be read as a checkpoint (OSError)", CURE) from error
+        raise InputError(path, f"cannot be read: {error.strerror or error}") from error
     except Exception as error:  # a foreign file can make the readers raise anything
         raise InputError(path, f"cannot be read as a checkpoint ({type(error).__name__})", CURE) from error
     raise InputError(path, "is damaged: a checksum does not match", CURE)

@@ -35,5 +35,9 @@ def held_interrupts() -> Iterator[Callable[[], None]]:
     try:
         yield release
         release()
+    except Exception as error:
+        if came:  # the key was pressed, whatever else went wrong in that step
+            raise KeyboardInterrupt from error
+        raise
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)

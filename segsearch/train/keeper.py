@@ -3,6 +3,8 @@
 import time
 from pathlib import Path
 
+import torch
+
 from segsearch.errors import InputError
 from segsearch.train.checkpoint import CURE, Stamp, load_checkpoint, save_checkpoint
 from segsearch.train.session import Session
@@ -29,6 +31,8 @@ class Keeper:
         try:
             self._before = float(state["seconds"])
             self._session.restore(state)
+        except torch.OutOfMemoryError:  # of the device, which others may have filled: the file is sound
+            raise
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise InputError(self._path, f"does not fit this version ({type(error).__name__})", CURE) from error
 

@@ -1,7 +1,9 @@
 import os
 import struct
 import zlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -50,6 +52,44 @@ def test_exif_orientation_is_followed_in_size_and_pixels(tmp_path: Path, orienta
     if orientation in (1, 3, 6, 8):  # rotations undo themselves; mirrored ones are told by shape alone
         assert found.shape[:2] == (24, 40)
         assert found[:10, :18].mean() > 200 and found[14:, 22:].mean() < 50
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("read", [read_ids, read_colours])
+def test_a_label_is_turned_as_its_image(tmp_path: Path, read: Callable[[Path], Any], orientation: int) -> None:
+    """Tools that keep a photo's metadata leave its orientation on the label too."""
+    upright = np.random.default_rng(0).integers(0, 5, (24, 40), np.uint8)
+    picture = Image.fromarray(upright) if read is read_ids else Image.fromarray(np.stack([upright] * 3, 2))
+    back = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}
+    stored = picture.transpose(Image.Transpose(back[orientation])) if orientation in back else picture
+    exif = Image.Exif()
+    exif[274] = orientation
+    stored.save(tmp_path / "a.png", exif=exif)
+    found = read(tmp_path / "a.png")
+    assert np.array_equal(found if found.ndim == 2 else found[..., 0], upright)
+    assert read_size(tmp_path / "a.png") == (24, 40)
+
+
+def test_the_size_is_read_without_the_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a.png", "a.jpg"):
+        Image.new("RGB", (40, 24)).save(tmp_path / name)
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", lambda image: pytest.fail("reads the pixels"))
+    assert read_size(tmp_path / "a.png") == read_size(tmp_path / "a.jpg") == (24, 40)
+
+
+@pytest.mark.parametrize("read", [read_image, read_colours])
+@pytest.mark.parametrize("kind", [2, 6])
+def test_16_bit_colours_are_refused(tmp_path: Path, read: object, kind: int) -> None:
+    """Pillow shows them as 8-bit, half of each number lost."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    rows = b"".join(b"\0" + b"\0\x80" * (4 if kind == 6 else 3) * 8 for _ in range(8))
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 8, 8, 16, kind, 0, 0, 0))
+    body = header + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + body)
+    assert "has more than 8 bits a channel" in refusal(tmp_path / "a.png", read)
 
 
 @pytest.mark.parametrize("read", [read_image, read_ids])

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from segsearch.data.check import check
-from segsearch.data.config import FolderData
+from segsearch.data.config import CamVidData, FolderData
 from segsearch.data.dataset import IGNORE, Splits
 from segsearch.data.filedataset import FileDataset
 from segsearch.data.open import open_data
@@ -64,6 +64,41 @@ def test_an_unknown_colour_is_named_unless_it_is_to_be_ignored(tmp_path: Path) -
         expected = np.array(Image.open(tmp_path / "labels/train/0.png"))
         paint_labels(tmp_path, near)
         assert np.array_equal(opened(path).train[0][1] == IGNORE, expected == 2)
+
+
+@pytest.mark.parametrize("written", ["other", [0, 0, 0], 7])
+def test_ignored_colours_that_are_none_are_refused_in_words_of_the_file(tmp_path: Path, written: object) -> None:
+    path = write_folder(tmp_path, encoding="colours", colours=COLOURS, ignore_colours=written)
+    assert f"{path}.ignore_colours: must be others, or a list of colours such as [[0, 0, 0]]" in refusal(path)
+
+
+def test_a_pattern_may_begin_with_a_dot(tmp_path: Path) -> None:
+    where = {
+        part: {"images": f"./images//{part}/*.png", "labels": f"./labels/{part}/*.png"} for part in ("train", "val")
+    }
+    assert len(opened(write_folder(tmp_path, **where)).train) == 3
+
+
+def test_folders_may_be_links_and_hidden_ones_are_left_out(tmp_path: Path) -> None:
+    path = write_folder(tmp_path / "set")
+    for kind in ("images", "labels"):
+        split = tmp_path / "set" / kind / "train"
+        split.rename(tmp_path / kind)
+        split.mkdir()
+        (split / "ulm").symlink_to(tmp_path / kind)
+        (split / "again").symlink_to(split)  # round and round
+        (split / ".ipynb_checkpoints").mkdir()
+        save_image(split / ".ipynb_checkpoints" / "0-checkpoint.png")
+    train = opened(path).train
+    assert isinstance(train, FileDataset)
+    assert [pair.key for pair in train.pairs] == ["ulm/0", "ulm/1", "ulm/2"]
+
+
+@pytest.mark.parametrize("root", ["~nobody-of-that-name", "~nobody-of-that-name/set.yaml"])
+def test_a_home_that_is_not_there_is_one_line(root: str) -> None:
+    for config in (FolderData(root=root, size=SIZE), CamVidData(root=root, size=SIZE)):
+        with pytest.raises(InputError, match="there is no such user's home folder .allowed: ~/FOLDER"):
+            open_data(config)
 
 
 def test_patterns_pair_by_what_the_stars_stand_for(tmp_path: Path) -> None:

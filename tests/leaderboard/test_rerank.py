@@ -1,5 +1,6 @@
 """A small study, searched for real, timed again under other protocols."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,14 @@ def test_all_trained_networks_are_timed_and_the_study_is_untouched(study: Path) 
     assert csv.parent == png.parent == study / FOLDER and files(study) == before
     assert csv.read_text().count("\n") == 1 + len(records)
     assert png.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_file_in_the_way_is_one_line(study: Path, tmp_path: Path) -> None:
+    copied = shutil.copytree(study, tmp_path / "study", ignore=shutil.ignore_patterns(FOLDER))
+    (copied / FOLDER).write_text("mine")
+    with pytest.raises(InputError, match=f"{FOLDER}: cannot be made: File exists"):
+        rerank(copied, study_protocol(copied, size_hw=(64, 64)))
+    assert (copied / FOLDER).read_text() == "mine"
 
 
 def test_the_front_alone_by_default_and_only_once(study: Path) -> None:

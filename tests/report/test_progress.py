@@ -1,9 +1,11 @@
 import io
+import os
+from contextlib import suppress
 
 from rich.console import Console
 from search.builders import record
 
-from segsearch.report.progress import Bars, Lines, Tally, study_progress
+from segsearch.report.progress import Bars, Lines, Tally, _Tolerant, study_progress
 from segsearch.report.words import duration, outcome
 from segsearch.search.record import Proposal
 from segsearch.search.watch import StudyProgress
@@ -68,3 +70,19 @@ def test_what_is_left_is_guessed_from_this_run_alone() -> None:
 def test_words() -> None:
     assert [duration(s) for s in (4.21, 34, 720, 12600)] == ["4.2 s", "34 s", "12 min", "3.5 h"]
     assert outcome(record(1, latency_ms=50.0, reason="too slow")).endswith(": rejected, too slow")
+
+
+def test_a_reader_who_leaves_ends_nothing() -> None:
+    """As `tee` does that takes the Ctrl-C meant for the study."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "w") as file:
+        console = _Tolerant(file=file)
+        play(Lines(console))
+        assert console.quiet
+        with suppress(BrokenPipeError):
+            file.flush()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), writing)  # what is left in the buffer
+    with open("/dev/full", "w") as full:
+        play(Lines(_Tolerant(file=full)))
+        os.dup2(os.open(os.devnull, os.O_WRONLY), full.fileno())

@@ -57,5 +57,18 @@ def test_counts_stay_whole_where_some_are_missing(tmp_path: Path) -> None:
     assert ",1000,1000000," in (tmp_path / "trials.csv").read_text()
 
 
-def test_a_study_without_trials_has_no_rows() -> None:
-    assert len(trials_frame([])) == 0
+def test_whole_numbers_stay_whole_where_some_are_missing_in_all_columns(tmp_path: Path) -> None:
+    points = [some_point(seed) for seed in range(8)]
+    records = [record(seed, point, miou=0.5, latency_ms=10.0) for seed, point in enumerate(points)]
+    write_csv([*records, RECORDS[2]], tmp_path / "trials.csv")
+    written = pd.read_csv(tmp_path / "trials.csv", dtype=str)
+    assert set(written["threads"].dropna()) == {"1"}
+    for name in {name for point in points for name, value in point.items() if type(value) is int}:
+        assert not written[f"point.{name}"].dropna().str.contains(".", regex=False).any(), name
+
+
+def test_a_study_without_trials_has_no_rows_and_reads_back(tmp_path: Path) -> None:
+    write_csv([], tmp_path / "trials.csv")
+    read = pd.read_csv(tmp_path / "trials.csv")
+    assert len(read) == 0
+    assert list(read) == [name for name in trials_frame(RECORDS) if "." not in name]

@@ -135,6 +135,18 @@ def test_a_budget_that_nothing_meets_names_the_nearest(tmp_path: Path) -> None:
     assert [r.state for r in records] == ["rejected"] * 5
 
 
+def test_failures_are_not_called_a_budget_that_nothing_meets(tmp_path: Path) -> None:
+    """Half of them met it, and then something else was wrong."""
+
+    def work(task: Task) -> TrialResult:
+        bad = {"state": "failed", "reason": "DivergedError: at step 3"} if task.proposal.number % 2 else {}
+        return result(task.proposal.point, latency_ms=5.0, **{"reason": "5.00 ms, allowed 4.00 ms", **bad})
+
+    outcome = run_study(study(trials=3, proposals=4, budget={"fps": 250}), tmp_path, work=work)
+    assert (outcome.end, outcome.exit_code) == ("proposals", 1)
+    assert outcome.line.endswith("2 rejected, 2 failed); the last failure: DivergedError: at step 3")
+
+
 def test_named_points_come_first_even_outside_of_the_space(tmp_path: Path) -> None:
     names = list(named_points())[:2]
     config = study(points=names, trials=4, narrow={"encoder": "fpe", "fusion": "up"}, data=_data(96))

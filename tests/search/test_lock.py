@@ -1,3 +1,4 @@
+import errno
 import os
 import resource
 import subprocess
@@ -41,6 +42,16 @@ def test_a_folder_that_takes_no_lock_is_named(tmp_path: Path) -> None:
     (tmp_path / ".lock").mkdir()
     with pytest.raises(InputError, match=r"\.lock: cannot be written: Is a directory"), locked(tmp_path):
         pass
+
+
+def test_a_file_system_without_locks_is_not_another_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def flock(descriptor: int, how: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    with pytest.raises(InputError, match=r"\.lock: cannot be locked: No locks available .allowed: a folder on a file"):
+        with locked(tmp_path):
+            pass
 
 
 def test_a_full_disk_still_locks(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 from segsearch.search.budget import Budget
 from segsearch.search.proposals import Proposer, too_small
 from segsearch.search.record import Proposal
+from segsearch.space.families.timm import MODEL
 from segsearch.space.load import narrow
 from segsearch.space.lower import lower
 from segsearch.space.nodes import Space
@@ -99,3 +100,11 @@ def test_a_space_without_choices_has_one_proposal() -> None:
     one = narrow(small(), {name: [value] for name, value in some_point(1, small()).items()})
     assert one.size == 1
     assert len(run(proposer(one), 5)) == 1
+
+
+def test_choices_that_do_not_go_together_are_passed_over() -> None:
+    """An encoder that begins at P2 in a space that asks for P1 too: such points are seldom, and end no study."""
+    wanted = {"encoder": ["timm"], MODEL: ["repvit_m0_9@P2:48,96,192,384"], "fusion": ["fpn"], "finest": ["P1", "P2"]}
+    proposals = run(proposer(narrow(unified(), wanted), sampler="random"), 8)
+    assert len(proposals) == 8 and {proposal.point["finest"] for proposal in proposals} == {"P2"}
+    assert any(proposal.attempt for proposal in proposals)

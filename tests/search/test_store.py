@@ -61,6 +61,26 @@ def test_an_unknown_field_in_a_result_is_named(tmp_path: Path) -> None:
         store.records()
 
 
+def test_only_what_a_crash_leaves_is_cleared_away(tmp_path: Path) -> None:
+    store = StudyFolder(tmp_path)
+    for number in range(1, 5):
+        store.propose(proposal(number))
+    files = [tmp_path / f"trials/000{number}/proposal.json" for number in range(1, 5)]
+    files[0].write_text('{"number": 1,')
+    files[1].unlink()
+    assert [p.number for p in store.unfinished()[0]] == [3, 4]
+    assert not files[0].parent.exists() and not files[1].parent.exists()
+    younger = json.loads(files[2].read_text()) | {"mood": "fine"}
+    files[2].write_text(json.dumps(younger))
+    with pytest.raises(InputError, match=r"proposal\.json\.mood: unknown key"):
+        store.unfinished()
+    files[2].unlink()
+    files[2].mkdir()
+    with pytest.raises(InputError, match=r"proposal\.json: cannot be read: Is a directory"):
+        store.unfinished()
+    assert all(path.exists() for path in files[2:])
+
+
 def test_brackets_without_end_are_a_damaged_file(tmp_path: Path) -> None:
     store = StudyFolder(tmp_path)
     store.finish(record(1, miou=0.5))

@@ -35,6 +35,15 @@ def test_is_not_lost_at_the_end() -> None:
         _press()
 
 
+def test_is_not_lost_where_the_step_fails() -> None:
+    with pytest.raises(KeyboardInterrupt) as raised, held_interrupts():
+        _press()
+        raise RuntimeError("diverged")
+    assert isinstance(raised.value.__cause__, RuntimeError)
+    with pytest.raises(RuntimeError, match="diverged"), held_interrupts():
+        raise RuntimeError("diverged")
+
+
 def test_a_programs_own_handler_stays() -> None:
     came = []
     before = signal.signal(signal.SIGINT, lambda number, frame: came.append(number))

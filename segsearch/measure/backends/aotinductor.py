@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from segsearch.errors import InputError
+from segsearch.errors import UnfitError
 from segsearch.measure.backends.base import Prepared
 from segsearch.measure.backends.compiler import need_compiler
 from segsearch.measure.backends.torch_network import TorchBackend, TorchNetwork, adapt
@@ -26,7 +26,7 @@ class AotInductor(TorchBackend):
 
         Raises:
             DeviceError: there is no C++ compiler.
-            InputError: the network cannot be exported or compiled.
+            UnfitError: the network cannot be exported or compiled.
         """
         need_compiler(self.name)
         ready = adapt(self, network, example, precision, self.channels_last)
@@ -51,7 +51,7 @@ def _package(ready: TorchNetwork) -> Any:
         raise
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[0][:160]
-        raise InputError("network", f"cannot be compiled ahead of time: {reason}") from error
+        raise UnfitError("network", f"cannot be compiled ahead of time: {reason}") from error
 
 
 def _compile(network: nn.Module, image: Tensor, path: Path) -> Tensor:

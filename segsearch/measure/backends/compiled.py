@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from segsearch.errors import InputError
+from segsearch.errors import UnfitError
 from segsearch.measure.backends.base import Backend, Prepared
 from segsearch.measure.backends.compiler import need_compiler
 from segsearch.measure.backends.torch_network import Call, TorchBackend, TorchNetwork, adapt
@@ -27,7 +27,7 @@ class Compile(TorchBackend):
 
         Raises:
             DeviceError: there is no C++ compiler.
-            InputError: the network cannot be compiled as one whole.
+            UnfitError: the network cannot be compiled as one whole.
         """
         ready = adapt(self, network, example, precision, self.channels_last)
         return ready.prepared(compiled(self, ready), {"mode": "default"})
@@ -52,5 +52,5 @@ def compiled(backend: Backend, ready: TorchNetwork, mode: str | None = None, cal
         raise
     except RuntimeError as error:  # the base of what torch.compile raises
         reason = str(error).strip().splitlines()[0][:160]
-        raise InputError("network", f"cannot be compiled: {reason}") from error
+        raise UnfitError("network", f"cannot be compiled: {reason}") from error
     return call

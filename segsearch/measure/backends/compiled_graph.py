@@ -5,7 +5,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from segsearch.errors import InputError
+from segsearch.errors import UnfitError
 from segsearch.measure.backends.base import Prepared
 from segsearch.measure.backends.compiled import compiled
 from segsearch.measure.backends.torch_network import TorchBackend, adapt
@@ -27,14 +27,14 @@ class CompileGraph(TorchBackend):
     def prepare(self, network: nn.Module, example: Tensor, *, precision: str | None = None) -> Prepared:
         """Compile and record now.
 
-        Raises: as `segsearch.measure.backends.compiled.Compile`, and InputError where torch gives up recording, which
+        Raises: as `segsearch.measure.backends.compiled.Compile`, and UnfitError where torch gives up recording, which
             it does without more than a warning.
         """
         ready = adapt(self, network, example, precision, self.channels_last)
         before = _given_up()
         call = compiled(self, ready, mode="reduce-overhead", calls=_CALLS)
         if _given_up() > before:
-            raise InputError("network", "torch.compile could not record it as a CUDA graph")
+            raise UnfitError("network", "torch.compile could not record it as a CUDA graph")
 
         def step(image: Tensor) -> Tensor:
             torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]  # the last output is done with

@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from segsearch.errors import InputError
+from segsearch.errors import UnfitError
 from segsearch.measure.backends.base import Prepared
 from segsearch.measure.backends.torch_network import TorchBackend, adapt
 
@@ -28,7 +28,7 @@ class CudaGraph(TorchBackend):
         """Warm up, record, and give the replay.
 
         Raises:
-            InputError: the network cannot be recorded, say because it waits for a number from the GPU.
+            UnfitError: the network cannot be recorded, say because it waits for a number from the GPU.
         """
         ready = adapt(self, network, example, precision, self.channels_last)
         example, image = ready.example, ready.example.clone()
@@ -67,7 +67,7 @@ def record(call: Callable[[], Tensor], device: torch.device) -> tuple[torch.cuda
     and left to torch's switch there: inside a recording it breaks it, and what was found is used all the same.
 
     Raises:
-        InputError: it does something that no graph can hold.
+        UnfitError: it does something that no graph can hold.
     """
     cudnn = torch.backends.cudnn
     with torch.cuda.device(device):
@@ -81,7 +81,7 @@ def record(call: Callable[[], Tensor], device: torch.device) -> tuple[torch.cuda
             raise
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[0][:160]
-            raise InputError("network", f"cannot be recorded as a CUDA graph: {reason}") from error
+            raise UnfitError("network", f"cannot be recorded as a CUDA graph: {reason}") from error
         finally:
             cudnn.benchmark = tries_kernels
     return graph, output

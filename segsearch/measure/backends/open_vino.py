@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from segsearch.errors import DeviceError, InputError
+from segsearch.errors import DeviceError, UnfitError
 from segsearch.export.openvino import core, openvino, read_model
 from segsearch.measure.backends.base import Prepared
 from segsearch.measure.backends.checks import check_ability
@@ -84,9 +84,9 @@ def _compile(path: Path, model: Any, precision: str) -> Any:
         raise _unloadable(path, error) from error
 
 
-def _unloadable(path: Path, error: RuntimeError) -> InputError:
+def _unloadable(path: Path, error: RuntimeError) -> UnfitError:
     reason = next(reversed(str(error).strip().splitlines()), "")[:160]
-    return InputError(path, f"cannot be loaded by OpenVINO: {reason}")
+    return UnfitError(path, f"cannot be loaded by OpenVINO: {reason}")
 
 
 def _facts(compiled: Any, precision: str) -> dict[str, str]:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from segsearch.errors import InputError, MissingExtraError
+from segsearch.errors import MissingExtraError, UnfitError
 from segsearch.measure.backends import engine_cache
 from segsearch.measure.backends.base import Prepared
 from segsearch.measure.backends.checks import check_ability, check_hardware
@@ -99,7 +99,7 @@ class TensorRt:
         )
         engine = _load(cached.content)
         if engine is None:
-            raise InputError(path, "TensorRT cannot load the engine that it built")
+            raise UnfitError(path, "TensorRT cannot load the engine that it built")
         return engine, {"engine_sha256": hashlib.sha256(cached.content).hexdigest(), "engine": cached.origin}
 
 
@@ -136,13 +136,13 @@ def _build(path: Path, content: bytes, tf32: bool, timings: Path) -> bytes:
     parser = trt.OnnxParser(definition, logger)
     if not parser.parse(content):
         reasons = [parser.get_error(i).desc() for i in range(parser.num_errors)] or logger.errors
-        raise InputError(path, f"cannot be read by TensorRT: {_first_line(reasons)}")
+        raise UnfitError(path, f"cannot be read by TensorRT: {_first_line(reasons)}")
     config = builder.create_builder_config()
     (config.set_flag if tf32 else config.clear_flag)(trt.BuilderFlag.TF32)
     cache = _timing_cache(config, engine_cache.read(timings) or b"")
     plan = builder.build_serialized_network(definition, config)
     if plan is None:
-        raise InputError(path, f"TensorRT cannot build an engine for it: {_first_line(logger.errors)}")
+        raise UnfitError(path, f"TensorRT cannot build an engine for it: {_first_line(logger.errors)}")
     if cache is not None:
         engine_cache.keep(timings, bytes(cache.serialize()))
     return bytes(plan)
@@ -191,7 +191,7 @@ def _prepared(loaded: Any, example: Tensor, facts: Mapping[str, str]) -> Prepare
 
     try:
         graph, _ = record(enqueue, example.device)
-    except InputError:  # loops and shapes that depend on data cannot be recorded
+    except UnfitError:  # loops and shapes that depend on data cannot be recorded
         return over_static_image(enqueue, image, output, example, {**facts, "cuda_graph": "no"})
 
     def replay() -> None:
