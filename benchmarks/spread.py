@@ -12,10 +12,14 @@ import json
 import random
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
+
+if TYPE_CHECKING:
+    from segsearch.export.deploy import Deployed
 
 COLUMNS = (
     *("space", "size", "threads", "point", "spec_id", "macs", "backend", "backend_version", "process", "median_ms"),
@@ -29,7 +33,7 @@ KEY = ["space", "size", "threads", "point", "backend", "process"]
 def main() -> None:
     options = _options()
     if options.one is not None:
-        print(json.dumps([_measure(options, options.one, backend) for backend in options.backends]))
+        print(json.dumps(list(_measure(options, options.one))))
         return
     table = options.out / "latency_spread.csv"
     for process in range(options.processes):
@@ -85,15 +89,12 @@ def spreads(groups: "pd.core.groupby.SeriesGroupBy") -> "pd.Series[float]":
     return groups.apply(spread)
 
 
-def _measure(options: argparse.Namespace, point: int, backend: str) -> dict[str, object]:
-    """Build the point of that number and measure it, in this process."""
+def _measure(options: argparse.Namespace, point: int) -> Iterator[dict[str, object]]:
+    """Build the point of that number, deploy it and measure it under each backend, in this process."""
     import torch
 
     from segsearch.data.normalise import MEAN, STD
-    from segsearch.errors import DeviceError
-    from segsearch.measure.conditions import Conditions
-    from segsearch.measure.deployed import measure_deployed
-    from segsearch.measure.timer import CAREFUL, quantile
+    from segsearch.export.deploy import deploy
     from segsearch.models.build import build
     from segsearch.space.load import load_space
     from segsearch.space.lower import lower
@@ -102,11 +103,23 @@ def _measure(options: argparse.Namespace, point: int, backend: str) -> dict[str,
     spec = lower(sample(load_space(options.space), random.Random(f"{options.seed}-{point}")))
     torch.manual_seed(0)
     height, width = map(int, options.size.split("x"))
+    deployed = deploy(build(spec), (height, width), MEAN, STD)
+    for backend in options.backends:
+        yield _timed(options, deployed, backend, spec.id) | {"point": point, "torch": str(torch.__version__)}
+
+
+def _timed(options: argparse.Namespace, deployed: "Deployed", backend: str, spec_id: str) -> dict[str, object]:
+    from segsearch.errors import DeviceError
+    from segsearch.measure.conditions import Conditions
+    from segsearch.measure.deployed import example_image
+    from segsearch.measure.latency import measure
+    from segsearch.measure.timer import CAREFUL, quantile
+
     under = Conditions(backend=backend, threads=options.threads, timer=CAREFUL, unsteady="refuse")
     refusals = 0
     while True:  # a machine that does not stand still is refused: that is what makes the others repeat
         try:
-            record = measure_deployed(build(spec), (height, width), under, mean=MEAN, std=STD, spec_id=spec.id)
+            record = measure(deployed, example_image(deployed.size_hw), under, spec_id=spec_id)
             break
         except DeviceError:
             refusals += 1
@@ -116,12 +129,10 @@ def _measure(options: argparse.Namespace, point: int, backend: str) -> dict[str,
     return facts | {
         "space": options.space,
         "size": options.size,
-        "point": point,
         "p25_ms": quantile(record.samples_ms, 0.25),
         "samples": len(record.samples_ms),
         "refusals": refusals,
         "others_percent": round(record.contention.others_percent, 1),
-        "torch": record.software.torch,
     }
 
 
