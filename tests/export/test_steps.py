@@ -77,6 +77,12 @@ def test_a_wide_classifier_sees_the_same_border(name: str) -> None:
     assert (mask == expected)[:, -16:].float().mean() > 0.999 and (mask == expected)[:, :, -16:].float().mean() > 0.999
 
 
+def test_logits_are_repeated_where_that_is_cheap_and_right() -> None:
+    """In front of a 1x1 classifier: behind it, onnxruntime took a sixth more time for a whole network."""
+    first = [type(module) for module in deploy(named("sgcpnet1"), EVEN, MEAN, STD).network.head.classify]
+    assert first == [nn.ReplicationPad2d, nn.Conv2d]
+
+
 @pytest.mark.parametrize("seed", range(24))
 def test_random_points_stay_the_same(seed: int) -> None:
     assert_same(sampled(seed), ODD if seed % 2 else EVEN)
