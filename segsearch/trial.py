@@ -102,10 +102,10 @@ def run_trial(spec: NetworkSpec, setup: TrialSetup, folder: Path, *, seed: int, 
         if reason is None:
             trial.train_and_score()
         return TrialResult(state="rejected" if reason else "complete", reason=reason, **trial.facts)
-    except (InputError, MissingExtraError, WorkerError) as error:
-        if not isinstance(error, UnfitError):
-            raise
+    except UnfitError as error:
         return _failed(trial, folder, error)
+    except (InputError, MissingExtraError, WorkerError):
+        raise
     except Exception as error:  # diverged, out of memory, a network that does not fit: the study learns and goes on
         return _failed(trial, folder, error)
 

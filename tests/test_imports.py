@@ -31,6 +31,7 @@ FLOORS = {
     "errors": 1,
     "frozen": 1,
     "files": 1,
+    "flat": 1,
     "yaml12": 1,
     "resources": 1,
     "progress": 1,
@@ -38,7 +39,7 @@ FLOORS = {
     "__init__": 0,
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
-SHARED = {"errors", "frozen", "files", "yaml12", "resources", "progress", "quiet"}
+SHARED = {"errors", "frozen", "files", "flat", "yaml12", "resources", "progress", "quiet"}
 """Single files of the ground floor that everybody may use, each other included."""
 
 

@@ -76,18 +76,17 @@ def leaderboard(
 def _dry_run(
     protocols: "list[MeasuringProtocol]", chosen: "tuple[NamedPoint, ...]", left_out: tuple[str, ...], folder: Path
 ) -> None:
-    from rich import print as render
-
     from segsearch.leaderboard.plan import plan
     from segsearch.leaderboard.run import MEASURED, candidates_of
     from segsearch.leaderboard.store import MeasuredStore
     from segsearch.report.bars import bar
+    from segsearch.report.console import show
     from segsearch.report.leaderboard import plan_table
 
     for protocol in protocols:
         with bar("dry run") as report:
             planned = plan(MeasuredStore(folder / MEASURED, protocol), candidates_of(chosen), report=report)
-        render(plan_table(planned, left_out))
+        show(plan_table(planned, left_out))
 
 
 def _leaderboard(

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from segsearch.errors import InputError
+from segsearch.export.images import FORMATS
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 LABEL_SUFFIXES = (".png",)
-_FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
 _EIGHT_BIT = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")
 _ORIENTATION = 274
 _GREY_STEPS = {"L;2": 85, "L;4": 17}  # Pillow spreads 2 and 4 bit grey over 0 .. 255; ids are the steps
@@ -30,7 +30,7 @@ def opened(path: Path) -> Iterator[Image.Image]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # odd metadata is no reason to speak
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=_FORMATS) as image:
+            with Image.open(path, formats=FORMATS) as image:
                 yield image
     except InputError:
         raise

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from segsearch.export.lint_face import dimensions
-from segsearch.export.onnx_walk import Constants, attribute, graphs, nodes, place
+from segsearch.export.onnx_walk import Constants, attribute, initializers, nodes, place
 
 Found = Iterator[tuple[str, str]]
 
@@ -164,7 +164,7 @@ def double(model: Any) -> Found:
     import onnx
 
     wide = onnx.TensorProto.DOUBLE
-    for weight in (weight for graph in graphs(model.graph) for weight in graph.initializer):
+    for weight in initializers(model):
         if weight.data_type == wide:
             yield weight.name, "is float64, which TensorRT silently reads as float32"
     for node in nodes(model):
@@ -187,7 +187,6 @@ def outside(model: Any) -> Found:
     """All weights are inside: a file that is moved without its second half cannot be loaded, or loads another's."""
     import onnx
 
-    weights = (weight for graph in graphs(model.graph) for weight in graph.initializer)
-    away = [weight.name for weight in weights if weight.data_location == onnx.TensorProto.EXTERNAL]
+    away = [weight.name for weight in initializers(model) if weight.data_location == onnx.TensorProto.EXTERNAL]
     if away:
         yield away[0], f"lies outside the file, as {len(away)} weights do"

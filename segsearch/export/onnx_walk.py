@@ -33,6 +33,11 @@ def graphs(graph: Any) -> Iterator[Any]:
                 yield from graphs(inner)
 
 
+def initializers(model: Any) -> Iterator[Any]:
+    """Give the weights of all graphs."""
+    return (weight for graph in graphs(model.graph) for weight in graph.initializer)
+
+
 class Constants(Mapping[str, npt.NDArray[Any]]):
     """All values that are written in the file, by name; read when they are looked at.
 
@@ -40,10 +45,8 @@ class Constants(Mapping[str, npt.NDArray[Any]]):
     """
 
     def __init__(self, model: Any) -> None:
-        self._model = model
-        self._tensors = {weight.name: weight for graph in graphs(model.graph) for weight in graph.initializer}
         made = (node for node in nodes(model) if node.op_type == "Constant")
-        self._tensors |= {node.output[0]: node for node in made}
+        self._tensors = {weight.name: weight for weight in initializers(model)} | {n.output[0]: n for n in made}
 
     def __getitem__(self, name: str) -> npt.NDArray[Any]:
         """Give the numbers."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from segsearch.errors import InputError
+from segsearch.flat import flat
 
 Line = dict[str, Any]
 
@@ -82,15 +83,8 @@ class Journal:
             yield line
 
     def _check_header(self, found: Line) -> None:
-        for key, before, now in _differences(found, self._header):
-            raise InputError(self.path, f"was written with {key} {before!r}, not {now!r}; move it away")
-
-
-def _differences(before: Line, now: Line, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Give the name of every value that is not the same, and both."""
-    for key in dict.fromkeys((*now, *before)):
-        one, other = before.get(key), now.get(key)
-        if isinstance(one, dict) and isinstance(other, dict):
-            yield from _differences(one, other, f"{prefix}{key}.")
-        elif one != other:
-            yield f"{prefix}{key}", one, other
+        before, now = flat(found), flat(self._header)
+        for key in dict.fromkeys((*now, *before)):
+            if before.get(key) != now.get(key):
+                problem = f"was written with {key} {before.get(key)!r}, not {now.get(key)!r}; move it away"
+                raise InputError(self.path, problem)

@@ -14,6 +14,7 @@ from segsearch.export.deploy import Deployed
 from segsearch.export.graph import check_graph
 from segsearch.export.metadata import Metadata
 from segsearch.export.onnx import to_onnx
+from segsearch.export.onnx_walk import graphs
 
 SPEC = "spec"
 """The note inside an artefact that holds the id of its spec."""
@@ -56,7 +57,7 @@ def check_received(graph: bytes, size_hw: tuple[int, int]) -> str:
         raise InputError("graph", f"is exported at {facts.size_hw}, not at {size_hw}")
     if not facts.notes.get(SPEC):
         raise InputError("graph", "does not say which spec it was exported from")
-    if any(_outside(tensor) for tensor in _tensors(model.graph)):
+    if any(_outside(tensor) for tensor in _tensors(model)):
         raise ProofError("graph: has data outside of the file")
     _check(model, size_hw)
     return facts.notes[SPEC]
@@ -87,14 +88,13 @@ def _outside(tensor: Any) -> bool:
     return bool(tensor.external_data) or tensor.data_location != 0
 
 
-def _tensors(graph: Any) -> Iterator[Any]:
-    """All constants: of the graph, of its nodes' attributes, and of the graphs inside of these."""
-    yield from graph.initializer
-    for sparse in graph.sparse_initializer:
-        yield from (sparse.values, sparse.indices)
-    for attribute in (a for node in graph.node for a in node.attribute):
-        yield from (attribute.t, *attribute.tensors)
-        for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
-            yield from (sparse.values, sparse.indices)
-        for inner in (attribute.g, *attribute.graphs):
-            yield from _tensors(inner)
+def _tensors(model: Any) -> Iterator[Any]:
+    """All constants: of every graph, and of its nodes' attributes."""
+    for graph in graphs(model.graph):
+        yield from graph.initializer
+        sparse = [*graph.sparse_initializer]
+        for attribute in (a for node in graph.node for a in node.attribute):
+            yield from (attribute.t, *attribute.tensors)
+            sparse += [attribute.sparse_tensor, *attribute.sparse_tensors]
+        for tensor in sparse:
+            yield from (tensor.values, tensor.indices)

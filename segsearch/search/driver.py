@@ -208,7 +208,6 @@ class _Driver:
 
     def _line(self, end: End, counts: dict[str, int]) -> str:
         trained = f"{counts['complete']} of {self._config.trials} trained"
-        failed = f"; the last failure: {self._last_failure()}" if counts["failed"] and not counts["complete"] else ""
         reasons = {
             "finished": "finished",
             "proposals": f"stopped after {self._config.most_proposals} proposals (raise `proposals` to go on)",
@@ -216,9 +215,9 @@ class _Driver:
             "failing": f"stopped: {FAILURES_IN_A_ROW} failures in a row, the last: {self._last_failure()}",
             "interrupted": "interrupted; the same command goes on from here",
         }
-        return f"{reasons[end]} ({trained}, {counts['rejected']} rejected, {counts['failed']} failed)" + (
-            failed if end in ("proposals", "exhausted") else ""
-        )
+        line = f"{reasons[end]} ({trained}, {counts['rejected']} rejected, {counts['failed']} failed)"
+        unexplained = end in ("proposals", "exhausted") and counts["failed"] and not counts["complete"]
+        return f"{line}; the last failure: {self._last_failure()}" if unexplained else line
 
     def _nearest(self) -> str:
         """Say which rejected network is least over the budget, all limits together."""

@@ -8,10 +8,10 @@ import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from segsearch.errors import InputError
 from segsearch.files import write_atomic
+from segsearch.flat import flat
 from segsearch.frozen import Frozen
 from segsearch.search.config import StudyConfig
 from segsearch.search.record import Proposal, TrialRecord
@@ -120,14 +120,7 @@ def _must_equal(stored: StudyFile, wanted: StudyFile, folder: Path) -> None:
 def _decisions(study: StudyFile) -> dict[str, object]:
     """All that must stay as it was, flat: ``recipe.iterations`` and its like."""
     config = study.config.model_dump(mode="json", exclude={*_FREE, "space", "threads", "device", "remote"})
-    return _flat({"space": study.space_id, **config, "device": study.device, "threads": study.threads})
-
-
-def _flat(data: dict[str, Any], prefix: str = "") -> dict[str, object]:
-    flat: dict[str, object] = {}
-    for key, value in data.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) and value else {f"{prefix}{key}": value}
-    return flat
+    return flat({"space": study.space_id, **config, "device": study.device, "threads": study.threads})
 
 
 def _short(value: object) -> str:

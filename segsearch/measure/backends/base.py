@@ -66,7 +66,7 @@ class Backend(Protocol):
         Raises:
             MissingExtraError: the software is not installed.
             DeviceError: the device, or what is installed for it, cannot do it.
-            ProofError: the network cannot be brought to this backend.
+            UnfitError, ProofError: the network cannot be brought to this backend.
         """
         ...
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -59,8 +59,15 @@ def as_held(example: Tensor, holds: str) -> Tensor:
     return example.to(_TYPES[holds]) if example.is_floating_point() else example
 
 
-def check_file(path: Path, example: Tensor, asked: str | None, weights: Mapping[str, str]) -> str:
-    """Check that ``path`` is an ONNX model for images like ``example`` and return the precision to run it in.
+class Checked(NamedTuple):
+    """What a sound file is: the precision to run it in, and whether all of its weights lie inside."""
+
+    precision: str
+    whole: bool
+
+
+def check_file(path: Path, example: Tensor, asked: str | None, weights: Mapping[str, str]) -> Checked:
+    """Check that ``path`` is an ONNX model for images like ``example``.
 
     Args:
         path: the file.
@@ -72,7 +79,8 @@ def check_file(path: Path, example: Tensor, asked: str | None, weights: Mapping[
         MissingExtraError: onnx is not installed.
         InputError: no such file, no ONNX, truncated, of another model, or of another precision.
     """
-    graph = _load(path).graph
+    model = _load(path)
+    graph = model.graph
     inside = {weight.name for weight in graph.initializer}
     _check_faces(
         path, [_face(v) for v in graph.input if v.name not in inside], [_face(v) for v in graph.output], example
@@ -82,12 +90,7 @@ def check_file(path: Path, example: Tensor, asked: str | None, weights: Mapping[
     if (asked or next(iter(suiting), None)) not in suiting:
         problem = f"its weights are {held}" + (f", which does not run as {asked}" if asked else "")
         raise InputError(path, problem, suiting or weights.values())
-    return asked or suiting[0]
-
-
-def is_whole(path: Path) -> bool:
-    """Whether all weights lie inside an ONNX file that `check_file` has found sound."""
-    return not any(True for _ in outside(_load(path)))
+    return Checked(asked or suiting[0], whole=not any(True for _ in outside(model)))
 
 
 def _load(path: Path) -> Any:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from segsearch.errors import DeviceError, MissingExtraError, UnfitError
 from segsearch.measure.backends.base import Prepared
 from segsearch.measure.backends.checks import check_ability, check_hardware
-from segsearch.measure.backends.onnx_file import as_held, check_file, is_whole, precision_of, written
+from segsearch.measure.backends.onnx_file import as_held, check_file, precision_of, written
 
 WEIGHTS = {"float32": "float32", "tf32": "float32", "float16": "float16", "int8": "int8"}
 """By precision, what the file holds."""
@@ -48,18 +48,18 @@ class OnnxRuntime:
         """See `FileBackend`."""
         check_ability(self, example.device.type, precision)
         name = provider(example.device)
-        precision = check_file(path, example, precision, WEIGHTS)
+        precision, whole = check_file(path, example, precision, WEIGHTS)
         check_ability(self, example.device.type, precision)
         check_hardware(example.device, precision)
         facts = {"precision": precision, "provider": name}
-        model = path.read_bytes() if is_whole(path) else str(path)
+        model = path.read_bytes() if whole else str(path)
 
         def started() -> Prepared:
             face = _on_cpu if example.device.type == "cpu" else _on_gpu
             return face(_session(path, model, example.device, precision), example, facts)
 
         # a second session of weights that lie elsewhere might find them gone
-        return replace(started(), again=started if isinstance(model, bytes) else None)
+        return replace(started(), again=started if whole else None)
 
 
 def _onnxruntime() -> Any:

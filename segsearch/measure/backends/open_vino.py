@@ -54,7 +54,7 @@ class OpenVino:
         """
         check_ability(self, example.device.type, precision)
         runtime = openvino()
-        precision = check_file(path, example, precision, WEIGHTS)
+        precision = check_file(path, example, precision, WEIGHTS).precision
         model = _read(path)
 
         def started() -> Prepared:
