@@ -14,6 +14,7 @@ import numpy.typing as npt
 import segsearch
 from segsearch.errors import ProofError
 from segsearch.export.artefact import Timing
+from segsearch.measure.affinity import held
 from segsearch.measure.timer import TimerSettings, sample_latencies
 
 
@@ -72,7 +73,8 @@ def main(path: str, example: str, threads: str, timer: str) -> None:
 
     model = OnnxModel(Path(path), threads=int(threads))
     planes = np.load(example, allow_pickle=False)
-    samples = sample_latencies(lambda: model.run(planes), settings=TimerSettings.model_validate_json(timer))
+    with held(int(threads)):
+        samples = sample_latencies(lambda: model.run(planes), settings=TimerSettings.model_validate_json(timer))
     print(json.dumps({"median_ms": samples.median_ms, "process": os.getpid()}))
 
 

@@ -1,14 +1,10 @@
 """What was sampled between blocks of the reference network, and which of it counts."""
 
-import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from segsearch.measure.timer import Samples, TimerSettings, quantile
-
-RUN = 5
-"""Calls of one run: their median passes over one or two that an interrupt falls into."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,12 +18,6 @@ class Block:
     def drift(self, level: float) -> float:
         """Larger fraction by which the references are off ``level``."""
         return max(abs(self.before / level - 1), abs(self.after / level - 1))
-
-    def runs(self, calls: int) -> "list[Block]":
-        """Cut into runs of so many calls; the last one has the rest too."""
-        count = max(1, len(self.laps) // calls)
-        ends = [*(calls * number for number in range(1, count)), len(self.laps)]
-        return [replace(self, laps=self.laps[start:end]) for start, end in itertools.pairwise([0, *ends])]
 
 
 class Blocks:
@@ -46,11 +36,6 @@ class Blocks:
     def last_ms(self) -> float:
         """The reference's latest latency."""
         return self._references[-1]
-
-    @property
-    def last_seconds(self) -> float:
-        """Time in the calls of the last block."""
-        return sum(self._blocks[-1].laps) / 1e3
 
     @property
     def level_ms(self) -> float:
@@ -86,43 +71,21 @@ class Blocks:
         return [block.drift(self.level_ms) for block in self._blocks]
 
     def chosen(self, warmup_calls: int, warmup_settled: bool) -> Samples:
-        """Choose the quickest of what is quiet, or the quietest there is, in the order it was taken.
-
-        Whole blocks, as many as asked for; where there was time for spare ones, runs of a few calls, until there are
-        samples and seconds enough: others disturb a network for a tenth of a second too.
-        """
-        pieces = self._pieces()
-        pool = [index for index, piece in enumerate(pieces) if self.is_quiet(piece)]
-        if self.quiet < self._settings.blocks:
-            off = [piece.drift(self.level_ms) for piece in pieces]
-            pool = self._first(sorted(range(len(pieces)), key=off.__getitem__), pieces)
-        ranked = sorted(pool, key=lambda index: quantile(pieces[index].laps, 0.5))
-        best = [pieces[index] for index in sorted(self._first(ranked, pieces))]
-        drift = max(piece.drift(self.level_ms) for piece in best)
+        """Choose the quickest of the quiet blocks, or the quietest there are; in the order they were taken."""
+        wanted, drifts = self._settings.blocks, self.drifts()
+        pool = [index for index, block in enumerate(self._blocks) if self.is_quiet(block)]
+        if len(pool) < wanted:
+            pool = sorted(range(len(drifts)), key=drifts.__getitem__)[:wanted]
+        ranked = sorted(pool, key=lambda index: quantile(self._blocks[index].laps, 0.5))
+        best = [self._blocks[index] for index in sorted(ranked[:wanted])]
+        drift = max(block.drift(self.level_ms) for block in best)
         return Samples(
-            samples_ms=tuple(lap for piece in best for lap in piece.laps),
+            samples_ms=tuple(lap for block in best for lap in block.laps),
             warmup_calls=warmup_calls,
             warmup_settled=warmup_settled,
-            reference_ms=quantile([side for piece in best for side in (piece.before, piece.after)], 0.5),
+            reference_ms=quantile([side for block in best for side in (block.before, block.after)], 0.5),
+            level_ms=self.level_ms,
             drift=drift,
             steady=drift <= self._settings.reference_tolerance,
-            retakes=len(self._blocks) - max(self.quiet, self._settings.blocks),
+            retakes=len(self._blocks) - max(self.quiet, wanted),
         )
-
-    def _pieces(self) -> list[Block]:
-        if not self._settings.spare_seconds:
-            return self._blocks
-        return [piece for block in self._blocks for piece in block.runs(RUN)]
-
-    def _first(self, ranked: Sequence[int], pieces: Sequence[Block]) -> list[int]:
-        """Take from the front until there are enough samples, or blocks."""
-        if not self._settings.spare_seconds:
-            return list(ranked[: self._settings.blocks])
-        taken, samples, milliseconds = list[int](), 0, 0.0
-        for index in ranked:
-            if samples >= self._settings.min_samples and milliseconds >= 1000 * self._settings.min_seconds:
-                break
-            taken.append(index)
-            samples += len(pieces[index].laps)
-            milliseconds += sum(pieces[index].laps)
-        return taken

@@ -10,20 +10,22 @@ import torch
 from torch import Tensor, nn
 
 from segsearch.errors import DeviceError
+from segsearch.measure.affinity import Hold, Processors, held
 from segsearch.measure.backends.base import Backend, Prepared
 from segsearch.measure.backends.table import find_backend
+from segsearch.measure.careful import Again, sample_carefully
 from segsearch.measure.conditions import PLAIN, Conditions
 from segsearch.measure.device_lock import hardware_name, lock_folder, timing, working
 from segsearch.measure.examine import Work, examine, refuse_unfit
 from segsearch.measure.host import HostLatency, measure_host
-from segsearch.measure.interleave import PATIENCE_SECONDS, Again, sample_steadily
+from segsearch.measure.interleave import PATIENCE_SECONDS, sample_steadily
 from segsearch.measure.level import Level
 from segsearch.measure.load import Contention, LoadWatch
 from segsearch.measure.machine import device_name, find_device, software
 from segsearch.measure.memory import MemoryWatch, memory_errors
 from segsearch.measure.nvml import GpuLog
 from segsearch.measure.record import LatencyRecord
-from segsearch.measure.reference import reference_block
+from segsearch.measure.reference import reference_block, reference_run
 from segsearch.measure.roofline import Peak, measured_peak, refuse_impossible
 from segsearch.measure.stopwatch import CudaStopwatch, Stopwatch, WallStopwatch
 from segsearch.measure.threads import check_threads, torch_threads
@@ -123,6 +125,7 @@ def measure_ready(
             device=device_name(where),
             device_kind=where.type,
             threads=torch.get_num_threads(),
+            processors=taken.processors,
             median_ms=samples.median_ms,
             p10_ms=samples.p10_ms,
             p90_ms=samples.p90_ms,
@@ -151,6 +154,7 @@ class _Taken:
 
     ready: Ready
     samples: Samples
+    processors: Processors | None
     peak: Peak
     memory_mib: float | None
     host: HostLatency | None
@@ -172,29 +176,18 @@ def _take(
         ready = make()
         prepared = ready.prepared
     report("wait", 0, 1)
-    with timing(device):
-        watch, reference = LoadWatch(device), reference_block(device, stopwatch)
+    with timing(device), _held(device) as (processors, hold):
+        watch = LoadWatch(device)
         memory_mib = memory.running_mib(prepared.run)
         before = watch.gpu.state() if watch.gpu else None
         watch.begin()
-        level = Level(lock_folder() / "reference.json", _reference_name(device))
-        samples = sample_steadily(
-            prepared.run,
-            reference,
-            settings=under.timer,
-            stopwatch=stopwatch,
-            again=_again(prepared),
-            known_ms=level.known_ms(reference),
-            patience_seconds=PATIENCE_SECONDS if under.unsteady == "refuse" else 0.0,
-            report=report,
-        )
-        if samples.steady and samples.reference_ms:
-            level.learn(samples.reference_ms)
+        samples = _sampled(prepared, device, stopwatch, under, hold, report)
         contention = watch.contention()
         gpu = GpuLog(before=before, after=watch.gpu.state()) if watch.gpu and before else None
         return _Taken(
             ready=ready,
             samples=samples,
+            processors=processors,
             peak=measured_peak(device, torch.get_num_threads(), stopwatch),
             memory_mib=memory_mib,
             host=measure_host(prepared.mask, size_hw, under.timer) if under.host else None,
@@ -203,15 +196,61 @@ def _take(
         )
 
 
-def _reference_name(device: torch.device) -> str:
+def _held(device: torch.device) -> contextlib.AbstractContextManager[tuple[Processors | None, Hold]]:
+    """Hold this process to as many processors as it has threads; with a GPU they only launch."""
+    return held(torch.get_num_threads() if device.type == "cpu" else 0)
+
+
+def _sampled(
+    prepared: Prepared, device: torch.device, stopwatch: Stopwatch, under: Conditions, hold: Hold, report: Report
+) -> Samples:
+    """Sample beside the reference: with care if that is asked for, in blocks if not."""
+    careful = under.timer.spare_seconds > 0
+    reference = (reference_run if careful else reference_block)(device, stopwatch)
+    level = Level(lock_folder() / "reference.json", _reference_name(device, "short runs" if careful else "blocks"))
+    if careful:
+        samples = sample_carefully(
+            prepared.run,
+            reference,
+            settings=under.timer,
+            stopwatch=stopwatch,
+            again=_again(prepared, hold),
+            known_ms=level.remembered_ms,
+            report=report,
+        )
+    else:
+        samples = sample_steadily(
+            prepared.run,
+            reference,
+            settings=under.timer,
+            stopwatch=stopwatch,
+            known_ms=level.known_ms(reference),
+            patience_seconds=PATIENCE_SECONDS if under.unsteady == "refuse" else 0.0,
+            report=report,
+        )
+    if samples.steady and samples.level_ms:
+        level.learn(samples.level_ms)
+    return samples
+
+
+def _reference_name(device: torch.device, how: str) -> str:
     """Name all that the reference network's latency depends on; two GPUs of one make are not quite the same."""
     threads = f"{torch.get_num_threads()} threads"
-    return f"{device_name(device)} {hardware_name(device)}, {threads}, torch {torch.__version__}"
+    return f"{device_name(device)} {hardware_name(device)}, {threads}, torch {torch.__version__}, {how}"
 
 
-def _again(prepared: Prepared) -> Again | None:
+def _again(prepared: Prepared, hold: Hold) -> Again | None:
+    """Prepare anew what runs, and hold the threads that it starts to the same processors."""
     again = prepared.again
-    return None if again is None else lambda: again().run
+    if again is None:
+        return None
+
+    def anew() -> Callable[[], object]:
+        run = again().run
+        hold()
+        return run
+
+    return anew
 
 
 def _moved(samples: Samples, settings: TimerSettings, what: str, device: str) -> str:

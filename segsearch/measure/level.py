@@ -27,11 +27,16 @@ class Level:
     def __init__(self, file: Path, name: str) -> None:
         self._file, self._name = file, name
 
+    @property
+    def remembered_ms(self) -> float | None:
+        """What is remembered, if anything is."""
+        kept = self._read().get(self._name)
+        return kept and kept[0]
+
     def known_ms(self, reference: Callable[[], float]) -> float:
         """Return what is remembered; else try ``reference`` for a while and return its best."""
-        kept = self._read().get(self._name)
-        if kept is not None:
-            return kept[0]
+        if (kept := self.remembered_ms) is not None:
+            return kept
         end, best = time.monotonic() + PROBE_SECONDS, reference()
         while time.monotonic() < end:
             best = min(best, reference())

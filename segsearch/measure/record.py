@@ -38,6 +38,8 @@ class LatencyRecord(Frozen):
     """Name of the machine, where it was another one than that which asked."""
     threads: int
     """Threads of the processor that torch and the backend used inside one operation."""
+    processors: tuple[int, ...] | None = None
+    """Those that network and reference were held to, by number; None where they went where the system put them."""
     median_ms: float = Field(gt=0)
     p10_ms: float
     p90_ms: float
@@ -52,7 +54,7 @@ class LatencyRecord(Frozen):
     steady: bool | None = None
     """Whether that stayed within the timer's tolerance; None where no reference ran."""
     retakes: int = 0
-    """Blocks of samples that were thrown away because the reference had moved."""
+    """Blocks or runs of samples that were thrown away because the reference had moved."""
     macs: int | None = None
     """Multiply-adds of the modules that were measured, the whole batch."""
     floor_ms: float | None = None

@@ -1,9 +1,10 @@
 """A small fixed network in plain torch, timed between the blocks of every measurement: it shows the machine's drift.
 
 Its latency is a property of the machine alone, so what moves it (clocks, heat, other programs) moves the candidate too.
-It runs on as many threads as the candidate: two cores that share one for a while slow down two threads and not one. The
-pools of two libraries disturb one another (an idle thread of torch was seen to spin for 4 ms of processor time and one
-of onnxruntime for 37 ms), so it begins after a pause.
+It runs on as many threads as the candidate: two cores that share one for a while slow down two threads and not one; and
+on the same processors (`segsearch.measure.affinity`). The pools of two libraries disturb one another (an idle thread of
+torch was seen to spin for 4 ms of processor time and one of onnxruntime for 37 ms), so with more than one thread it
+begins after a pause.
 """
 
 import statistics
@@ -15,15 +16,21 @@ import torch
 from torch import Tensor, nn
 
 from segsearch.measure.stopwatch import Stopwatch
+from segsearch.measure.timer import quantile
 
 LEAD_CALLS, CALLS = 5, 30
 """A block: calls that warm caches again, then those that count."""
+RUN_CALLS = 5
+"""As many count in a short run, which is over before others on shared hardware come or go."""
 PAUSE_SECONDS = 0.06
-"""Before a block on a processor: pools have stopped spinning after it."""
+"""Before each on several threads of a processor: pools have stopped spinning after it."""
 
-_SHAPES = {"cpu": (1, 96, 16), "cuda": (4, 512, 64)}
-"""Batch, height and width of the image, and channels of the first layer: about 1 ms on a core of 2022, and on a GPU
-enough for the work to hide its launching."""
+_Shape = tuple[int, int, int]
+"""Batch, height and width of the image, and channels of the first layer."""
+_SHAPES: dict[str, _Shape] = {"cpu": (1, 96, 16), "cuda": (4, 512, 64)}
+"""About 1 ms on a core of 2022, and on a GPU enough for the work to hide its launching."""
+_RUN_SHAPES = _SHAPES | {"cpu": (1, 64, 16)}
+"""All of it fits into a second-level cache of 1 MiB, so that the first calls warm it whatever ran before."""
 
 
 def reference_block(device: torch.device, stopwatch: Stopwatch) -> Callable[[], float]:
@@ -31,19 +38,32 @@ def reference_block(device: torch.device, stopwatch: Stopwatch) -> Callable[[], 
 
     On a processor it takes as many threads as torch has when it is called.
     """
-    network, image = _reference(device)
+    laps = _laps(device, stopwatch, _SHAPES[device.type], CALLS)
+    return lambda: level_ms(laps())
+
+
+def reference_run(device: torch.device, stopwatch: Stopwatch) -> Callable[[], float]:
+    """Do as `reference_block`, in some milliseconds, with a smaller network.
+
+    Its latency is the lower quartile of few calls: an interrupt falls into one, and who shares a core slows them all.
+    """
+    laps = _laps(device, stopwatch, _RUN_SHAPES[device.type], RUN_CALLS)
+    return lambda: quantile(laps(), 0.25)
+
+
+def _laps(device: torch.device, stopwatch: Stopwatch, shape: _Shape, count: int) -> Callable[[], list[float]]:
+    network, image = _reference(device, shape)
 
     def run() -> object:
         return network(image)
 
-    def block() -> float:
-        if device.type == "cpu":
+    def laps() -> list[float]:
+        if device.type == "cpu" and torch.get_num_threads() > 1:
             time.sleep(PAUSE_SECONDS)
         with torch.inference_mode():
-            laps = [stopwatch.lap_ms(run) for _ in range(LEAD_CALLS + CALLS)]
-        return level_ms(laps[LEAD_CALLS:])
+            return [stopwatch.lap_ms(run) for _ in range(LEAD_CALLS + count)][LEAD_CALLS:]
 
-    return block
+    return laps
 
 
 def level_ms(laps: Sequence[float]) -> float:
@@ -57,9 +77,9 @@ def level_ms(laps: Sequence[float]) -> float:
 
 
 @cache
-def _reference(device: torch.device) -> tuple[nn.Module, Tensor]:
+def _reference(device: torch.device, shape: _Shape) -> tuple[nn.Module, Tensor]:
     """Network and image, always of the same numbers, and in one process at the same place in memory."""
-    batch, side, width = _SHAPES[device.type]
+    batch, side, width = shape
     with torch.random.fork_rng([]):
         torch.manual_seed(0)
         network, image = _network(width).eval().requires_grad_(False), torch.rand(batch, 3, side, side)

@@ -2,7 +2,8 @@
 
 Warm-up goes on until two neighbouring blocks of calls have the same median; then every call is one sample. The median
 and the quantiles of all samples are kept, never a mean over a loop: on a shared machine the tail is long and says
-something. `segsearch.measure.interleave` also asks a reference network whether the machine stood still.
+something. `segsearch.measure.interleave` and `segsearch.measure.careful` also ask a
+reference network whether the machine stood still.
 """
 
 import contextlib
@@ -42,10 +43,10 @@ class TimerSettings(Frozen):
     """Most blocks that are retaken before the machine counts as unsteady; one bad reference costs both its blocks."""
 
     spare_seconds: float = Field(default=0.0, ge=0)
-    """For so long more blocks are taken, each of the network prepared once more where the backend can. Of all blocks
-    the quickest runs of a few calls are kept, as many samples and seconds of them as asked for: others on shared
-    hardware only ever slow a network down, for seconds or parts of one, and not always the reference with it; an
-    unlucky place in memory slows it down for as long as it stays."""
+    """Above 0, samples are taken with care instead (`segsearch.measure.careful`): for at least so long, in short runs
+    between short references, of the network prepared anew every second where the backend can."""
+    most_seconds: float = Field(default=90.0, ge=0)
+    """Care ends after this time, once ``min_samples`` are taken, quiet or not."""
 
     @property
     def block_samples(self) -> int:
@@ -64,7 +65,7 @@ class TimerSettings(Frozen):
         return self.model_copy(update=unasked)
 
 
-CAREFUL = TimerSettings(spare_seconds=8.0)
+CAREFUL = TimerSettings(min_samples=20, min_seconds=0.5, spare_seconds=10.0)
 """For figures that people will quote. `benchmarks/spread.py` measures how well they repeat."""
 
 
@@ -82,6 +83,8 @@ class Samples:
     """False where warm-up ended by ``max_warmup_seconds``: the machine was restless, or the network slow."""
     reference_ms: float | None = None
     """Latency of the reference network beside these samples; None where none ran."""
+    level_ms: float | None = None
+    """Latency of the reference network where the machine stands still, as far as it is known."""
     drift: float = 0.0
     """Largest fraction by which the reference beside these samples was off its level."""
     steady: bool = True

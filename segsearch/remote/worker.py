@@ -51,7 +51,7 @@ class MeasureWorker:
             raise InputError("--host", f"{host} is open to others, so a token must be given", f"{LEAST} characters")
         self.facts = find_facts(backends)
         self.made_token, self.token = token is None, token or make_token()
-        self._desk = Desk()
+        self._desk, self._closed = Desk(), threading.Event()
         try:
             self._server = Server(family, number, port, self._desk, self.facts)
         except (OSError, OverflowError) as error:
@@ -61,7 +61,7 @@ class MeasureWorker:
 
     def serve(self, tell: Tell) -> None:
         """Answer until KeyboardInterrupt, which passes; ``tell`` gets a line per measurement."""
-        listening = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.2}, daemon=True)
+        listening = threading.Thread(target=self._listen, daemon=True)
         try:
             listening.start()
             while True:
@@ -73,7 +73,16 @@ class MeasureWorker:
 
     def close(self) -> None:
         """Stop listening."""
+        self._closed.set()
         self._server.server_close()
+
+    def _listen(self) -> None:
+        """Take calls until closed, which a Ctrl-C may do before this thread has come so far."""
+        try:
+            self._server.serve_forever(poll_interval=0.2)
+        except (OSError, ValueError):
+            if not self._closed.is_set():
+                raise
 
     def _attend(self, visit: Visit, tell: Tell) -> None:
         """Measure and answer; the desk is free before the answer goes out, as its caller may ask again at once."""

@@ -1,5 +1,4 @@
 import itertools
-from functools import partial
 
 import pytest
 from hypothesis import given
@@ -54,56 +53,6 @@ def test_samples_beside_a_slow_reference_do_not_count():
     latencies = itertools.chain(warm_up, calm, slow, slow, itertools.repeat(50.0))
     samples, _ = run([1.0, 1.0, 1.3, 1.0], latencies)
     assert set(samples.samples_ms) == {50.0}
-
-
-def test_the_slowest_of_spare_blocks_are_put_aside():
-    def latencies():
-        return itertools.chain([50.0] * 10, [60.0] * 5 * 11, itertools.repeat(50.0))
-
-    assert run([1.0], latencies())[0].median_ms == 60.0
-    samples, order = run([1.0], latencies(), SETTINGS.model_copy(update={"spare_seconds": 10.0}))
-    assert set(samples.samples_ms) == {50.0} and len(samples.samples_ms) == 50
-    assert samples.retakes == 0 and order.count("R") > 1 + 6
-
-
-def test_the_quickest_runs_of_all_blocks_are_kept():
-    """One call of ten is slow, and every second run of five: what is kept has none of either, and is in order."""
-    settings = TimerSettings(min_samples=20, min_seconds=0.1, blocks=2, spare_seconds=5.0)
-    runs = ([50.0 + block / 100] * 5 + [70.0] * 5 for block in range(100))
-    laps = itertools.chain([50.0] * 10, (lap for run in runs for lap in [50.0, *run]))
-    samples, order = run([1.0], laps, settings)
-    assert samples.samples_ms == tuple(50.0 + block / 100 for block in range(4) for _ in range(5))
-    assert samples.retakes == 0 and order.count("R") > 1 + 4
-
-
-@given(st.integers(1, 40), st.integers(1, 9))
-def test_runs_are_all_of_a_block(laps, calls):
-    runs = Block(laps=list(range(laps)), before=1.0, after=2.0).runs(calls)
-    assert [lap for run in runs for lap in run.laps] == list(range(laps))
-    assert all(calls <= len(run.laps) < 2 * calls for run in runs) or len(runs) == 1
-    assert {(run.before, run.after) for run in runs} == {(1.0, 2.0)}
-
-
-def test_a_spare_block_that_would_take_too_long_is_not_begun():
-    _, order = run([1.0], settings=SETTINGS.model_copy(update={"spare_seconds": 0.4}))
-    assert order.count("R") == 1 + 6
-
-
-def test_each_spare_block_is_of_a_call_of_its_own_and_warm():
-    places = []
-
-    def again():
-        places.append(len(places))
-        return partial(order.append, str(places[-1]))
-
-    order = []
-    settings = SETTINGS.model_copy(update={"spare_seconds": 3.0, "warmup_block_seconds": 0.0})
-    slow = itertools.chain([50.0] * 10, [60.0] * 5 * 11, [90.0] * 16, itertools.repeat(50.0))
-    samples = sample_steadily(
-        partial(order.append, "A"), lambda: 1.0, settings=settings, stopwatch=Script(slow), again=again
-    )
-    assert places == [0, 1] and "".join(order).startswith("A" * 65 + "0" * 16 + "1" * 16), places
-    assert sorted(set(samples.samples_ms)) == [50.0, 60.0]  # the slow place is put aside
 
 
 def test_waiting_does_not_make_the_block_before_a_quiet_one():

@@ -22,7 +22,8 @@ def file(tmp_path, monkeypatch):
 def test_the_first_who_asks_tries_and_the_next_one_knows(file):
     tried = iter([1.2, 1.0, *itertools.repeat(1.1, 10**6)])
     assert Level(file, "cpu").known_ms(lambda: next(tried)) == 1.0
-    assert Level(file, "cpu").known_ms(pytest.fail) == 1.0
+    assert Level(file, "cpu").known_ms(pytest.fail) == Level(file, "cpu").remembered_ms == 1.0
+    assert Level(file, "cpu, 2 threads").remembered_ms is None
     assert Level(file, "cpu, 2 threads").known_ms(lambda: 3.0) == 3.0
 
 

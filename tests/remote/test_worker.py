@@ -278,6 +278,20 @@ def test_ctrl_c_while_it_waits(tmp_path: Path) -> None:
         assert there.end(signal.SIGINT) == (0, "stopped\n")
 
 
+def test_closed_before_its_thread_has_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a Ctrl-C in the first moment does."""
+    worker, late = MeasureWorker(backends=["onnxruntime"]), threading.Thread.start
+    threads, failed = [], []
+    monkeypatch.setattr(threading, "excepthook", failed.append)
+    monkeypatch.setattr(threading.Thread, "start", lambda self: threads.append(self))
+    monkeypatch.setattr(worker._desk, "next", lambda: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        worker.serve(print)
+    late(threads[0])
+    threads[0].join(20)
+    assert not threads[0].is_alive() and failed == []
+
+
 def test_a_token_of_its_own_is_shown_and_no_other(tmp_path: Path) -> None:
     with running(tmp_path, environment=ENVIRONMENT) as there:
         made = there.said[-2].removeprefix("token: ")

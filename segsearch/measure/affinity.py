@@ -1,0 +1,107 @@
+"""Which processors a measurement is held to: as many as it has threads, and the same for network and reference.
+
+The reference tells of the processors it runs on. OpenVINO computes on a thread of its own, and with fewer threads than
+processors that one ran on another processor than the reference: on two processors of shared hardware the latencies of
+the two did not move together at all (correlation 0.1), and held to one processor they did (0.75).
+"""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+Processors = tuple[int, ...]
+
+_TASKS = Path("/proc/self/task")
+_SYSTEM = Path("/sys/devices/system/cpu")
+
+Hold = Callable[[], None]
+"""Holds the threads that were started since, too."""
+
+
+@contextlib.contextmanager
+def held(threads: int) -> Iterator[tuple[Processors | None, Hold]]:
+    """Hold all threads of this process to ``threads`` processors inside the block; then let them go where they could.
+
+    Gives these processors and what holds threads that are started later. The processors are None, and nothing is held,
+    where there are no more of them than threads, or where the system cannot do it.
+    """
+    allowed = _allowed()
+    if not 0 < threads < len(allowed):
+        yield None, lambda: None
+        return
+    chosen, before = choose(allowed, threads), _masks()
+
+    def hold() -> None:
+        for thread in _threads():
+            _hold(thread, chosen)
+
+    hold()
+    try:
+        yield chosen, hold
+    finally:
+        for thread in _threads():
+            _hold(thread, before.get(thread, allowed))
+
+
+def choose(allowed: Sequence[int], count: int, system: Path = _SYSTEM) -> Processors:
+    """Pick ``count`` of the processors: quick cores before slow ones, a core of one's own before half of a shared one.
+
+    Among equals the last ones, as interrupts mostly go to the first.
+    """
+    ranks = {number: (_share(number, allowed, system), -_speed(number, system), -number) for number in allowed}
+    return tuple(sorted(sorted(allowed, key=ranks.__getitem__)[:count]))
+
+
+def _share(number: int, allowed: Sequence[int], system: Path) -> int:
+    """How many of the allowed processors of the same core come before it: 0 for the first of each core."""
+    siblings = _numbers(_read(system / f"cpu{number}" / "topology" / "thread_siblings_list"))
+    return sum(other > number for other in siblings & set(allowed))
+
+
+def _speed(number: int, system: Path) -> int:
+    """Something that grows with the speed of a core; 0 where the system does not tell."""
+    of_core = system / f"cpu{number}"
+    told = _read(of_core / "cpu_capacity") or _read(of_core / "cpufreq" / "cpuinfo_max_freq")
+    return int(told) if told.isdecimal() else 0
+
+
+def _numbers(text: str) -> set[int]:
+    """Read the system's lists: ``0-3,8`` is 0, 1, 2, 3 and 8."""
+    found = set[int]()
+    for part in filter(None, text.split(",")):
+        first, _, last = part.partition("-")
+        if first.isdecimal() and (last or first).isdecimal():
+            found |= set(range(int(first), int(last or first) + 1))
+    return found
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def _allowed() -> Processors:
+    return tuple(sorted(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else ()
+
+
+def _threads() -> list[int]:
+    try:
+        return [int(task.name) for task in _TASKS.iterdir()]
+    except OSError:
+        return []
+
+
+def _masks() -> dict[int, Processors]:
+    found = dict[int, Processors]()
+    for thread in _threads():
+        with contextlib.suppress(OSError):  # it has ended
+            found[thread] = tuple(os.sched_getaffinity(thread))
+    return found
+
+
+def _hold(thread: int, processors: Sequence[int]) -> None:
+    with contextlib.suppress(OSError):  # it has ended, or the system forbids it
+        os.sched_setaffinity(thread, processors)
