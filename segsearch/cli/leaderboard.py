@@ -40,7 +40,8 @@ def leaderboard(
     paper: Annotated[str | None, typer.Option("--paper", metavar="NAME", help="Only the points of one paper.")] = None,
     threads: ThreadsOption = None,
     samples: Annotated[
-        int | None, typer.Option("--samples", min=1, help="Least samples per network; 50 without.")
+        int | None,
+        typer.Option("--samples", min=1, help="Least samples per network, taken in a hurry; with care without."),
     ] = None,
     allow_busy: BusyOption = False,
     out: Annotated[
@@ -51,15 +52,16 @@ def leaderboard(
     """Time all published networks in one way, and say which printed speeds hold up in order.
 
     The same command goes on with one that was stopped; what was measured in the same way is not measured again.
-    Writes leaderboard.csv, leaderboard.png and leaderboard.md.
+    Each is timed with the care that `segsearch measure` takes. Writes leaderboard.csv, leaderboard.png and
+    leaderboard.md.
     """
     from segsearch.leaderboard.points import choose_points
     from segsearch.leaderboard.protocol import settle
-    from segsearch.measure.timer import TimerSettings
+    from segsearch.measure.timer import CAREFUL, TimerSettings
 
     wanted = size_hw(size)
     chosen, left_out = choose_points(points or [], paper, wanted)
-    timer = TimerSettings(min_samples=samples) if samples else None
+    timer = TimerSettings(min_samples=samples) if samples else CAREFUL
     protocols = [
         settle(wanted, device=device, backend=name, precision=precision, threads=threads, timer=timer)
         for name in dict.fromkeys(backend or ["eager"])

@@ -43,10 +43,11 @@ def measure(
 ) -> None:
     """Measure the batch-1 latency of a point as it would be deployed: BatchNorm folded, bytes in, class mask out.
 
-    Between the samples a small fixed network is timed. Where that one moves by more than 3 % the samples are taken
-    again, and in the end refused: then something else is using the machine. For eight seconds more are taken, of the
-    network loaded anew, and the quickest kept. Nothing else of ours works on the device meanwhile. Weights are fresh:
-    they do not change how long a network takes.
+    For eight seconds short runs of calls are taken, and beside each a small fixed network is timed on the same
+    processors. Runs count where that one is within 3 % of its best; where too few are, it goes on for up to 40 seconds
+    and then refuses: something else is using the machine. The network is loaded anew every second, and of the runs
+    that count the quicker half is kept. Nothing else of ours works on the device meanwhile. Weights are fresh: they do
+    not change how long a network takes.
     """
     from segsearch.describe import describe
     from segsearch.errors import InputError

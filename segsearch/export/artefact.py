@@ -20,6 +20,7 @@ class Timing(Frozen):
         covers: `logits`, from normalised image to logits, or `mask`, from bytes to class indices.
         backend, device, threads: the software and hardware it ran on, and how many threads if a CPU.
         fresh_process: whether a process of its own was started for it.
+        steady: whether the machine stood still meanwhile; None where nobody looked.
     """
 
     latency_ms: float = Field(gt=0)
@@ -28,6 +29,7 @@ class Timing(Frozen):
     device: str
     threads: int | None = None
     fresh_process: bool = False
+    steady: bool | None = None
 
     @property
     def fps(self) -> float:

@@ -13,6 +13,7 @@ _COVERS = {"logits": "normalised image to logits", "mask": "bytes in to class in
 _NONE = "not measured"
 _COUNTED = ("parameters", "multiply-adds")
 PAGE_NAME = "MODEL_CARD.md"
+RESTLESS = "The machine did not stand still while the file was timed: it may be faster than that."
 
 
 def write_card(card: Card, folder: Path) -> tuple[Path, Path]:
@@ -82,7 +83,8 @@ def _what_they_mean(card: Card) -> str:
     lines = [
         *_on_miou(card),
         "- Latency is for one image at a time and holds for the named device only."
-        + (" The file was timed in a process of its own." if card.artefact and card.artefact.fresh_process else ""),
+        + (" The file was timed in a process of its own." if card.artefact and card.artefact.fresh_process else "")
+        + (f" {RESTLESS}" if card.artefact and card.artefact.steady is False else ""),
         f"- The file gives the same class as the network in torch, not folded, on {agreed.fraction:.4%} of "
         f"{agreed.pixels} pixels ("
         f"{agreed.images} {card.proven_on}, the worst {agreed.worst:.4%}; {agreed.classes_seen} classes occur).",

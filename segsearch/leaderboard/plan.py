@@ -93,5 +93,5 @@ def _seconds(latency_seconds: float, protocol: MeasuringProtocol) -> float:
     timer = protocol.timer
     block = max(timer.warmup_block_seconds, timer.warmup_block_calls * latency_seconds)
     warmup = max(latency_seconds, min(timer.max_warmup_seconds, 2 * block))
-    sampling = max(timer.min_seconds, timer.min_samples * latency_seconds)
+    sampling = max(timer.min_seconds, timer.min_samples * latency_seconds, timer.spare_seconds)
     return warmup + sampling + PREPARING_SECONDS.get(protocol.backend, OTHERS_PREPARING_SECONDS)

@@ -2,7 +2,7 @@
 
 On shared hardware others come and go within tens of milliseconds and slow everything down by up to a half; whole blocks
 are then never quiet, but short runs are. How buffers happen to lie in memory costs some percent, too, and stays with a
-loaded network for life: every second the network is prepared anew, elsewhere. Of all quiet runs the quickest quarter is
+loaded network for life: every second the network is prepared anew, elsewhere. Of all quiet runs the quicker half is
 kept. On a machine at rest all are quiet.
 """
 
@@ -19,11 +19,11 @@ LEAD_MOST_MS = 40.0
 """Before a run, one call is not counted, as the reference has emptied caches; to slower networks that is nothing."""
 PLACE_SECONDS = 0.6
 """So long a prepared network is timed before it is prepared anew."""
-KEPT = 0.25
-"""The share of quiet runs that is kept, the quickest."""
+KEPT = 0.5
+"""The share of quiet runs that is kept, the quickest; always as many, or one who finds few would find them slower."""
 LEVEL = 0.05
 """The reference's level is this quantile of all its runs: most may be disturbed, and the least of many is chance."""
-SLACK = 1.02
+SLACK = 1.03
 """Beside one network the reference is so much slower than beside another that leaves it more of the caches."""
 
 ReferenceRun = Callable[[], float]
@@ -113,10 +113,10 @@ class Runs:
             return False
         if passed_seconds >= settings.most_seconds and self._suffice(self._runs):
             return True
-        return self._suffice(self.quiet(), times=2)
+        return self._suffice(self.quiet(), times=1 / KEPT)
 
     def chosen(self, warmup_calls: int, warmup_settled: bool) -> Samples:
-        """Choose the quickest quarter of the quiet runs, or the quietest there are; in the order they were taken."""
+        """Choose the quicker half of the quiet runs, or the quietest there are; in the order they were taken."""
         quiet, level = self.quiet(), self.level_ms
         steady = self._suffice(quiet)
         ranked = sorted(quiet, key=_median) if steady else sorted(self._runs, key=lambda run: run.drift(level))
@@ -135,7 +135,7 @@ class Runs:
             retakes=len(self._runs) - len(quiet),
         )
 
-    def _suffice(self, runs: Sequence[Block], times: int = 1) -> bool:
+    def _suffice(self, runs: Sequence[Block], times: float = 1) -> bool:
         """Whether they have so many times the samples and seconds that are asked for."""
         samples, milliseconds = sum(len(run.laps) for run in runs), sum(sum(run.laps) for run in runs)
         least = self._settings

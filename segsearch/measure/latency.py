@@ -15,11 +15,11 @@ from segsearch.measure.backends.base import Backend, Prepared
 from segsearch.measure.backends.table import find_backend
 from segsearch.measure.careful import Again, sample_carefully
 from segsearch.measure.conditions import PLAIN, Conditions
-from segsearch.measure.device_lock import hardware_name, lock_folder, timing, working
+from segsearch.measure.device_lock import timing, working
 from segsearch.measure.examine import Work, examine, refuse_unfit
 from segsearch.measure.host import HostLatency, measure_host
 from segsearch.measure.interleave import PATIENCE_SECONDS, sample_steadily
-from segsearch.measure.level import Level
+from segsearch.measure.level import level_of
 from segsearch.measure.load import Contention, LoadWatch
 from segsearch.measure.machine import device_name, find_device, software
 from segsearch.measure.memory import MemoryWatch, memory_errors
@@ -207,7 +207,7 @@ def _sampled(
     """Sample beside the reference: with care if that is asked for, in blocks if not."""
     careful = under.timer.spare_seconds > 0
     reference = (reference_run if careful else reference_block)(device, stopwatch)
-    level = Level(lock_folder() / "reference.json", _reference_name(device, "short runs" if careful else "blocks"))
+    level = level_of(device, "short runs" if careful else "blocks")
     if careful:
         samples = sample_carefully(
             prepared.run,
@@ -231,12 +231,6 @@ def _sampled(
     if samples.steady and samples.level_ms:
         level.learn(samples.level_ms)
     return samples
-
-
-def _reference_name(device: torch.device, how: str) -> str:
-    """Name all that the reference network's latency depends on; two GPUs of one make are not quite the same."""
-    threads = f"{torch.get_num_threads()} threads"
-    return f"{device_name(device)} {hardware_name(device)}, {threads}, torch {torch.__version__}, {how}"
 
 
 def _again(prepared: Prepared, hold: Hold) -> Again | None:

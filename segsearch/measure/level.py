@@ -11,8 +11,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import torch
+
 from segsearch.errors import InputError
 from segsearch.files import write_atomic
+from segsearch.measure.device_lock import hardware_name, lock_folder
+from segsearch.measure.machine import device_name
 
 FORGET_SECONDS = 3600.0
 """A machine may become slower for good."""
@@ -62,6 +66,16 @@ class Level:
             found = {str(name): (float(ms), float(at)) for name, (ms, at) in kept}
             return {name: pair for name, pair in found.items() if _holds(*pair)}
         return {}
+
+
+def level_of(device: torch.device, how: str) -> Level:
+    """Find the level on a device with torch's present number of threads; ``how``: ``blocks`` or ``short runs``.
+
+    Its name tells all that the reference network's latency depends on; two GPUs of one make are not quite the same.
+    """
+    threads = f"{torch.get_num_threads()} threads"
+    name = f"{device_name(device)} {hardware_name(device)}, {threads}, torch {torch.__version__}, {how}"
+    return Level(lock_folder() / "reference.json", name)
 
 
 def _holds(reference_ms: float, at: float) -> bool:

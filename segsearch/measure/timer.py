@@ -45,7 +45,7 @@ class TimerSettings(Frozen):
     spare_seconds: float = Field(default=0.0, ge=0)
     """Above 0, samples are taken with care instead (`segsearch.measure.careful`): for at least so long, in short runs
     between short references, of the network prepared anew every second where the backend can."""
-    most_seconds: float = Field(default=90.0, ge=0)
+    most_seconds: float = Field(default=40.0, ge=0)
     """Care ends after this time, once ``min_samples`` are taken, quiet or not."""
 
     @property
@@ -61,16 +61,17 @@ class TimerSettings(Frozen):
     def on(self, kind: str) -> Self:
         """Adapt to a kind of device: a GPU gets 200 samples and 2 s where nobody asked for another number."""
         least = {"min_samples": 200, "min_seconds": 2.0} if kind == "cuda" else {}
-        unasked = {name: most for name, most in least.items() if getattr(self, name) == _default(self, name)}
+        unasked = {name: most for name, most in least.items() if getattr(self, name) in self._unasked(name)}
         return self.model_copy(update=unasked)
 
+    def _unasked(self, name: str) -> set[object]:
+        """Values of a setting that nobody asked for by number."""
+        usual = [TimerSettings(), CAREFUL] if self.spare_seconds else [TimerSettings()]
+        return {getattr(settings, name) for settings in usual}
 
-CAREFUL = TimerSettings(min_samples=20, min_seconds=0.5, spare_seconds=10.0)
+
+CAREFUL = TimerSettings(min_samples=12, min_seconds=0.5, spare_seconds=8.0)
 """For figures that people will quote. `benchmarks/spread.py` measures how well they repeat."""
-
-
-def _default(settings: TimerSettings, name: str) -> object:
-    return type(settings).model_fields[name].default
 
 
 @dataclass(frozen=True, kw_only=True)

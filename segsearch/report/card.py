@@ -4,6 +4,7 @@ from pathlib import Path
 
 from segsearch.export.artefact import Artefact
 from segsearch.export.card import Card
+from segsearch.export.card_page import RESTLESS
 
 
 def lines(card: Card, folder: Path) -> list[str]:
@@ -21,6 +22,7 @@ def lines(card: Card, folder: Path) -> list[str]:
     if card.artefact is not None:
         again = f"{card.artefact.latency_ms:.2f} ms ({card.artefact.fps:.1f} FPS), timed again in a fresh process"
         said.append(f"file:   {again}{_met(card)}")
+        said += [RESTLESS] if card.artefact.steady is False else []
     return said
 
 

@@ -110,10 +110,11 @@ def _must_equal(stored: StudyFile, wanted: StudyFile, folder: Path) -> None:
     before, now = _decisions(stored), _decisions(wanted)
     for key in [*now, *before]:
         if before.get(key) != now.get(key):
+            had, has = _short(before.get(key)), _short(now.get(key))
+            # as many as there are processors where the file does not say it: then nobody has changed the study
+            cure = f"write threads: {had} into its file" if key == "threads" else "leave the study as it was"
             raise InputError(
-                folder,
-                f"holds a study with {key} {_short(before.get(key))}, not {_short(now.get(key))}; "
-                "choose another folder (--out DIR) or leave the study as it was",
+                folder, f"holds a study with {key} {had}, not {has}; choose another folder (--out DIR) or {cure}"
             )
 
 

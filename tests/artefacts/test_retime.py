@@ -1,3 +1,4 @@
+import itertools
 import json
 import os
 import subprocess
@@ -10,8 +11,10 @@ from torch import nn
 
 from segsearch.artefacts.retime import time_again, time_file
 from segsearch.errors import ProofError
+from segsearch.export.artefact import Timing
 from segsearch.export.deploy import deploy
 from segsearch.export.onnx import to_onnx
+from segsearch.measure.level import Level
 from segsearch.measure.timer import TimerSettings
 
 QUICK = TimerSettings(min_samples=5, min_seconds=0, warmup_block_seconds=0, max_warmup_seconds=0.1)
@@ -40,6 +43,37 @@ def test_another_process_times_the_file(file: Path) -> None:
     timing = time_file(file, threads=1, timer=QUICK)
     assert timing.fresh_process and timing.latency_ms > 0
     assert (timing.backend, timing.covers, timing.threads) == ("onnxruntime", "mask", 1)
+
+
+@pytest.mark.parametrize(
+    ("references", "processes", "steady"),
+    [([1.0], 1, True), ([1.0, 1.5, 1.0], 3, True), ([1.0, 1.2, 1.4, 1.6], 4, False)],
+)
+def test_it_is_timed_again_where_the_machine_moved(
+    references: list[float],
+    processes: int,
+    steady: bool,
+    file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Only what the reference says is played; the processes are real."""
+    script = itertools.chain(references, itertools.repeat(references[-1]))
+    known = Level(tmp_path / "levels.json", "one")
+    known.learn(1.0)
+    monkeypatch.setattr("segsearch.measure.reference.reference_block", lambda *_: lambda: next(script))
+    monkeypatch.setattr("segsearch.measure.level.level_of", lambda *_: known)
+    found: list[float] = []
+
+    def counted(*arguments: object, **named: object) -> Timing:
+        timing = time_again(*arguments, **named)
+        found.append(timing.latency_ms)
+        return timing
+
+    monkeypatch.setattr("segsearch.artefacts.retime.time_again", counted)
+    timing = time_file(file, threads=1, timer=QUICK)
+    assert (len(found), timing.steady) == (processes, steady)
+    assert timing.latency_ms == (found[-1] if steady else found[0])
 
 
 def test_what_lies_in_the_working_folder_is_not_run(

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from segsearch.errors import InputError
 from segsearch.measure.stopwatch import WallStopwatch
 from segsearch.measure.timer import (
+    CAREFUL,
     Samples,
     TimerSettings,
     no_garbage_collection,
@@ -132,3 +133,12 @@ def test_settings_refuse_what_cannot_be():
     for wrong in ({"min_samples": 0}, {"min_seconds": -1.0}, {"warmup_block_calls": 0}, {"patience": 3}):
         with pytest.raises(InputError):
             TimerSettings.parse(wrong, "timer")
+
+
+@pytest.mark.parametrize("settings", [TimerSettings(), CAREFUL])
+def test_a_gpu_gets_more_samples_where_nobody_asked_for_a_number(settings):
+    gpu = settings.on("cuda")
+    assert (gpu.min_samples, gpu.min_seconds, gpu.spare_seconds) == (200, 2.0, settings.spare_seconds)
+    assert settings.on("cpu") == settings and gpu.on("cuda") == gpu
+    assert TimerSettings(min_samples=12).on("cuda").min_samples == 12
+    assert CAREFUL.model_copy(update={"min_samples": 7}).on("cuda").min_samples == 7

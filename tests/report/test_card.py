@@ -47,6 +47,11 @@ def test_the_budget_is_that_of_the_file(fps: float, word: str) -> None:
     assert f"file:   20.00 ms (50.0 FPS), timed again in a fresh process; {word}" in said(budget_fps=fps)
 
 
+@pytest.mark.parametrize(("steady", "told"), [(None, False), (True, False), (False, True)])
+def test_a_restless_machine_is_told_of(steady: bool | None, told: bool) -> None:
+    assert ("did not stand still" in said(artefact=TIMING.model_copy(update={"steady": steady}))) == told
+
+
 def test_a_budget_for_another_device_is_not_compared() -> None:
     there = TIMING.model_copy(update={"device": "a GPU"})
     assert "the budget of 51 FPS is for another device" in said(budget_fps=51.0, search=there)

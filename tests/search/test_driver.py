@@ -192,7 +192,7 @@ def test_failures_in_a_row_end_the_study(tmp_path: Path) -> None:
         ({"data": {"name": "streets", "size": [32, 64], "train": 8, "val": 3}}, "data.size [32, 48], not [32, 64]"),
         ({"narrow": {"encoder": "fpe"}}, "space "),
         ({"sampler": "random"}, 'sampler "tpe", not "random"'),
-        ({"threads": 2}, "threads 1, not 2"),
+        ({"threads": 2}, "threads 1, not 2; choose another folder (--out DIR) or write threads: 1 into its file"),
         ({"points": None}, "points [], not null"),
     ],
 )
