@@ -112,7 +112,7 @@ def test_every_half_second_the_network_is_prepared_anew_and_warmed_up():
         places.append(len(places))
         return partial(order.append, str(places[-1] % 10))
 
-    slow = itertools.chain([50.0] * 10, [60.0] * 24, [90.0] * 24, itertools.repeat(50.0))
+    slow = itertools.chain([50.0] * 10, [60.0] * 10, [90.0] * 12, itertools.repeat(50.0))
     samples = sample_carefully(
         partial(order.append, "A"), lambda: 1.0, settings=SETTINGS, stopwatch=Script(slow), again=again
     )
