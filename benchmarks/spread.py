@@ -66,45 +66,48 @@ def _missing(table: Path, options: argparse.Namespace) -> Iterator[tuple[int, in
 def summary(rows: pd.DataFrame) -> str:
     """Spread per network over processes: of medians, of p10, of ratios to the reference network."""
     rows["ratio"] = rows["median_ms"] / rows["reference_ms"]
+    processes = rows["process"].nunique()
     lines = [
         "# Spread of latencies between processes",
         "",
-        f"{rows['device'].iloc[0]}, torch {rows['torch'].iloc[0]}, threads {rows['threads'].unique().tolist()},"
-        f" {rows['process'].nunique()} processes for each network; command: `python benchmarks/spread.py"
-        f" --points {rows['point'].nunique()} --threads {rows['threads'].iloc[0]}`."
-        " Spread is (largest - smallest) / median; ratios are to the reference network.",
+        f"{rows['device'].iloc[0]}, torch {rows['torch'].iloc[0]}, threads {rows['threads'].unique().tolist()};"
+        f" command: `python benchmarks/spread.py --points {rows['point'].nunique()} --processes {processes}"
+        f" --threads {rows['threads'].iloc[0]}`. Spread is (largest - smallest) / median; ratios are to the reference"
+        " network. Measurements that were refused, as the machine did not stand still, are missing: a network counts"
+        " where at least two processes measured it.",
         "",
-        "| backend | size | networks | within 3 % | worst spread of medians | of p10 | of ratios | steady |",
-        "|---|---|---|---|---|---|---|---|",
+        "| backend | size | networks | processes each | within 3 % | worst spread of medians | median | of p10, worst"
+        " | of ratios, worst | seconds each, median |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for (backend, size), of_backend in rows.groupby(["backend", "size"]):
-        by_network = of_backend.groupby("spec_id")
-        medians, p10, ratios = (spreads(by_network[name]) for name in ("median_ms", "p10_ms", "ratio"))
+        found = spreads(of_backend)
+        counts = of_backend.groupby("spec_id").size()
         lines.append(
-            f"| {backend} | {size} | {len(medians)} | {(medians <= 0.03).sum()} | {medians.max():.1%} | {p10.max():.1%}"
-            f" | {ratios.max():.1%} | {of_backend['steady'].mean():.0%} |"
+            f"| {backend} | {size} | {len(found)} of {len(counts)} | {counts.min()} to {counts.max()}"
+            f" | {(found['median_ms'] <= 0.03).sum()} | {found['median_ms'].max():.1%}"
+            f" | {found['median_ms'].median():.1%} | {found['p10_ms'].max():.1%} | {found['ratio'].max():.1%}"
+            f" | {of_backend['seconds'].median():.0f} |"
         )
     lines += [
         "",
-        "| backend | network | size | MACs | median ms | spread | of p10 | of ratios | others, % |",
+        "| backend | network | size | MACs | processes | median ms | spread | of p10 | of ratios | others, % |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
-    lines += ["|---|---|---|---|---|---|---|---|---|"]
     for (backend, size, spec_id), own in rows.groupby(["backend", "size", "spec_id"]):
-        found = (spread(own[name]) for name in ("median_ms", "p10_ms", "ratio"))
+        several = spreads(own)
+        figures = [f"{value:.1%}" for value in several.iloc[0]] if len(several) else ["", "", ""]
         lines.append(
-            f"| {backend} | {spec_id} | {size} | {own['macs'].iloc[0] / 1e9:.2f} G | {own['median_ms'].median():.2f} | "
-            + " | ".join(f"{value:.1%}" for value in found)
-            + f" | {own['others_percent'].max():.0f} |"
+            f"| {backend} | {spec_id} | {size} | {own['macs'].iloc[0] / 1e9:.2f} G | {len(own)}"
+            f" | {own['median_ms'].median():.2f} | {' | '.join(figures)} | {own['others_percent'].max():.0f} |"
         )
     return "\n".join(lines) + "\n"
 
 
-def spread(values: "pd.Series[float]") -> float:
-    return float((values.max() - values.min()) / values.median())
-
-
-def spreads(groups: "pd.core.groupby.SeriesGroupBy") -> "pd.Series[float]":
-    return groups.apply(spread)
+def spreads(rows: pd.DataFrame) -> pd.DataFrame:
+    """Spread of each figure over the processes of one network, for all that two processes measured."""
+    groups = rows.groupby("spec_id")[["median_ms", "p10_ms", "ratio"]]
+    return ((groups.max() - groups.min()) / groups.median())[groups.size() >= 2]
 
 
 def _measure(options: argparse.Namespace, point: int) -> Iterator[dict[str, object]]:

@@ -49,6 +49,12 @@ def test_what_deployment_gains_is_what_the_readme_says() -> None:
 def test_how_far_latencies_lie_apart_is_what_the_readme_says() -> None:
     table, readme = pd.read_csv(RESULTS / "latency_spread.csv"), (RESULTS.parents[1] / "README.md").read_text()
     networks = table.groupby(["backend", "spec_id"])["median_ms"]
-    assert (networks.count() == 5).all() and networks.ngroups == 40
-    worst = ((networks.max() - networks.min()) / networks.median()).max()
-    assert f"lay at most {worst * 100:.1f} % from one another" in " ".join(readme.split())
+    several = networks.count() >= 2
+    assert networks.count().max() == table["process"].nunique() and table["point"].nunique() == 20
+    spread = ((networks.max() - networks.min()) / networks.median())[several]
+    worst, within = spread.groupby("backend").max() * 100, (spread <= 0.03).groupby("backend").sum()
+    told = (
+        f"lay at most {worst['onnxruntime']:.1f} % from one another under onnxruntime and {worst['openvino']:.1f} % under"
+        f" OpenVINO, {within.sum()} of {several.sum()} pairs of network and runtime within 3 %"
+    )
+    assert told in " ".join(readme.split())

@@ -107,8 +107,13 @@ def measure_ready(
     version, under = runner.version(), replace(under, timer=under.timer.on(where.type))
     started_at = datetime.now(UTC).isoformat(timespec="seconds")
     size_hw = (shape[2], shape[3])
-    with torch_threads(under.threads), memory_errors(where), _current(where):
-        taken = _take(make, where, size_hw, under, report)
+    with (
+        torch_threads(under.threads),
+        memory_errors(where),
+        _current(where),
+        _held(where) as (processors, hold),  # now, as OpenVINO's threads go where they could when they were prepared
+    ):
+        taken = _take(make, where, size_hw, under, hold, report)
         samples, ready = taken.samples, taken.ready
         if not samples.steady and under.unsteady == "refuse":
             raise DeviceError(_moved(samples, under.timer, label or "the network", device_name(where)))
@@ -125,7 +130,7 @@ def measure_ready(
             device=device_name(where),
             device_kind=where.type,
             threads=torch.get_num_threads(),
-            processors=taken.processors,
+            processors=processors,
             median_ms=samples.median_ms,
             p10_ms=samples.p10_ms,
             p90_ms=samples.p90_ms,
@@ -154,7 +159,6 @@ class _Taken:
 
     ready: Ready
     samples: Samples
-    processors: Processors | None
     peak: Peak
     memory_mib: float | None
     host: HostLatency | None
@@ -167,6 +171,7 @@ def _take(
     device: torch.device,
     size_hw: tuple[int, int],
     under: Conditions,
+    hold: Hold,
     report: Report,
 ) -> _Taken:
     """Prepare beside others that work, then sample alone."""
@@ -176,7 +181,7 @@ def _take(
         ready = make()
         prepared = ready.prepared
     report("wait", 0, 1)
-    with timing(device), _held(device) as (processors, hold):
+    with timing(device):
         watch = LoadWatch(device)
         memory_mib = memory.running_mib(prepared.run)
         before = watch.gpu.state() if watch.gpu else None
@@ -187,7 +192,6 @@ def _take(
         return _Taken(
             ready=ready,
             samples=samples,
-            processors=processors,
             peak=measured_peak(device, torch.get_num_threads(), stopwatch),
             memory_mib=memory_mib,
             host=measure_host(prepared.mask, size_hw, under.timer) if under.host else None,

@@ -1,3 +1,4 @@
+import contextlib
 import datetime
 import itertools
 import json
@@ -293,3 +294,33 @@ class TestCuda:
     def test_openvino_is_refused(self):
         with pytest.raises(DeviceError, match=r"openvino does not run on cuda \(available: cpu\)"):
             measure(Mini().eval(), IMAGE, Conditions(device="cuda", backend="openvino", timer=QUICK))
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2,
+    reason="one processor, or no affinity here",
+)
+@pytest.mark.parametrize("backend", ["eager", "onnxruntime", "openvino"])
+def test_no_thread_strays_from_the_processors_of_the_reference(backend, monkeypatch):
+    """OpenVINO lets a thread go where the process could go when the network was prepared."""
+    masks, real = [], latency.reference_block
+
+    def watched(device, stopwatch):
+        block = real(device, stopwatch)
+
+        def look():
+            for thread in os.listdir("/proc/self/task"):
+                with contextlib.suppress(ProcessLookupError):  # it has ended
+                    masks.append(frozenset(os.sched_getaffinity(int(thread))))
+            return block()
+
+        return look
+
+    monkeypatch.setattr(latency, "reference_block", watched)
+    free = os.sched_getaffinity(0)
+    record = measure(Mini().eval(), IMAGE, Conditions(backend=backend, threads=1, timer=QUICK))
+    assert record.processors is not None and len(record.processors) == 1
+    assert set(masks) == {frozenset(record.processors)}
+    assert os.sched_getaffinity(0) == free
+    everywhere = Conditions(backend=backend, threads=len(free), timer=QUICK)
+    assert measure(Mini().eval(), IMAGE, everywhere).processors is None
