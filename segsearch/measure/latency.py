@@ -182,6 +182,7 @@ def _take(
         prepared = ready.prepared
     report("wait", 0, 1)
     with timing(device):
+        hold()
         watch = LoadWatch(device)
         memory_mib = memory.running_mib(prepared.run)
         before = watch.gpu.state() if watch.gpu else None
