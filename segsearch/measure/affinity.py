@@ -10,9 +10,10 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import psutil
+
 Processors = tuple[int, ...]
 
-_TASKS = Path("/proc/self/task")
 _SYSTEM = Path("/sys/devices/system/cpu")
 
 Hold = Callable[[], None]
@@ -45,7 +46,7 @@ def held(threads: int) -> Iterator[tuple[Processors | None, Hold]]:
 
 
 def choose(allowed: Sequence[int], count: int, system: Path = _SYSTEM) -> Processors:
-    """Pick ``count`` of the processors: quick cores before slow ones, a core of one's own before half of a shared one.
+    """Pick ``count`` of the processors: a core of one's own before half of a shared one, then quick before slow ones.
 
     Among equals the last ones, as interrupts mostly go to the first.
     """
@@ -54,7 +55,7 @@ def choose(allowed: Sequence[int], count: int, system: Path = _SYSTEM) -> Proces
 
 
 def _share(number: int, allowed: Sequence[int], system: Path) -> int:
-    """How many of the allowed processors of the same core come before it: 0 for the first of each core."""
+    """How many of the allowed processors of the same core are taken before it: 0 for one of each core."""
     siblings = _numbers(_read(system / f"cpu{number}" / "topology" / "thread_siblings_list"))
     return sum(other > number for other in siblings & set(allowed))
 
@@ -88,10 +89,7 @@ def _allowed() -> Processors:
 
 
 def _threads() -> list[int]:
-    try:
-        return [int(task.name) for task in _TASKS.iterdir()]
-    except OSError:
-        return []
+    return [thread.id for thread in psutil.Process().threads()]
 
 
 def _masks() -> dict[int, Processors]:

@@ -78,14 +78,27 @@ class Blocks:
             pool = sorted(range(len(drifts)), key=drifts.__getitem__)[:wanted]
         ranked = sorted(pool, key=lambda index: quantile(self._blocks[index].laps, 0.5))
         best = [self._blocks[index] for index in sorted(ranked[:wanted])]
-        drift = max(block.drift(self.level_ms) for block in best)
-        return Samples(
-            samples_ms=tuple(lap for block in best for lap in block.laps),
-            warmup_calls=warmup_calls,
-            warmup_settled=warmup_settled,
-            reference_ms=quantile([side for block in best for side in (block.before, block.after)], 0.5),
-            level_ms=self.level_ms,
-            drift=drift,
-            steady=drift <= self._settings.reference_tolerance,
-            retakes=len(self._blocks) - max(self.quiet, wanted),
-        )
+        retakes = len(self._blocks) - max(self.quiet, wanted)
+        return joined(best, self.level_ms, self._settings, retakes, warmup_calls, warmup_settled)
+
+
+def joined(
+    best: Sequence[Block],
+    level_ms: float,
+    settings: TimerSettings,
+    retakes: int,
+    warmup_calls: int,
+    warmup_settled: bool,
+) -> Samples:
+    """Put the samples of chosen blocks together; they are steady if the references beside all of them are."""
+    drift = max(block.drift(level_ms) for block in best)
+    return Samples(
+        samples_ms=tuple(lap for block in best for lap in block.laps),
+        warmup_calls=warmup_calls,
+        warmup_settled=warmup_settled,
+        reference_ms=quantile([side for block in best for side in (block.before, block.after)], 0.5),
+        level_ms=level_ms,
+        drift=drift,
+        steady=drift <= settings.reference_tolerance,
+        retakes=retakes,
+    )

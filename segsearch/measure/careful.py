@@ -8,7 +8,7 @@ kept. On a machine at rest all are quiet.
 
 from collections.abc import Callable, Sequence
 
-from segsearch.measure.blocks import Block
+from segsearch.measure.blocks import Block, joined
 from segsearch.measure.stopwatch import Stopwatch, Work
 from segsearch.measure.timer import Samples, TimerSettings, no_garbage_collection, quantile, take, warm_up
 from segsearch.progress import Report, silent
@@ -118,22 +118,13 @@ class Runs:
     def chosen(self, warmup_calls: int, warmup_settled: bool) -> Samples:
         """Choose the quicker half of the quiet runs, or the quietest there are; in the order they were taken."""
         quiet, level = self.quiet(), self.level_ms
-        steady = self._suffice(quiet)
-        ranked = sorted(quiet, key=_median) if steady else sorted(self._runs, key=lambda run: run.drift(level))
-        least = max(1, round(KEPT * len(quiet))) if steady else 1
+        enough = self._suffice(quiet)
+        ranked = sorted(quiet, key=_median) if enough else sorted(self._runs, key=lambda run: run.drift(level))
+        least = max(1, round(KEPT * len(quiet))) if enough else 1
         count = next(n for n in range(least, len(ranked) + 1) if n == len(ranked) or self._suffice(ranked[:n]))
         kept = {id(run) for run in ranked[:count]}
         best = [run for run in self._runs if id(run) in kept]
-        return Samples(
-            samples_ms=tuple(lap for run in best for lap in run.laps),
-            warmup_calls=warmup_calls,
-            warmup_settled=warmup_settled,
-            reference_ms=quantile([side for run in best for side in (run.before, run.after)], 0.5),
-            level_ms=level,
-            drift=max(run.drift(level) for run in best),
-            steady=steady,
-            retakes=len(self._runs) - len(quiet),
-        )
+        return joined(best, level, self._settings, len(self._runs) - len(quiet), warmup_calls, warmup_settled)
 
     def _suffice(self, runs: Sequence[Block], times: float = 1) -> bool:
         """Whether they have so many times the samples and seconds that are asked for."""
