@@ -33,7 +33,7 @@ KEY = ["space", "size", "threads", "point", "backend", "process"]
 def main() -> None:
     options = _options()
     if options.graphs is not None:
-        print(json.dumps(list(_measure(options, options.one))))
+        print(json.dumps(list(_measure(options))))
         return
     table = options.out / "latency_spread.csv"
     with tempfile.TemporaryDirectory(prefix="segsearch-spread-") as graphs:
@@ -110,20 +110,20 @@ def spreads(rows: pd.DataFrame) -> pd.DataFrame:
     return ((groups.max() - groups.min()) / groups.median())[groups.size() >= 2]
 
 
-def _measure(options: argparse.Namespace, point: int) -> Iterator[dict[str, object]]:
+def _measure(options: argparse.Namespace) -> Iterator[dict[str, object]]:
     """Measure the point of that number under each backend, in this process."""
     import torch
 
-    graph = Path(options.graphs) / f"{point}.onnx"
+    graph = Path(options.graphs) / f"{options.one}.onnx"
     facts_file = graph.with_suffix(".json")
     if not facts_file.exists():
-        facts_file.write_text(json.dumps(_export(options, point, graph)))
+        facts_file.write_text(json.dumps(_export(options, graph)))
     facts = json.loads(facts_file.read_text())
     for backend in options.backends:
-        yield _timed(options, graph, backend, facts) | {"point": point, "torch": str(torch.__version__)}
+        yield _timed(options, graph, backend, facts) | {"point": options.one, "torch": str(torch.__version__)}
 
 
-def _export(options: argparse.Namespace, point: int, graph: Path) -> dict[str, object]:
+def _export(options: argparse.Namespace, graph: Path) -> dict[str, object]:
     """Build the point and write it deployed; return the spec's id and the network's MACs."""
     import torch
 
@@ -137,7 +137,7 @@ def _export(options: argparse.Namespace, point: int, graph: Path) -> dict[str, o
     from segsearch.space.lower import lower
     from segsearch.space.walk import sample
 
-    spec = lower(sample(load_space(options.space), random.Random(f"{options.seed}-{point}")))
+    spec = lower(sample(load_space(options.space), random.Random(f"{options.seed}-{options.one}")))
     torch.manual_seed(0)
     network, size_hw = build(spec), _size_hw(options)
     with written(deploy(network, size_hw, MEAN, STD), example_image(size_hw), "float32") as path:
