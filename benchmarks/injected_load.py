@@ -19,6 +19,7 @@ from segsearch.data.normalise import MEAN, STD
 from segsearch.measure.conditions import Conditions
 from segsearch.measure.deployed import measure_deployed
 from segsearch.measure.record import LatencyRecord
+from segsearch.measure.timer import CAREFUL, TimerSettings
 from segsearch.models.build import build
 from segsearch.space.points import named_point
 
@@ -37,6 +38,7 @@ def main() -> None:
         _row("none of ours", quiet),
     ]
     head = f"{options.backend}, {options.point}, {options.size}, {options.threads} threads, on {loaded[0].device}"
+    head += ", with the care of `segsearch measure`" if options.careful else ", as studies are measured"
     text = "\n".join(["# Is foreign load noticed?", "", head, "", *lines]) + "\n"
     print(text)
     if options.out:
@@ -68,10 +70,11 @@ def _row(load: str, records: list[LatencyRecord]) -> str:
 def _measure(options: argparse.Namespace) -> LatencyRecord:
     torch.manual_seed(0)
     height, width = map(int, options.size.split("x"))
+    timer = CAREFUL if options.careful else TimerSettings()
     return measure_deployed(
         build(named_point(options.point).spec),
         (height, width),
-        Conditions(backend=options.backend, threads=options.threads),
+        Conditions(backend=options.backend, threads=options.threads, timer=timer),
         mean=MEAN,
         std=STD,
     )
@@ -85,6 +88,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--point", default="fpenet_plain")
     parser.add_argument("--size", default="128x256")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--careful", action="store_true", help="with the care of `segsearch measure`: a minute each")
     parser.add_argument("--out", type=Path)
     return parser.parse_args()
 

@@ -1,7 +1,8 @@
 """How far latencies of a network lie apart between processes: ``python benchmarks/spread.py --points 20``.
 
 Draws random points of a space, exports each once, and measures it in several processes, under each backend with the
-care that `segsearch measure` takes. All points have their turn before one is measured again: minutes lie between.
+care that `segsearch measure` takes. The processes of one point follow each other (``--order together``), or all points
+have their turn before one is measured again, so that minutes lie between (``--order apart``).
 Writes ``latency_spread.csv``, a row per process, and ``latency_spread.md``, a row per network and backend. Run again,
 it goes on where it stopped.
 """
@@ -22,12 +23,13 @@ from pathlib import Path
 import pandas as pd
 
 COLUMNS = (
-    *("space", "size", "threads", "point", "spec_id", "macs", "backend", "backend_version", "process", "median_ms"),
-    *("p10_ms", "p25_ms", "p90_ms", "samples", "reference_ms", "reference_drift", "retakes", "steady"),
-    *("seconds", "processors", "others_percent", "device", "torch", "started_at"),
+    *("order", "space", "size", "threads", "point", "spec_id", "macs", "backend", "backend_version", "process"),
+    *("median_ms", "p10_ms", "p25_ms", "p90_ms", "samples", "reference_ms", "reference_drift", "retakes"),
+    *("quiet_share", "steady", "seconds", "processors", "others_percent", "device", "torch", "started_at"),
 )
 BACKENDS = ("onnxruntime", "openvino")
-KEY = ["space", "size", "threads", "point", "backend", "process"]
+ORDERS = ("together", "apart")
+KEY = ["order", "space", "size", "threads", "point", "backend", "process"]
 
 
 def main() -> None:
@@ -51,13 +53,14 @@ def _pass(table: Path, options: argparse.Namespace, graphs: str) -> None:
     for process, point, backends in _missing(table, options):
         for row in _in_a_process(options, point, backends, graphs):
             if "refused" not in row:
-                _append(table, row | {"process": process})
+                _append(table, row | {"order": options.order, "process": process})
             latency = row.get("refused") or f"{row['median_ms']:.2f} ms in {row['seconds']:.0f} s"
             print(process, point, row["backend"], latency, flush=True)
 
 
 def _missing(table: Path, options: argparse.Namespace) -> Iterator[tuple[int, int, list[str]]]:
-    for process, point in itertools.product(range(options.processes), range(options.points)):
+    turns = itertools.product(range(options.processes), range(options.points))
+    for process, point in sorted(turns, key=lambda turn: turn[1]) if options.order == "together" else turns:
         backends = [name for name in options.backends if not _there(table, options, point, name, process)]
         if backends:
             yield process, point, backends
@@ -72,33 +75,35 @@ def summary(rows: pd.DataFrame) -> str:
         "",
         f"{rows['device'].iloc[0]}, torch {rows['torch'].iloc[0]}, threads {rows['threads'].unique().tolist()};"
         f" command: `python benchmarks/spread.py --points {rows['point'].nunique()} --processes {processes}"
-        f" --threads {rows['threads'].iloc[0]}`. Spread is (largest - smallest) / median; ratios are to the reference"
-        " network. Measurements that were refused, as the machine did not stand still, are missing: a network counts"
-        " where at least two processes measured it.",
+        f" --threads {rows['threads'].iloc[0]} --order ORDER`. Spread is (largest - smallest) / median; ratios are to"
+        " the reference network. ``together``: the processes of a network follow each other; ``apart``: all networks"
+        " have their turn in between, so that a spread holds what the machine does within minutes, too. Measurements"
+        " that were refused, as the machine did not stand still, are missing: a network counts where at least two"
+        " processes measured it.",
         "",
-        "| backend | size | networks | processes each | within 3 % | worst spread of medians | median | of p10, worst"
-        " | of ratios, worst | seconds each, median |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "| order | backend | size | networks | processes each | within 3 % | worst spread of medians | median"
+        " | of p10, worst | of ratios, worst | seconds each, median |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
-    for (backend, size), of_backend in rows.groupby(["backend", "size"]):
+    for (order, backend, size), of_backend in rows.groupby(["order", "backend", "size"]):
         found = spreads(of_backend)
         counts = of_backend.groupby("spec_id").size()
         lines.append(
-            f"| {backend} | {size} | {len(found)} of {len(counts)} | {counts.min()} to {counts.max()}"
+            f"| {order} | {backend} | {size} | {len(found)} of {len(counts)} | {counts.min()} to {counts.max()}"
             f" | {(found['median_ms'] <= 0.03).sum()} | {found['median_ms'].max():.1%}"
             f" | {found['median_ms'].median():.1%} | {found['p10_ms'].max():.1%} | {found['ratio'].max():.1%}"
             f" | {of_backend['seconds'].median():.0f} |"
         )
     lines += [
         "",
-        "| backend | network | size | MACs | processes | median ms | spread | of p10 | of ratios | others, % |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "| order | backend | network | size | MACs | processes | median ms | spread | of p10 | of ratios | others, % |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
-    for (backend, size, spec_id), own in rows.groupby(["backend", "size", "spec_id"]):
+    for (order, backend, size, spec_id), own in rows.groupby(["order", "backend", "size", "spec_id"]):
         several = spreads(own)
         figures = [f"{value:.1%}" for value in several.iloc[0]] if len(several) else ["", "", ""]
         lines.append(
-            f"| {backend} | {spec_id} | {size} | {own['macs'].iloc[0] / 1e9:.2f} G | {len(own)}"
+            f"| {order} | {backend} | {spec_id} | {size} | {own['macs'].iloc[0] / 1e9:.2f} G | {len(own)}"
             f" | {own['median_ms'].median():.2f} | {' | '.join(figures)} | {own['others_percent'].max():.0f} |"
         )
     return "\n".join(lines) + "\n"
@@ -207,7 +212,7 @@ def _in_a_process(
 def _there(table: Path, options: argparse.Namespace, point: int, backend: str, process: int) -> bool:
     if not table.exists():
         return False
-    asked = (options.space, options.size, options.threads, point, backend, process)
+    asked = (options.order, options.space, options.size, options.threads, point, backend, process)
     rows = pd.read_csv(table)
     return bool((rows[KEY] == pd.Series(asked, index=KEY)).all(axis=1).any())
 
@@ -227,6 +232,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--points", type=int, default=20)
     parser.add_argument("--processes", type=int, default=5)
     parser.add_argument("--backends", nargs="+", choices=BACKENDS, default=BACKENDS)
+    parser.add_argument("--order", choices=ORDERS, default="together", help="how the processes of a point follow")
     parser.add_argument("--space", default="realtime")
     parser.add_argument("--size", default="256x512")
     parser.add_argument("--threads", type=int, default=2)

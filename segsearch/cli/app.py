@@ -1,7 +1,10 @@
 """Entry point: builds the app, turns what a user caused into one line and exit code 2."""
 
+import signal
 import sys
-from typing import Annotated
+import threading
+from types import FrameType
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -47,7 +50,9 @@ def root(
 
 
 def main() -> None:
-    """Run the command line; the exit code is 0, 2 for what a user caused, 130 after Ctrl-C."""
+    """Run the command line; the exit code is 0, 2 for what a user caused, 130 after Ctrl-C or SIGTERM."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _interrupt)
     try:
         code = app(standalone_mode=False)
     except SegsearchError as error:
@@ -69,6 +74,12 @@ def main() -> None:
     if code == INTERRUPTED:  # by Ctrl-C, which typer has caught without a word
         print("segsearch: interrupted", file=sys.stderr)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    """End by SIGTERM as by Ctrl-C: nothing temporary is left behind; a second one ends at once."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    raise KeyboardInterrupt
 
 
 def _complain(message: str) -> int:

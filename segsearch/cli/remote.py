@@ -1,10 +1,8 @@
 """The verb of a machine that measures for others."""
 
-import signal
 from functools import partial
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -42,7 +40,6 @@ def measure_worker(
     from segsearch.remote.token import read_token
     from segsearch.remote.worker import MeasureWorker
 
-    signal.signal(signal.SIGTERM, _interrupt)
     worker = MeasureWorker(host=host, port=port, token=read_token(token_file), backends=backend or ())
     try:  # once it is said to be ready, Ctrl-C may come at any time
         print(f"listening at {worker.address} ({worker.facts.host})")
@@ -65,8 +62,3 @@ def worker_at(address: str, token_file: Path | None) -> "Worker":
     from segsearch.remote.token import need_token
 
     return Worker(Address.parse(address), need_token(token_file))
-
-
-def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
-    """End by SIGTERM as by Ctrl-C: nothing temporary is left behind."""
-    raise KeyboardInterrupt

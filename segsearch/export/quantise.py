@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from segsearch.errors import InputError, MissingExtraError
-from segsearch.export.graph import strip
+from segsearch.export.graph import check_graph, strip
 from segsearch.export.lint_face import INPUT
+from segsearch.export.metadata import Metadata
 from segsearch.export.onnx_walk import Constants
 from segsearch.files import write_atomic
 from segsearch.quiet import quiet
@@ -27,6 +28,7 @@ def quantise(onnx_file: Path, path: Path, images: Iterable[npt.NDArray[np.uint8]
     Raises:
         MissingExtraError: onnxruntime is not installed.
         InputError: no images, or the file cannot be written.
+        ProofError: the quantised graph breaks a rule of the linter; nothing is written then.
     """
     try:
         import onnx
@@ -56,6 +58,8 @@ def quantise(onnx_file: Path, path: Path, images: Iterable[npt.NDArray[np.uint8]
     strip(rounded)
     del rounded.metadata_props[:]
     rounded.metadata_props.extend(model.metadata_props)
+    notes = {entry.key: entry.value for entry in model.metadata_props}
+    check_graph(rounded, Metadata.from_properties(notes, onnx_file).size_hw)
     write_atomic(path, rounded.SerializeToString(deterministic=True))
     return feed.seen
 

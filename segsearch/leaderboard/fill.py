@@ -71,4 +71,4 @@ def _doubt(latency: LatencyRecord) -> str:
     """Say why a latency is not to be trusted, if so."""
     if latency.contention.busy:
         return f"; {latency.contention.words}"
-    return f"; the reference network moved {latency.reference_drift:.0%}" if latency.doubtful else ""
+    return f"; {latency.moved_words}" if latency.doubtful else ""

@@ -13,7 +13,7 @@ from segsearch.errors import DeviceError
 from segsearch.measure.affinity import Hold, Processors, held
 from segsearch.measure.backends.base import Backend, Prepared
 from segsearch.measure.backends.table import find_backend
-from segsearch.measure.careful import Again, sample_carefully
+from segsearch.measure.careful import LEAST_QUIET, Again, sample_carefully
 from segsearch.measure.conditions import PLAIN, Conditions
 from segsearch.measure.device_lock import timing, working
 from segsearch.measure.examine import Work, examine, refuse_unfit
@@ -29,7 +29,7 @@ from segsearch.measure.reference import reference_block, reference_run
 from segsearch.measure.roofline import Peak, measured_peak, refuse_impossible
 from segsearch.measure.stopwatch import CudaStopwatch, Stopwatch, WallStopwatch
 from segsearch.measure.threads import check_threads, torch_threads
-from segsearch.measure.timer import Samples, TimerSettings
+from segsearch.measure.timer import Samples, TimerSettings, moved_words
 from segsearch.progress import Report, silent
 
 
@@ -141,6 +141,7 @@ def measure_ready(
             reference_drift=samples.drift,
             steady=samples.steady,
             retakes=samples.retakes,
+            quiet_share=samples.quiet_share,
             macs=ready.work.macs,
             floor_ms=refuse_impossible(samples.median_ms, ready.work, taken.peak, ready.precision),
             memory_mib=taken.memory_mib,
@@ -253,10 +254,11 @@ def _again(prepared: Prepared, hold: Hold) -> Again | None:
 
 
 def _moved(samples: Samples, settings: TimerSettings, what: str, device: str) -> str:
-    moved, allowed = 100 * samples.drift, 100 * settings.reference_tolerance
+    moved = moved_words(samples.drift, settings.reference_tolerance, samples.quiet_share)
+    least = "" if samples.quiet_share is None else f" beside {100 * LEAST_QUIET:.0f} % of the runs or more"
     return (
-        f"device: the reference network moved {moved:.0f} % while {what} was measured on {device}: the machine is busy"
-        f" (allowed: {allowed:g} %; wait, or --allow-busy)"
+        f"device: {moved} while {what} was measured on {device}: the machine is busy"
+        f" (allowed: {100 * settings.reference_tolerance:g} %{least}; wait, or --allow-busy)"
     )
 
 

@@ -7,7 +7,7 @@ from segsearch.measure.host import HostLatency
 from segsearch.measure.load import Contention
 from segsearch.measure.machine import Software
 from segsearch.measure.nvml import GpuLog
-from segsearch.measure.timer import TimerSettings, quantile
+from segsearch.measure.timer import TimerSettings, moved_words, quantile
 
 
 class LatencyRecord(Frozen):
@@ -55,6 +55,8 @@ class LatencyRecord(Frozen):
     """Whether that stayed within the timer's tolerance; None where no reference ran."""
     retakes: int = 0
     """Blocks or runs of samples that were thrown away because the reference had moved."""
+    quiet_share: float | None = None
+    """Share of the short runs of careful sampling beside which it had not; None where blocks were taken."""
     macs: int | None = None
     """Multiply-adds of the modules that were measured, the whole batch."""
     floor_ms: float | None = None
@@ -100,3 +102,8 @@ class LatencyRecord(Frozen):
     def doubtful(self) -> bool:
         """Whether others were busy, or the reference network moved, while this was measured."""
         return self.contention.busy or self.steady is False
+
+    @property
+    def moved_words(self) -> str:
+        """Say how the machine moved, where ``steady`` is False."""
+        return moved_words(self.reference_drift or 0.0, self.timer.reference_tolerance, self.quiet_share)

@@ -92,6 +92,8 @@ class Samples:
     """False where too many blocks had to be retaken: these are then the quietest there were."""
     retakes: int = 0
     """Blocks that were thrown away because the machine moved."""
+    quiet_share: float | None = None
+    """Share of short runs beside which the machine stood still; None where blocks were taken."""
 
     @property
     def median_ms(self) -> float:
@@ -107,6 +109,13 @@ class Samples:
     def p90_ms(self) -> float:
         """Nine tenths of the samples are below."""
         return quantile(self.samples_ms, 0.9)
+
+
+def moved_words(drift: float, tolerance: float, quiet_share: float | None) -> str:
+    """Say how the reference network told that the machine did not stand still."""
+    if quiet_share is None or drift > tolerance:
+        return f"the reference network moved {100 * drift:.0f} %"
+    return f"the reference network stood still beside {100 * quiet_share:.0f} % of the runs only"
 
 
 def quantile(samples: Sequence[float], fraction: float) -> float:

@@ -61,9 +61,7 @@ def warnings(record: LatencyRecord) -> list[str]:
     if record.contention.busy:
         lines.append(f"{record.contention.words}; measure again on a quiet machine")
     if record.steady is False:
-        lines.append(
-            f"the reference network moved {100 * (record.reference_drift or 0):.0f} %: the machine was unsteady"
-        )
+        lines.append(f"{record.moved_words}: the machine was unsteady")
     if not record.warmup_settled:
         lines.append("the latency had not settled when warm-up ended")
     if record.gpu and record.gpu.throttled:

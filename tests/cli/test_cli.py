@@ -5,6 +5,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from functools import partial
 from pathlib import Path
 
@@ -65,16 +66,31 @@ def test_what_a_user_causes_is_one_line_and_code_2(arguments: list[str], message
     assert not list(tmp_path.iterdir()), "nothing is left behind"
 
 
-def test_ctrl_c_is_one_line_and_code_130() -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_is_one_line_and_code_130(number: signal.Signals) -> None:
     command = [sys.executable, "-m", "segsearch", "space", "sample", "--count", "1000000000"]
     default = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # whoever runs the tests may ignore it
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=default
     ) as process:
         assert process.stdout is not None and process.stdout.readline()
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         _, told = process.communicate()
     assert (process.returncode, told) == (130, "segsearch: interrupted\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_export_leaves_nothing(number: signal.Signals, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "segsearch", "export", "sfnet_r18", "--size", "64x128", "--out", "model"]
+    default = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=default
+    ) as process:
+        while not list(tmp_path.glob(".model.*/new")) and process.poll() is None:
+            time.sleep(0.01)
+        process.send_signal(number)
+    assert process.returncode == 130
+    assert not list(tmp_path.iterdir())
 
 
 def test_show_as_json_has_everything() -> None:
