@@ -96,17 +96,25 @@ def summary(rows: pd.DataFrame) -> str:
         )
     lines += [
         "",
-        "| order | backend | network | size | MACs | processes | median ms | spread | of p10 | of ratios | others, % |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
+        "| order | backend | network | size | MACs | processes | within minutes | median ms | spread | of p10"
+        " | of ratios | others, % |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for (order, backend, size, spec_id), own in rows.groupby(["order", "backend", "size", "spec_id"]):
         several = spreads(own)
         figures = [f"{value:.1%}" for value in several.iloc[0]] if len(several) else ["", "", ""]
         lines.append(
             f"| {order} | {backend} | {spec_id} | {size} | {own['macs'].iloc[0] / 1e9:.2f} G | {len(own)}"
-            f" | {own['median_ms'].median():.2f} | {' | '.join(figures)} | {own['others_percent'].max():.0f} |"
+            f" | {minutes(own):.0f} | {own['median_ms'].median():.2f} | {' | '.join(figures)}"
+            f" | {own['others_percent'].max():.0f} |"
         )
     return "\n".join(lines) + "\n"
+
+
+def minutes(rows: pd.DataFrame) -> float:
+    """Time from the first of these measurements to the last."""
+    started = pd.to_datetime(rows["started_at"])
+    return (started.max() - started.min()).total_seconds() / 60
 
 
 def spreads(rows: pd.DataFrame) -> pd.DataFrame:
