@@ -75,11 +75,11 @@ def summary(rows: pd.DataFrame) -> str:
         "",
         f"{rows['device'].iloc[0]}, torch {rows['torch'].iloc[0]}, threads {rows['threads'].unique().tolist()};"
         f" command: `python benchmarks/spread.py --points {rows['point'].nunique()} --processes {processes}"
-        f" --threads {rows['threads'].iloc[0]} --order ORDER`. Spread is (largest - smallest) / median; ratios are to"
-        " the reference network. ``together``: the processes of a network follow each other; ``apart``: all networks"
-        " have their turn in between, so that a spread holds what the machine does within minutes, too. Measurements"
-        " that were refused, as the machine did not stand still, are missing: a network counts where at least two"
-        " processes measured it.",
+        f" --threads {rows['threads'].iloc[0]} --order {' or '.join(rows['order'].unique())}`."
+        " Spread is (largest - smallest) / median; ratios are to the reference network. ``together``: the processes of"
+        " a network follow each other; ``apart``: all networks have their turn in between, so that a spread holds what"
+        " the machine does within minutes, too. What is refused, as the machine did not stand still, is tried again"
+        " after all others, or missing: a network counts where at least two processes measured it.",
         "",
         "| order | backend | size | networks | processes each | within 3 % | worst spread of medians | median"
         " | of p10, worst | of ratios, worst | seconds each, median |",

@@ -61,4 +61,4 @@ def test_how_far_latencies_lie_apart_is_what_the_readme_says() -> None:
         f" OpenVINO, {(spread <= 0.03).sum()} of {len(spread)} pairs of network and runtime within 3 %; of the {len(soon)}"
         f" pairs measured within 20 minutes none lay above {100 * soon.max():.1f} %"
     ) in words
-    assert f"{200 - len(table)} of 200 are missing for that" in words
+    assert f"{200 - len(table)} of 200 are missing for that or a moving reference" in words

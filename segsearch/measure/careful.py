@@ -26,10 +26,9 @@ LEVEL = 0.05
 """The reference's level is this quantile of all its runs: most may be disturbed, and the least of many is chance."""
 SLACK = 1.03
 """Beside one network the reference is so much slower than beside another that leaves it more of the caches."""
-
 LEAST_QUIET = 0.2
 """Where a smaller share of the runs is quiet, others are at work nearly all the while, and load memory where the small
-reference does not feel it. Of 197 medians of 20 networks, those measured so lay up to 7 % apart, the others 2.7 %."""
+reference does not feel it. Of 197 medians of 20 networks, those lay up to 7 % apart, the rest of that run 2.7 %."""
 
 ReferenceRun = Callable[[], float]
 """Times a short run of the reference network; its latency in milliseconds."""
