@@ -24,8 +24,8 @@ import pandas as pd
 
 COLUMNS = (
     *("order", "space", "size", "threads", "point", "spec_id", "macs", "backend", "backend_version", "process"),
-    *("median_ms", "p10_ms", "p25_ms", "p90_ms", "samples", "reference_ms", "reference_drift", "retakes"),
-    *("quiet_share", "steady", "seconds", "processors", "others_percent", "device", "torch", "started_at"),
+    *("median_ms", "p10_ms", "p25_ms", "p90_ms", "samples", "reference_ms", "slower", "reference_drift"),
+    *("retakes", "quiet_share", "steady", "seconds", "processors", "others_percent", "device", "torch", "started_at"),
 )
 BACKENDS = ("onnxruntime", "openvino")
 ORDERS = ("together", "apart")
@@ -67,8 +67,9 @@ def _missing(table: Path, options: argparse.Namespace) -> Iterator[tuple[int, in
 
 
 def summary(rows: pd.DataFrame) -> str:
-    """Spread per network over processes: of medians, of p10, of ratios to the reference network."""
-    rows["ratio"] = rows["median_ms"] / rows["reference_ms"]
+    """Spread per network over processes: of medians, of p10, of ratios to the reference network, of what was timed."""
+    rows["timed_ms"] = rows["median_ms"] * (1 + rows["slower"])
+    rows["ratio"] = rows["timed_ms"] / rows["reference_ms"]
     processes = rows["process"].nunique()
     lines = [
         "# Spread of latencies between processes",
@@ -76,14 +77,16 @@ def summary(rows: pd.DataFrame) -> str:
         f"{rows['device'].iloc[0]}, torch {rows['torch'].iloc[0]}, threads {rows['threads'].unique().tolist()};"
         f" command: `python benchmarks/spread.py --points {rows['point'].nunique()} --processes {processes}"
         f" --threads {rows['threads'].iloc[0]} --order {' or '.join(rows['order'].unique())}`."
-        " Spread is (largest - smallest) / median; ratios are to the reference network. ``together``: the processes of"
-        " a network follow each other; ``apart``: all networks have their turn in between, so that a spread holds what"
+        " Spread is (largest - smallest) / median. Medians are scaled to what the reference network takes on this"
+        " machine at rest; ratios are to that, so that nothing is left of what rest was thought to be; ``as timed`` is"
+        " what the clock told; ``slower``, by how much the reference was off rest. ``together``: the processes of a"
+        " network follow each other; ``apart``: all networks have their turn in between, so that a spread holds what"
         " the machine does within minutes, too. What is refused, as the machine did not stand still, is tried again"
         " after all others, or missing: a network counts where at least two processes measured it.",
         "",
         "| order | backend | size | networks | processes each | within 3 % | worst spread of medians | median"
-        " | of p10, worst | of ratios, worst | seconds each, median |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
+        " | of p10, worst | of ratios, worst | as timed, worst | as timed, within 3 % | seconds each, median |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for (order, backend, size), of_backend in rows.groupby(["order", "backend", "size"]):
         found = spreads(of_backend)
@@ -92,21 +95,23 @@ def summary(rows: pd.DataFrame) -> str:
             f"| {order} | {backend} | {size} | {len(found)} of {len(counts)} | {counts.min()} to {counts.max()}"
             f" | {(found['median_ms'] <= 0.03).sum()} | {found['median_ms'].max():.1%}"
             f" | {found['median_ms'].median():.1%} | {found['p10_ms'].max():.1%} | {found['ratio'].max():.1%}"
+            f" | {found['timed_ms'].max():.1%}"
+            f" | {(found['timed_ms'] <= 0.03).sum()}"
             f" | {of_backend['seconds'].median():.0f} |"
         )
     lines += [
         "",
         "| order | backend | network | size | MACs | processes | within minutes | median ms | spread | of p10"
-        " | of ratios | others, % |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|",
+        " | of ratios | as timed | slower | others, % |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for (order, backend, size, spec_id), own in rows.groupby(["order", "backend", "size", "spec_id"]):
         several = spreads(own)
-        figures = [f"{value:.1%}" for value in several.iloc[0]] if len(several) else ["", "", ""]
+        figures = [f"{value:.1%}" for value in several.iloc[0]] if len(several) else [""] * 4
         lines.append(
             f"| {order} | {backend} | {spec_id} | {size} | {own['macs'].iloc[0] / 1e9:.2f} G | {len(own)}"
             f" | {minutes(own):.0f} | {own['median_ms'].median():.2f} | {' | '.join(figures)}"
-            f" | {own['others_percent'].max():.0f} |"
+            f" | {own['slower'].min():.0%} to {own['slower'].max():.0%} | {own['others_percent'].max():.0f} |"
         )
     return "\n".join(lines) + "\n"
 
@@ -119,7 +124,7 @@ def minutes(rows: pd.DataFrame) -> float:
 
 def spreads(rows: pd.DataFrame) -> pd.DataFrame:
     """Spread of each figure over the processes of one network, for all that two processes measured."""
-    groups = rows.groupby("spec_id")[["median_ms", "p10_ms", "ratio"]]
+    groups = rows.groupby("spec_id")[["median_ms", "p10_ms", "ratio", "timed_ms"]]
     return ((groups.max() - groups.min()) / groups.median())[groups.size() >= 2]
 
 

@@ -10,7 +10,7 @@ from segsearch.measure.machine import device_name, find_device, software
 from segsearch.measure.threads import check_threads
 from segsearch.measure.timer import TimerSettings
 
-VERSION = 2
+VERSION = 3
 """Raised when what is timed changes, so that old measurements are not mixed with new ones."""
 
 

@@ -15,6 +15,11 @@ class Block:
     before: float
     after: float
 
+    @property
+    def reference_ms(self) -> float:
+        """The reference's latency beside it."""
+        return (self.before + self.after) / 2
+
     def drift(self, level: float) -> float:
         """Larger fraction by which the references are off ``level``."""
         return max(abs(self.before / level - 1), abs(self.after / level - 1))

@@ -4,8 +4,14 @@ On shared hardware others come and go within tens of milliseconds and slow every
 are then never quiet, but short runs are. How buffers happen to lie in memory costs some percent, too, and stays with a
 loaded network for life: every second the network is prepared anew, elsewhere. Of all quiet runs the quicker half is
 kept. On a machine at rest all are quiet.
+
+Clocks move, too, by some percent for minutes, and the reference with them. So what is timed is scaled by the reference
+beside it: latencies are those of the machine at the reference's latency at rest. Of 54 pairs of network and runtime, in
+two to four processes each on a machine whose reference moved by 15 % in an hour, 30 of the medians as timed lay within
+3 % of one another, and 47 of the scaled ones.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -24,11 +30,6 @@ KEPT = 0.5
 """The share of quiet runs that is kept, the quickest; always as many, or one who finds few would find them slower."""
 LEVEL = 0.05
 """The reference's level is this quantile of all its runs: most may be disturbed, and the least of many is chance."""
-SLACK = 1.03
-"""Beside one network the reference is so much slower than beside another that leaves it more of the caches."""
-LEAST_QUIET = 0.2
-"""Where a smaller share of the runs is quiet, others are at work nearly all the while, and load memory where the small
-reference does not feel it. Of 197 medians of 20 networks, those lay up to 7 % apart, the rest of that run 2.7 %."""
 
 ReferenceRun = Callable[[], float]
 """Times a short run of the reference network; its latency in milliseconds."""
@@ -50,8 +51,9 @@ def sample_carefully(
     """Warm up, then take runs for ``spare_seconds``, and on until enough are quiet or ``most_seconds`` have passed.
 
     ``again`` gives the call anew. ``known_ms`` is the reference's latency on this machine when it stands still.
+    Samples are scaled to that, or to the level of this measurement where that is lower or nothing is known.
     Where too few runs were quiet, the samples are of the quietest there are, and ``steady`` is False; so it is where
-    most were disturbed (`LEAST_QUIET`).
+    most were disturbed, or the machine was slow all the while.
     """
     with no_garbage_collection():
         report("warm up", 0, 1)
@@ -98,9 +100,13 @@ class Runs:
 
     @property
     def level_ms(self) -> float:
-        """The reference's latency beside this network where the machine stands still."""
-        own = quantile([run.after for run in self._runs], LEVEL)
-        return own if self._known_ms is None else min(own, SLACK * self._known_ms)
+        """The reference's latency in the stillest moments of this measurement."""
+        return quantile([run.after for run in self._runs], LEVEL)
+
+    @property
+    def rest_ms(self) -> float:
+        """The reference's latency where the machine is at rest, as far as that is known."""
+        return min(self.level_ms, self._known_ms or math.inf)
 
     def add(self, run: Block) -> None:
         """Keep one more run."""
@@ -119,20 +125,30 @@ class Runs:
         if passed_seconds >= settings.most_seconds and self._suffice(self._runs):
             return True
         quiet = self.quiet()
-        return self._suffice(quiet, times=1 / KEPT) and self._share(quiet) >= LEAST_QUIET
+        return self._suffice(quiet, times=1 / KEPT) and self._at_rest(quiet)
 
     def chosen(self, warmup_calls: int, warmup_settled: bool) -> Samples:
         """Choose the quicker half of the quiet runs, or the quietest there are; in the order they were taken."""
-        quiet, level = self.quiet(), self.level_ms
+        quiet, level, rest = self.quiet(), self.level_ms, self.rest_ms
         enough = self._suffice(quiet)
-        ranked = sorted(quiet, key=_median) if enough else sorted(self._runs, key=lambda run: run.drift(level))
+        ranked = sorted(quiet, key=_ratio) if enough else sorted(self._runs, key=lambda run: run.drift(level))
         least = max(1, round(KEPT * len(quiet))) if enough else 1
         count = next(n for n in range(least, len(ranked) + 1) if n == len(ranked) or self._suffice(ranked[:n]))
         kept = {id(run) for run in ranked[:count]}
         best = [run for run in self._runs if id(run) in kept]
-        samples = joined(best, level, self._settings, len(self._runs) - len(quiet), warmup_calls, warmup_settled)
-        share = self._share(quiet)
-        return replace(samples, quiet_share=share, steady=samples.steady and share >= LEAST_QUIET)
+        timed = joined(best, level, self._settings, len(self._runs) - len(quiet), warmup_calls, warmup_settled)
+        return replace(
+            timed,
+            samples_ms=tuple(lap * rest / run.reference_ms for run in best for lap in run.laps),
+            slower=quantile([run.reference_ms for run in best], 0.5) / rest - 1,
+            quiet_share=self._share(quiet),
+            steady=timed.steady and self._at_rest(quiet),
+        )
+
+    def _at_rest(self, quiet: Sequence[Block]) -> bool:
+        settings = self._settings
+        slow = self.level_ms > (1 + settings.most_slower) * self.rest_ms
+        return self._share(quiet) >= settings.least_quiet and not slow
 
     def _share(self, quiet: Sequence[Block]) -> float:
         return len(quiet) / len(self._runs)
@@ -144,5 +160,5 @@ class Runs:
         return samples >= times * least.min_samples and milliseconds >= 1000 * times * least.min_seconds
 
 
-def _median(run: Block) -> float:
-    return quantile(run.laps, 0.5)
+def _ratio(run: Block) -> float:
+    return quantile(run.laps, 0.5) / run.reference_ms

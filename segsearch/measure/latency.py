@@ -13,13 +13,13 @@ from segsearch.errors import DeviceError
 from segsearch.measure.affinity import Hold, Processors, held
 from segsearch.measure.backends.base import Backend, Prepared
 from segsearch.measure.backends.table import find_backend
-from segsearch.measure.careful import LEAST_QUIET, Again, sample_carefully
+from segsearch.measure.careful import Again, sample_carefully
 from segsearch.measure.conditions import PLAIN, Conditions
 from segsearch.measure.device_lock import timing, working
 from segsearch.measure.examine import Work, examine, refuse_unfit
 from segsearch.measure.host import HostLatency, measure_host
 from segsearch.measure.interleave import PATIENCE_SECONDS, sample_steadily
-from segsearch.measure.level import level_of
+from segsearch.measure.level import CLEARLY, level_of
 from segsearch.measure.load import Contention, LoadWatch
 from segsearch.measure.machine import device_name, find_device, software
 from segsearch.measure.memory import MemoryWatch, memory_errors
@@ -141,9 +141,10 @@ def measure_ready(
             reference_drift=samples.drift,
             steady=samples.steady,
             retakes=samples.retakes,
+            slower=samples.slower,
             quiet_share=samples.quiet_share,
             macs=ready.work.macs,
-            floor_ms=refuse_impossible(samples.median_ms, ready.work, taken.peak, ready.precision),
+            floor_ms=refuse_impossible(samples.timed_ms, ready.work, taken.peak, ready.precision),
             memory_mib=taken.memory_mib,
             host=taken.host,
             timer=under.timer,
@@ -235,7 +236,7 @@ def _sampled(
             report=report,
         )
     if samples.steady and samples.level_ms:
-        level.learn(samples.level_ms)
+        level.learn(samples.level_ms, clearly=1.0 if careful else CLEARLY)
     return samples
 
 
@@ -254,11 +255,14 @@ def _again(prepared: Prepared, hold: Hold) -> Again | None:
 
 
 def _moved(samples: Samples, settings: TimerSettings, what: str, device: str) -> str:
-    moved = moved_words(samples.drift, settings.reference_tolerance, samples.quiet_share)
-    least = "" if samples.quiet_share is None else f" beside {100 * LEAST_QUIET:.0f} % of the runs or more"
+    moved = moved_words(settings, samples.drift, samples.slower, samples.quiet_share)
+    allowed = f"{100 * settings.reference_tolerance:g} %"
+    if samples.quiet_share is not None:
+        allowed += f" beside {100 * settings.least_quiet:g} % of the runs or more"
+        allowed += f", at most {100 * settings.most_slower:g} % longer"
     return (
         f"device: {moved} while {what} was measured on {device}: the machine is busy"
-        f" (allowed: {100 * settings.reference_tolerance:g} %{least}; wait, or --allow-busy)"
+        f" (allowed: {allowed}; wait, or --allow-busy)"
     )
 
 

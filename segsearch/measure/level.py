@@ -21,6 +21,7 @@ from segsearch.measure.machine import device_name
 FORGET_SECONDS = 3600.0
 """A machine may become slower for good."""
 CLEARLY = 0.97
+"""So much better it has to be, for the least of many blocks is chance, and would in the end be out of reach."""
 PROBE_SECONDS = 1.0
 """So long the reference is tried where nothing is known."""
 
@@ -47,15 +48,15 @@ class Level:
         self.learn(best)
         return best
 
-    def learn(self, reference_ms: float) -> None:
-        """Remember this latency if it is clearly the best of the last hour; else that the one known still holds.
+    def learn(self, reference_ms: float, clearly: float = CLEARLY) -> None:
+        """Remember this latency if it is less than ``clearly`` times what is known; else that that still holds.
 
-        A little better is chance, and the least of many chances would in the end be out of reach. A file that cannot be
-        written costs nothing else.
+        What is scaled by it takes no harm from a level that is a little too low (1.0), and would make a jump at the
+        next that is clearly better. A file that cannot be written costs nothing else.
         """
         levels = self._read()
         before = levels.get(self._name, (math.inf, 0.0))[0]
-        levels[self._name] = (reference_ms if reference_ms < CLEARLY * before else before, time.time())
+        levels[self._name] = (reference_ms if reference_ms < clearly * before else before, time.time())
         with suppress(InputError):
             write_atomic(self._file, json.dumps(levels))
 

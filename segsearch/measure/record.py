@@ -55,6 +55,8 @@ class LatencyRecord(Frozen):
     """Whether that stayed within the timer's tolerance; None where no reference ran."""
     retakes: int = 0
     """Blocks or runs of samples that were thrown away because the reference had moved."""
+    slower: float = 0.0
+    """Fraction by which the reference beside the samples took longer than at rest; careful samples are scaled by it."""
     quiet_share: float | None = None
     """Share of the short runs of careful sampling beside which it had not; None where blocks were taken."""
     macs: int | None = None
@@ -94,9 +96,14 @@ class LatencyRecord(Frozen):
         return quantile(self.samples_ms, 0.75) - quantile(self.samples_ms, 0.25)
 
     @property
+    def timed_ms(self) -> float:
+        """The median as the clock told it, before scaling."""
+        return self.median_ms * (1 + self.slower)
+
+    @property
     def reference_ratio(self) -> float | None:
         """Latency in units of the reference network's, from which the machine's drift has gone."""
-        return self.median_ms / self.reference_ms if self.reference_ms else None
+        return self.timed_ms / self.reference_ms if self.reference_ms else None
 
     @property
     def doubtful(self) -> bool:
@@ -106,4 +113,4 @@ class LatencyRecord(Frozen):
     @property
     def moved_words(self) -> str:
         """Say how the machine moved, where ``steady`` is False."""
-        return moved_words(self.reference_drift or 0.0, self.timer.reference_tolerance, self.quiet_share)
+        return moved_words(self.timer, self.reference_drift or 0.0, self.slower, self.quiet_share)

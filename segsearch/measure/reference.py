@@ -18,8 +18,9 @@ from torch import Tensor, nn
 from segsearch.measure.stopwatch import Stopwatch
 from segsearch.measure.timer import quantile
 
-LEAD_CALLS, CALLS = 5, 30
-"""A block: calls that warm caches again, then those that count."""
+LEAD_CALLS, CALLS = 16, 30
+"""A block: calls that count, and before them those that wipe out the traces of the network before: the fifth still
+takes 4 to 12 % longer than the sixtieth, most after networks that fill the caches; the sixteenth 0 to 3 %."""
 RUN_CALLS = 5
 """As many count in a short run, which is over before others on shared hardware come or go."""
 PAUSE_SECONDS = 0.06

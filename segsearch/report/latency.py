@@ -6,6 +6,9 @@ from segsearch.measure.launch import launching
 from segsearch.measure.record import LatencyRecord
 from segsearch.measure.throughput import Throughput
 
+NOTABLE = 0.005
+"""A smaller difference from the machine at rest is not worth a line."""
+
 
 def sentence(record: LatencyRecord, spec_id: str) -> str:
     """Median, spread and what they were measured on; a warning for whatever makes them doubtful."""
@@ -83,6 +86,12 @@ def _facts(record: LatencyRecord) -> list[str]:
     if record.memory_mib is not None:
         lines.append(
             f"peak memory {record.memory_mib:.0f} MiB" + (" beside the weights" * (record.device_kind == "cpu"))
+        )
+    if abs(record.slower) >= NOTABLE:
+        slower = "longer" if record.slower > 0 else "less"
+        lines.append(
+            f"as timed {record.timed_ms:.2f} ms; scaled, as the reference network took"
+            f" {100 * abs(record.slower):.0f} % {slower} than on this machine at rest"
         )
     if record.reference_ratio is not None and record.reference_ms is not None:
         lines.append(f"{record.reference_ratio:.3g} times the reference network ({record.reference_ms:.3f} ms)")

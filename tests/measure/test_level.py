@@ -34,6 +34,13 @@ def test_only_what_is_clearly_better_is_learnt(file):
         assert level.known_ms(pytest.fail) == known_ms
 
 
+def test_a_level_to_scale_by_is_the_best_there_was(file):
+    level = Level(file, "cpu")
+    for reference_ms, known_ms in ((1.0, 1.0), (0.99, 0.99), (1.1, 0.99)):
+        level.learn(reference_ms, clearly=1.0)
+        assert level.remembered_ms == known_ms
+
+
 def test_it_is_forgotten_after_an_hour(file):
     file.write_text(json.dumps({"cpu": [0.5, time.time() - FORGET_SECONDS - 1], "other": [0.5, time.time()]}))
     assert Level(file, "cpu").known_ms(lambda: 2.0) == 2.0

@@ -18,6 +18,17 @@ def test_a_quiet_record_has_no_warning():
     assert "warning" not in text
 
 
+@pytest.mark.parametrize(("slower", "said"), [(0.04, "4 % longer than"), (-0.02, "2 % less than"), (0.001, None)])
+def test_what_the_clock_told_is_told_too(slower, said):
+    text = sentence(QUIET.model_copy(update={"slower": slower}), "abc")
+    assert ("as timed" in text) == (said is not None)
+    if said:
+        line = (
+            f"as timed {10 * (1 + slower):.2f} ms; scaled, as the reference network took {said} on this machine at rest"
+        )
+        assert line in text
+
+
 def test_all_doubts_are_told():
     gpu = GpuLog(before=GpuState(), after=GpuState(slowed_by=("power cap", "idle")))
     changes = {"contention": BUSY, "steady": False, "reference_drift": 0.123, "warmup_settled": False, "gpu": gpu}
