@@ -6,9 +6,8 @@ loaded network for life: every second the network is prepared anew, elsewhere. O
 kept. On a machine at rest all are quiet.
 
 Clocks move, too, by some percent for minutes, and the reference with them. So what is timed is scaled by the reference
-beside it: latencies are those of the machine at the reference's latency at rest. Of 54 pairs of network and runtime, in
-two to four processes each on a machine whose reference moved by 15 % in an hour, 30 of the medians as timed lay within
-3 % of one another, and 47 of the scaled ones.
+beside it: latencies are those of the machine at the reference's latency at rest.
+`benchmarks/spread.py` sets the spread of both side by side.
 """
 
 import math
