@@ -19,7 +19,7 @@ from segsearch.measure.device_lock import timing, working
 from segsearch.measure.examine import Work, examine, refuse_unfit
 from segsearch.measure.host import HostLatency, measure_host
 from segsearch.measure.interleave import PATIENCE_SECONDS, sample_steadily
-from segsearch.measure.level import CLEARLY, level_of
+from segsearch.measure.level import level_of
 from segsearch.measure.load import Contention, LoadWatch
 from segsearch.measure.machine import device_name, find_device, software
 from segsearch.measure.memory import MemoryWatch, memory_errors
@@ -236,7 +236,7 @@ def _sampled(
             report=report,
         )
     if samples.steady and samples.level_ms:
-        level.learn(samples.level_ms, clearly=1.0 if careful else CLEARLY)
+        level.learn(samples.level_ms)
     return samples
 
 

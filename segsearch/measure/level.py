@@ -21,7 +21,8 @@ from segsearch.measure.machine import device_name
 FORGET_SECONDS = 3600.0
 """A machine may become slower for good."""
 CLEARLY = 0.97
-"""So much better it has to be, for the least of many blocks is chance, and would in the end be out of reach."""
+"""So much better a block has to be, for the least of many is chance, and would in the end be out of reach. What short
+runs are scaled by takes no harm from that, and would make a jump at the next that is clearly better."""
 PROBE_SECONDS = 1.0
 """So long the reference is tried where nothing is known."""
 
@@ -29,8 +30,8 @@ PROBE_SECONDS = 1.0
 class Level:
     """The best latency of the reference network on one device with so many threads, in milliseconds."""
 
-    def __init__(self, file: Path, name: str) -> None:
-        self._file, self._name = file, name
+    def __init__(self, file: Path, name: str, clearly: float = CLEARLY) -> None:
+        self._file, self._name, self._clearly = file, name, clearly
 
     @property
     def remembered_ms(self) -> float | None:
@@ -48,15 +49,14 @@ class Level:
         self.learn(best)
         return best
 
-    def learn(self, reference_ms: float, clearly: float = CLEARLY) -> None:
+    def learn(self, reference_ms: float) -> None:
         """Remember this latency if it is less than ``clearly`` times what is known; else that that still holds.
 
-        What is scaled by it takes no harm from a level that is a little too low (1.0), and would make a jump at the
-        next that is clearly better. A file that cannot be written costs nothing else.
+        A file that cannot be written costs nothing else.
         """
         levels = self._read()
         before = levels.get(self._name, (math.inf, 0.0))[0]
-        levels[self._name] = (reference_ms if reference_ms < clearly * before else before, time.time())
+        levels[self._name] = (reference_ms if reference_ms < self._clearly * before else before, time.time())
         with suppress(InputError):
             write_atomic(self._file, json.dumps(levels))
 
@@ -76,7 +76,7 @@ def level_of(device: torch.device, how: str) -> Level:
     """
     threads = f"{torch.get_num_threads()} threads"
     name = f"{device_name(device)} {hardware_name(device)}, {threads}, torch {torch.__version__}, {how}"
-    return Level(lock_folder() / "reference.json", name)
+    return Level(lock_folder() / "reference.json", name, CLEARLY if how == "blocks" else 1.0)
 
 
 def _holds(reference_ms: float, at: float) -> bool:

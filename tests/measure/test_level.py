@@ -35,9 +35,9 @@ def test_only_what_is_clearly_better_is_learnt(file):
 
 
 def test_a_level_to_scale_by_is_the_best_there_was(file):
-    level = Level(file, "cpu")
+    level = Level(file, "cpu", clearly=1.0)
     for reference_ms, known_ms in ((1.0, 1.0), (0.99, 0.99), (1.1, 0.99)):
-        level.learn(reference_ms, clearly=1.0)
+        level.learn(reference_ms)
         assert level.remembered_ms == known_ms
 
 
