@@ -1,5 +1,6 @@
 """What every data set is: pairs of image and label map of one size, with named classes."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -33,6 +34,9 @@ class Dataset(Protocol):
 
     def __getitem__(self, index: int) -> Pair: ...
 
+    def content(self) -> dict[str, str]:
+        """Give what `segsearch.data.fingerprint` compares: ``classes``, ``ignore``, ``size``, and the images."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Splits:
@@ -41,3 +45,9 @@ class Splits:
     train: Dataset
     val: Dataset
     report: Dataset | None = None
+
+    def parts(self) -> Iterator[tuple[str, Dataset]]:
+        """Give the name and data of each split that is there."""
+        yield from (("train", self.train), ("val", self.val))
+        if self.report is not None:
+            yield "report", self.report

@@ -1,5 +1,7 @@
 """Pairs of files as a data set."""
 
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from segsearch.data.dataset import Pair
@@ -9,6 +11,9 @@ from segsearch.data.memory import Memory
 from segsearch.data.pairs import FilePair
 from segsearch.data.palette import Colour
 from segsearch.errors import InputError
+
+READERS = 4
+"""Threads that read files."""
 
 
 class FileDataset:
@@ -42,9 +47,31 @@ class FileDataset:
             raise IndexError(index)
         return self._memory.get(index) or self._memory.put(index, self._load(self.pairs[index]))
 
+    def content(self) -> dict[str, str]:
+        """See `Dataset`; hashes every label file. Raises InputError for one that cannot be read."""
+        pairs = sorted(self.pairs, key=lambda pair: pair.key)
+        with ThreadPoolExecutor(READERS) as pool:
+            labels = hashlib.sha256(b"".join(pool.map(_digest, (pair.label for pair in pairs))))
+        names = hashlib.sha256("\n".join(pair.key for pair in pairs).encode("utf-8", "surrogateescape"))
+        size = f"{self.size_hw[0]}x{self.size_hw[1]}"
+        return {
+            **self._read_label.meaning(self.classes),
+            "size": size,
+            "files": f"{len(pairs)} files, {names.hexdigest()[:16]}",
+            "labels": labels.hexdigest()[:32],
+        }
+
     def _load(self, pair: FilePair) -> Pair:
         image = read_image(pair.image, self.size_hw)
         return image, resize_label(self._read_label(pair.label), self.size_hw)
+
+
+def _digest(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").digest()
+    except OSError as error:
+        raise InputError(path, f"cannot be read: {error.strerror}") from error
 
 
 def check_apart(train: FileDataset, other: FileDataset) -> None:

@@ -1,5 +1,6 @@
 """What the values of a label file mean."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -18,6 +19,9 @@ class LabelReader(Protocol):
 
     def __call__(self, path: Path) -> NDArray[np.uint8]:
         """Give (H, W) of 0 .. K-1 or `IGNORE`. Raises InputError for an unreadable file or an unknown value."""
+
+    def meaning(self, classes: tuple[str, ...]) -> dict[str, str]:
+        """Say which values stand for which of ``classes``, and which for none: ``classes`` and ``ignore``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +45,10 @@ class IdLabels:
             )
         return label.astype(np.uint8)
 
+    def meaning(self, classes: tuple[str, ...]) -> dict[str, str]:
+        """See `LabelReader`."""
+        return {"classes": _named(classes, self.ids), "ignore": _ranges(self.ignore)}
+
 
 @dataclass(frozen=True, kw_only=True)
 class ColourLabels:
@@ -56,6 +64,11 @@ class ColourLabels:
         indices = np.array([self._index(int(code), path) for code in codes], np.uint8)
         return indices[where].reshape(found.shape[:2])
 
+    def meaning(self, classes: tuple[str, ...]) -> dict[str, str]:
+        """See `LabelReader`."""
+        ignore = self.ignore if isinstance(self.ignore, str) else ", ".join(map(_hex, sorted(self.ignore)))
+        return {"classes": _named(classes, [_hex(colour) for colour in self.colours]), "ignore": ignore}
+
     def _index(self, code: int, path: Path) -> int:
         colour = (code >> 16, code >> 8 & 255, code & 255)
         if colour in self.colours:
@@ -64,6 +77,14 @@ class ColourLabels:
             return IGNORE
         known = f"the {len(self.colours)} colours of the classes and {len(self.ignore)} to ignore"
         raise InputError(path, f"label colour {colour} is no class", known)
+
+
+def _named(classes: tuple[str, ...], values: Sequence[object]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in zip(classes, values, strict=True))
+
+
+def _hex(colour: Colour) -> str:
+    return "#" + bytes(colour).hex()
 
 
 def _ranges(numbers: tuple[int, ...]) -> str:

@@ -34,6 +34,9 @@ class Patches:
     def __getitem__(self, index: int) -> Pair:
         return self.pairs[index]
 
+    def content(self) -> dict[str, str]:
+        return {"classes": ", ".join(self.classes), "drawn": f"{len(self)} patches"}
+
 
 class TinyNet(nn.Module):
     """Two convolutions with BatchNorm, dropout, and logits at half size, resized; one auxiliary head on request."""

@@ -41,6 +41,15 @@ class Streets:
             raise IndexError(index)
         return self._memory.get(index) or self._memory.put(index, self._load(index))
 
+    def content(self) -> dict[str, str]:
+        """See `Dataset`."""
+        size = f"{self.size_hw[0]}x{self.size_hw[1]}"
+        return {
+            "classes": ", ".join(self.classes),
+            "size": size,
+            "drawn": f"{self.count} scenes, seed {self.seed}, split {self.split}, drawing {DRAWING}",
+        }
+
     def _load(self, index: int) -> Pair:
         if self._folder is None:
             return self._draw(index)
