@@ -1,6 +1,6 @@
 """Scoring on a whole dataset: of a network, or of anything that turns images into masks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from segsearch.frozen import Frozen
 from segsearch.measure.device_lock import working
 from segsearch.progress import Report
 from segsearch.train.device import find_device
-from segsearch.train.metrics import Confusion, iou_per_class, miou, pixel_accuracy
+from segsearch.train.metrics import Confusion, hits_and_unions, iou_per_class, jackknife_error, miou, pixel_accuracy
 
 Predict = Callable[[Tensor], Tensor]
 """Images uint8 B, 3, H, W (RGB) to class ids, integers B, H, W: what a deployed network does."""
@@ -31,6 +31,8 @@ class Scores(Frozen):
     images: int
     confusion: tuple[tuple[int, ...], ...]
     """Pixels; the row is the label, the column the prediction."""
+    standard_error: float | None = None
+    """Of the mIoU over images (`jackknife_error`); None for a single image, and in records older than this field."""
 
 
 def evaluate(
@@ -85,20 +87,23 @@ def evaluate_masks(
 
     Raises: as `evaluate`.
     """
-    confusion = Confusion(len(dataset.classes), device)
+    confusion, per_image = Confusion(len(dataset.classes), device), list[tuple[Tensor, Tensor]]()
     with torch.inference_mode():
         for start in range(0, len(dataset), batch_size):
             indices = range(start, min(start + batch_size, len(dataset)))
             images, labels = zip(*(dataset[index] for index in indices), strict=True)
             masks = predict(torch.from_numpy(np.stack(images)).movedim(-1, 1).contiguous())
-            confusion.update(torch.from_numpy(np.stack(labels)), masks)
+            per_image += [
+                hits_and_unions(confusion.update(torch.from_numpy(label), mask))
+                for label, mask in zip(labels, masks, strict=True)
+            ]
             if report is not None:
                 report("evaluate", indices.stop, len(dataset))
-    return summarise(confusion.matrix, dataset)
+    return summarise(confusion.matrix, dataset, per_image)
 
 
-def summarise(matrix: Tensor, dataset: Dataset) -> Scores:
-    """Scores of a confusion matrix int64 K, K over all of a dataset.
+def summarise(matrix: Tensor, dataset: Dataset, per_image: Sequence[tuple[Tensor, Tensor]] = ()) -> Scores:
+    """Scores of a confusion matrix int64 K, K over all of a dataset; ``per_image``: `hits_and_unions` of each image.
 
     Raises:
         InputError: the matrix is empty.
@@ -111,4 +116,5 @@ def summarise(matrix: Tensor, dataset: Dataset) -> Scores:
         pixel_accuracy=pixel_accuracy(matrix),
         images=len(dataset),
         confusion=tuple(tuple(row) for row in matrix.tolist()),
+        standard_error=jackknife_error(*map(torch.stack, zip(*per_image, strict=True))) if per_image else None,
     )

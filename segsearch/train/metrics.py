@@ -1,5 +1,7 @@
 """Scores from one confusion matrix over a whole dataset: never a mean over images, never a class silently dropped."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -12,8 +14,8 @@ class Confusion:
     def __init__(self, classes: int, device: torch.device | str = "cpu") -> None:
         self.matrix = torch.zeros(classes, classes, dtype=torch.int64, device=device)
 
-    def update(self, label: Tensor, prediction: Tensor) -> None:
-        """Count the pixels that are not `IGNORE` in ``label``.
+    def update(self, label: Tensor, prediction: Tensor) -> Tensor:
+        """Count the pixels that are not `IGNORE` in ``label``; return these counts alone, int64 K, K.
 
         Args:
             label: integers of any shape, 0 .. K - 1 or `IGNORE`.
@@ -27,17 +29,24 @@ class Confusion:
         label, prediction = label[labelled], prediction[labelled]
         assert _inside(label, classes), f"a label outside 0 .. {classes - 1} that is not {IGNORE}"
         pairs = torch.bincount(label * classes + prediction, minlength=classes**2)
-        self.matrix += pairs.reshape(classes, classes)
+        counts = pairs.reshape(classes, classes)
+        self.matrix += counts
+        return counts
 
 
 def _inside(ids: Tensor, classes: int) -> bool:
     return ids.numel() == 0 or (int(ids.min()) >= 0 and int(ids.max()) < classes)
 
 
+def hits_and_unions(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """``TP`` and ``TP + FP + FN`` per class of a matrix int64 K, K."""
+    hits = matrix.diagonal()
+    return hits, matrix.sum(0) + matrix.sum(1) - hits
+
+
 def iou_per_class(matrix: Tensor) -> list[float | None]:
     """``TP / (TP + FP + FN)`` per class of a matrix int64 K, K; None for a class neither labelled nor predicted."""
-    hits = matrix.diagonal()
-    unions = matrix.sum(0) + matrix.sum(1) - hits
+    hits, unions = hits_and_unions(matrix)
     return [hit / union if union else None for hit, union in zip(hits.tolist(), unions.tolist(), strict=True)]
 
 
@@ -51,3 +60,24 @@ def pixel_accuracy(matrix: Tensor) -> float:
     """Share of the labelled pixels that are predicted right; NaN where none is labelled."""
     pixels = int(matrix.sum())
     return int(matrix.diagonal().sum()) / pixels if pixels else float("nan")
+
+
+def jackknife_error(hits: Tensor, unions: Tensor) -> float | None:
+    """Return the standard error of the mIoU over images, by the delete-one jackknife; None for fewer than two images.
+
+    It tells how far the mIoU would move on as many other images of the same kind. Two networks scored on the same
+    images usually differ by less than their errors suggest, as hard images are hard for both.
+
+    Args:
+        hits: per image and class, int64 N, K, as `hits_and_unions` gives them.
+        unions: the same; at least one is above 0.
+    """
+    count = len(hits)
+    if count < 2:
+        return None
+    left_hits, left_unions = hits.sum(0) - hits, unions.sum(0) - unions
+    present = left_unions > 0
+    # double precision: counts of pixels are exact in it
+    ious = torch.where(present, left_hits.double() / left_unions.clamp(min=1), 0.0)
+    mious = (ious.sum(1) / present.sum(1).clamp(min=1))[present.any(1)]  # without one image nothing may be left
+    return math.sqrt((count - 1) / count * float((mious - mious.mean()).square().sum()))

@@ -98,3 +98,10 @@ def test_scores_survive_json_absent_classes_included() -> None:
     scores = summarise(torch.tensor([[3, 1, 0], [0, 2, 0], [0, 0, 0]]), DATA)
     assert scores.iou["blue"] is None and scores.miou == pytest.approx((3 / 4 + 2 / 3) / 2)
     assert Scores.parse(json.loads(scores.model_dump_json()), "scores") == scores
+
+
+def test_the_standard_error_is_zero_where_all_images_agree_and_grows_with_what_they_differ_in() -> None:
+    assert evaluate_masks(_brightest, DATA).standard_error == 0.0
+    half = evaluate(_Brightest(2), DATA).standard_error
+    assert half is not None and 0.0 < half < 0.2
+    assert evaluate_masks(_brightest, Patches(images=1)).standard_error is None

@@ -1,4 +1,5 @@
 import math
+import statistics
 
 import pytest
 import torch
@@ -6,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segsearch.data.dataset import IGNORE
-from segsearch.train.metrics import Confusion, iou_per_class, miou, pixel_accuracy
+from segsearch.train.metrics import Confusion, hits_and_unions, iou_per_class, jackknife_error, miou, pixel_accuracy
 
 Pixels = list[tuple[int, int]]
 
@@ -104,3 +105,33 @@ def test_sixteen_classes_or_more_in_uint8() -> None:
     confusion = Confusion(19)
     confusion.update(torch.full((3,), 18, dtype=torch.uint8), torch.full((3,), 18, dtype=torch.uint8))
     assert confusion.matrix[18, 18] == 3 and confusion.matrix.sum() == 3
+
+
+@given(
+    st.integers(2, 4).flatmap(
+        lambda classes: st.lists(
+            st.lists(st.integers(0, 9), min_size=classes**2, max_size=classes**2).filter(any), min_size=2, max_size=6
+        )
+    )
+)
+def test_the_jackknife_leaves_out_one_image_after_another(cells: list[list[int]]) -> None:
+    """Against its definition: score all images but one, for each; the variance of these mIoUs times (n - 1)."""
+    size = math.isqrt(len(cells[0]))
+    images = [torch.tensor(image).reshape(size, size) for image in cells]
+    left = [miou(sum(images, start=torch.zeros(size, size, dtype=torch.int64)) - image) for image in images]
+    wanted = math.sqrt((len(left) - 1) * statistics.pvariance(left))
+    hits, unions = map(torch.stack, zip(*map(hits_and_unions, images), strict=True))
+    assert jackknife_error(hits, unions) == pytest.approx(wanted, abs=1e-12)
+
+
+def test_the_standard_error_shrinks_with_the_root_of_the_number_of_images() -> None:
+    generator = torch.Generator().manual_seed(0)
+
+    def error(count: int) -> float:
+        hits = torch.randint(50, 80, (count, 3), generator=generator)
+        found = jackknife_error(hits, torch.full_like(hits, 100))
+        assert found is not None
+        return found
+
+    assert error(100) / error(10_000) == pytest.approx(10, rel=0.3)
+    assert jackknife_error(torch.ones(1, 3), torch.ones(1, 3)) is None
