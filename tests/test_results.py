@@ -14,7 +14,7 @@ NOTE = (RESULTS / "camvid_cpu.md").read_text()
 @pytest.mark.parametrize("name", ["sfnet_r18", "fpenet", "resnet10x0.75/meu#8c7d4c83"])
 def test_rows_of_the_note(name: str) -> None:
     row = TRIALS[TRIALS.name == name].iloc[0]
-    assert f"| {row.miou:.3f} | {row.report_miou:.3f} | {row.latency_ms:.1f} |" in NOTE
+    assert f"| {100 * row.miou:.1f} % | {100 * row.report_miou:.1f} % | {row.latency_ms:.1f} |" in NOTE
 
 
 def test_counts_of_the_note() -> None:

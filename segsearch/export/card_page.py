@@ -5,7 +5,7 @@ from pathlib import Path
 
 from segsearch.export.artefact import Artefact, Timing
 from segsearch.export.card import JSON_NAME, Card
-from segsearch.export.markdown import cell, pairs, share, table
+from segsearch.export.markdown import cell, pairs, percent, table
 from segsearch.export.parity import Agreement
 from segsearch.files import write_atomic
 
@@ -58,7 +58,7 @@ def _head(card: Card) -> str:
 def _figures(card: Card) -> str:
     search, artefact = card.search, card.artefact
     rows = [
-        ("mIoU", share(card.miou), share(card.artefact_miou)),
+        ("mIoU", percent(card.miou), percent(card.artefact_miou)),
         ("latency", _milliseconds(search), _milliseconds(artefact)),
         ("images per second", _fps(search), _fps(artefact)),
         ("time covers", _covers(search), _covers(artefact)),
@@ -110,7 +110,7 @@ def _on_miou(card: Card) -> list[str]:
 def _unseen(card: Card) -> str:
     if card.report_miou is None:
         return "- It was not evaluated on images that the search never saw."
-    return f"- On images that the search never saw, the trained network reaches mIoU {share(card.report_miou)}."
+    return f"- On images that the search never saw, the trained network reaches mIoU {percent(card.report_miou)}."
 
 
 def _forms(card: Card) -> str:
@@ -131,7 +131,7 @@ def _forms(card: Card) -> str:
 
 
 def _form_rows(form: Artefact) -> list[tuple[str, ...]]:
-    said = (share(form.miou, _NONE), _milliseconds(form.timing))
+    said = (percent(form.miou, _NONE), _milliseconds(form.timing))
     rows: list[tuple[str, ...]] = [(form.format, form.precision, form.runtime, *_agreed(form.agreement), *said)]
     if form.default_agreement is not None and form.default_agreement != form.agreement:
         own = f"{form.default_precision}, its own choice here"
@@ -149,17 +149,19 @@ def _on_int8(card: Card, form: Artefact) -> str:
     if form.miou is not None and card.artefact_miou is not None:
         points = 100 * (form.miou - card.artefact_miou)
         word = "more" if points > 0 else "less"
-        said += f": mIoU {share(form.miou)}, {abs(points):.2f} points {word} than before ({share(card.artefact_miou)})"
+        said += (
+            f": mIoU {percent(form.miou)}, {abs(points):.1f} points {word} than before ({percent(card.artefact_miou)})"
+        )
     if form.timing is not None and card.artefact is not None:
-        percent = 100 * form.timing.latency_ms / card.artefact.latency_ms
-        said += f"; it takes {percent:.0f} % of the time of float32"
+        ratio = form.timing.latency_ms / card.artefact.latency_ms
+        said += f"; it takes {100 * ratio:.0f} % of the time of float32"
     return said + "."
 
 
 def _classes(card: Card) -> str:
     if card.miou is None:
         return "## Classes\n\n" + table(("index", "class"), [(str(i), name) for i, name in enumerate(card.classes)])
-    rows = [(str(i), name, share(card.iou[name], "absent")) for i, name in enumerate(card.classes)]
+    rows = [(str(i), name, percent(card.iou[name], "absent")) for i, name in enumerate(card.classes)]
     said = f"## Classes\n\nIoU on the same {card.images} validation images.\n\n"
     return said + table(("index", "class", "IoU"), rows)
 

@@ -19,6 +19,6 @@ def pairs(items: Iterable[tuple[str, object]]) -> str:
     return ", ".join(f"{key} {value}" for key, value in items) or "none"
 
 
-def share(value: float | None, missing: str = "not measured") -> str:
-    """Write a fraction as per cent."""
-    return missing if value is None else f"{100 * value:.2f} %"
+def percent(fraction: float | None, missing: str = "not measured") -> str:
+    """Write an IoU, or any fraction 0..1, for people: ``29.6 %``. Files for programs hold the fraction itself."""
+    return missing if fraction is None else f"{100 * fraction:.1f} %"

@@ -5,6 +5,7 @@ from pathlib import Path
 from segsearch.export.artefact import Artefact
 from segsearch.export.card import Card
 from segsearch.export.card_page import RESTLESS
+from segsearch.export.markdown import percent
 
 
 def lines(card: Card, folder: Path) -> list[str]:
@@ -14,8 +15,8 @@ def lines(card: Card, folder: Path) -> list[str]:
         said.append(f"weights: {card.weights}")
     said += [_proof(form, card) for form in card.artefacts]
     if card.miou is not None:
-        said.append(f"mIoU of the file {_share(card.artefact_miou)}, of the trained network {_share(card.miou)}")
-        said += [f"mIoU in int8 {_share(form.miou)}" for form in card.artefacts if form.precision == "int8"]
+        said.append(f"mIoU of the file {percent(card.artefact_miou)}, of the trained network {percent(card.miou)}")
+        said += [f"mIoU in int8 {percent(form.miou)}" for form in card.artefacts if form.precision == "int8"]
     if card.search is not None:
         timing = card.search
         said.append(f"search: {timing.latency_ms:.2f} ms ({timing.fps:.1f} FPS) with {timing.backend}")
@@ -36,10 +37,6 @@ def _proof(form: Artefact, card: Card) -> str:
     if form.default_agreement is not None and form.default_agreement != form.agreement:
         own = f" ({form.default_agreement.fraction:.3%} in {form.default_precision}, which it takes by default here)"
     return f"proof: {agreed}, on {form.agreement.images} {card.proven_on}: {files}{own}"
-
-
-def _share(value: float | None) -> str:
-    return "unknown" if value is None else f"{value:.4f}"
 
 
 def _met(card: Card) -> str:

@@ -66,7 +66,7 @@ def _table(board: Board) -> Table:
             f"{latency.p10_ms:.2f}-{latency.p90_ms:.2f}",
             short(entry.measured.macs),
             speed.printed + ("" if entry.same_size(speed) else "*") if speed else "",
-            miou.printed if miou else "",
+            f"{miou.printed} %" if miou else "",
         )
     table.caption = "* printed for another size"
     return table

@@ -38,7 +38,7 @@ def _row(board: Board, rank: int, entry: Entry) -> dict[str, object]:
         "published_fps_device": speed and speed.device,
         "published_fps_where": speed and speed.where,
         "published_fps_same_size": speed and entry.same_size(speed),
-        "published_miou": miou and miou.value,
+        "published_miou": miou and round(miou.value / 100, 6),  # a fraction, as every mIoU in a file
         "published_miou_size": _size(miou),
         "published_miou_split": miou and miou.split,
         "published_miou_where": miou and miou.where,

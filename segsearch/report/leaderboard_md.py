@@ -156,7 +156,7 @@ def _ranking_row(rank: int, entry: Entry) -> tuple[str, ...]:
         short(entry.measured.macs),
         speed.printed if speed else "",
         _on(speed) if speed else "",
-        miou.printed if miou else "",
+        f"{miou.printed} %" if miou else "",
         f"{miou.split}, {_size(miou)}" if miou else "",
     )
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from segsearch.report.words import duration, outcome
+from segsearch.report.words import duration, outcome, percent
 from segsearch.search.record import Proposal, TrialRecord
 from segsearch.search.watch import StudyProgress
 
@@ -61,10 +61,10 @@ class Tally:
         return (self._clock() - self._began) / done * max(0, self.wanted - self.trained)
 
     def __str__(self) -> str:
-        """Write the counts: ``best mIoU 0.512, 3 rejected, 1 failed, 4 min left``."""
+        """Write the counts: ``best mIoU 51.2 %, 3 rejected, 1 failed, 4 min left``."""
         left = self.seconds_left
         parts = [
-            f"best mIoU {self.best:.3f}" if self.best is not None else "",
+            f"best mIoU {percent(self.best)}" if self.best is not None else "",
             f"{self.rejected} rejected" if self.rejected else "",
             f"{self.failed} failed" if self.failed else "",
             f"{duration(left)} left" if left else "",

@@ -12,6 +12,7 @@ from segsearch.files import write_atomic
 from segsearch.leaderboard.rerank import FOLDER, Reranked, Retimed
 from segsearch.report.labels import Label, write_labels
 from segsearch.report.plot import ACCENT, BEATEN, INK, LIMIT, PAPER, SOFT
+from segsearch.report.words import percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -46,7 +47,7 @@ def shown(found: Reranked) -> Group:
         table.add_row(
             str(number),
             record.name,
-            f"{record.miou:.3f}",
+            percent(record.miou),
             f"{record.latency_ms:.2f}",
             f"{net.again.median_ms:.2f}",
             f"{net.again.median_ms / record.latency_ms:.3f}",

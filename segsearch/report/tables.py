@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from segsearch.report.words import duration
+from segsearch.report.words import duration, percent
 from segsearch.search.budget import Budget, short
 from segsearch.search.pareto import front
 from segsearch.search.record import TrialRecord
@@ -61,6 +61,6 @@ def _row(record: TrialRecord) -> tuple[str, ...]:
     speed = ("", "", "")
     if latency is not None:
         speed = (f"{latency.median_ms:.2f}", f"{latency.p10_ms:.2f}-{latency.p90_ms:.2f}", f"{record.fps:.1f}")
-    miou = f"{record.miou:.3f}" if record.trained else ""
+    miou = percent(record.miou) if record.trained else ""
     counted = [short(count) if count is not None else "" for count in (record.params, record.macs)]
     return (str(record.number), record.name, miou, *speed, *counted)

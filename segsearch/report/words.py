@@ -1,13 +1,14 @@
 """Records in words and short numbers, for tables and lines."""
 
+from segsearch.export.markdown import percent as percent
 from segsearch.search.record import TrialRecord
 
 
 def outcome(record: TrialRecord) -> str:
-    """Write a trial's result in one line: ``fpenet: mIoU 0.512, 12.30 ms (81.3 FPS), 34 s``."""
+    """Write a trial's result in one line: ``fpenet: mIoU 51.2 %, 12.30 ms (81.3 FPS), 34 s``."""
     speed = f"{record.latency_ms:.2f} ms ({record.fps:.1f} FPS)" if record.latency is not None else "not measured"
     if record.trained:
-        return f"{record.name}: mIoU {record.miou:.3f}, {speed}, {duration(sum(record.seconds.values()))}"
+        return f"{record.name}: mIoU {percent(record.miou)}, {speed}, {duration(sum(record.seconds.values()))}"
     return f"{record.name}: {record.state}, {record.reason}"
 
 

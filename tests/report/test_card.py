@@ -78,7 +78,7 @@ def test_every_form_has_its_line() -> None:
     )
     text = said(artefacts=(openvino, rounded))
     assert "model.xml + model.bin (50.000% in bf16, which it takes by default here)" in text
-    assert "int8: 50.000% of the pixels" in text and "mIoU in int8 0.2500" in text
+    assert "int8: 50.000% of the pixels" in text and "mIoU in int8 25.0 %" in text
 
 
 def test_a_point_says_whose_weights_it_has() -> None:

@@ -37,8 +37,8 @@ def test_lines_tell_results_and_no_steps() -> None:
     play(Lines(Console(file=file, width=60)))
     lines = file.getvalue().splitlines()
     assert lines[0] == "study mine: 1 of 3 trained" and lines[1] == "trial 2: net [bold]2"
-    assert lines[2].startswith("trial 2: ") and "mIoU 0.500, 10.00 ms (100.0 FPS)" in lines[2]
-    assert "[2/3] best mIoU 0.500" in lines[2]
+    assert lines[2].startswith("trial 2: ") and "mIoU 50.0 %, 10.00 ms (100.0 FPS)" in lines[2]
+    assert "[2/3] best mIoU 50.0 %" in lines[2]
     assert lines[3:] == ["note: something", "finished"]
 
 
@@ -64,7 +64,7 @@ def test_what_is_left_is_guessed_from_this_run_alone() -> None:
     tally.add(record(2, latency_ms=50.0))
     tally.add(record(3, miou=0.5))
     assert tally.seconds_left == 90
-    assert str(tally) == "best mIoU 0.500, 1 rejected, 90 s left"
+    assert str(tally) == "best mIoU 50.0 %, 1 rejected, 90 s left"
 
 
 def test_words() -> None:

@@ -23,7 +23,7 @@ def text(table: RenderableType) -> str:
 def test_the_front_is_shown_fastest_first() -> None:
     shown = text(front_table(RECORDS, title="s"))
     assert shown.index("fpenet") < shown.index(RECORDS[4].name)
-    assert RECORDS[1].name not in shown and "0.500" in shown and "9.00-12.00" in shown and "100.0" in shown
+    assert RECORDS[1].name not in shown and "50.0 %" in shown and "9.00-12.00" in shown and "100.0" in shown
 
 
 def test_every_trial_is_shown_with_its_state() -> None:
