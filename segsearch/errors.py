@@ -1,6 +1,8 @@
-"""What a user can cause. Every other exception is a mistake of ours."""
+"""What a user or the machine can cause, and foreign errors in one line. Every other exception is a mistake of ours."""
 
-from collections.abc import Iterable
+import errno
+import os
+from collections.abc import Iterable, Iterator
 
 
 class SegsearchError(Exception):
@@ -40,9 +42,83 @@ class WorkerError(DeviceError):
     """A measuring worker that is not reachable, died, or answered what was not asked: no network's fault."""
 
 
+class MachineError(SegsearchError):
+    """No disk space, memory or file handles are left on the machine: no network is at fault, another try may do."""
+
+
 class BudgetError(SegsearchError):
     """Nothing meets the budget; the message names what came nearest."""
 
 
 class ProofError(SegsearchError):
     """An exported artefact does not do what the network does."""
+
+
+MOST_LETTERS = 600
+"""Of a foreign error that are told."""
+
+_CURES = {
+    errno.ENOSPC: "free disk space, or point TMPDIR at a disk that has some",
+    errno.EDQUOT: "free disk space, or point TMPDIR at a disk that has some",
+    errno.EFBIG: "raise the limit on the size of files (ulimit -f)",
+    errno.EMFILE: "raise the limit on open files (ulimit -n)",
+    errno.ENFILE: "close other programs: the whole system has no file handle left",
+    errno.EIO: "check the disk",
+    errno.EROFS: "point TMPDIR at a disk that can be written",
+    errno.ENOMEM: "free memory, or make the batch or the images smaller",
+    errno.EAGAIN: "raise the limit on processes and threads (ulimit -u)",
+}
+
+
+def one_line(error: BaseException | str) -> str:
+    """Write a foreign error's message in one printable line that keeps its cause.
+
+    The whole message where it has at most `MOST_LETTERS`. A longer one is cut in the middle: its first line, which says
+    what failed, and as much of its end, which says why, as there is room for.
+    """
+    lines = [line for raw in str(error).splitlines() if (line := _printable(raw))]
+    if not lines:
+        return "it does not say why" if isinstance(error, str) else type(error).__name__  # MemoryError has no message
+    text = " ".join(lines)
+    head = lines[0][: MOST_LETTERS // 2]
+    return text if len(text) <= MOST_LETTERS else f"{head} ... {text[len(head) - MOST_LETTERS :]}"
+
+
+def _printable(text: str) -> str:
+    """Drop control characters, which could drive a terminal, and runs of blanks."""
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+
+
+def machine_fault(error: BaseException) -> MachineError | None:
+    """Return the fault of this machine that an error comes from; None where the machine is not at fault.
+
+    Any OSError that was raised, or named as the cause, is one: no network causes it. Libraries written in C++ only
+    quote the system's message, so messages are searched for it as well.
+    """
+    if isinstance(error, MachineError):
+        return error
+    for cause in _chain(error):
+        code = _code(cause)
+        if code or isinstance(cause, MemoryError):
+            cure = _CURES.get(code or errno.ENOMEM, "")
+            told = one_line(error if isinstance(error, SegsearchError) else cause)
+            return MachineError(f"this machine: {told}" + (f" (cure: {cure})" if cure else ""))
+    return None
+
+
+def _code(error: BaseException) -> int | None:
+    """Return the system's number of what went wrong, if an error tells one that the machine is to blame for."""
+    if isinstance(error, OSError):
+        return error.errno or errno.EIO
+    text = str(error)
+    return next((code for code in _CURES if os.strerror(code) in text), None)
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Give an error, and what it was raised from."""
+    seen: set[int] = set()
+    here: BaseException | None = error
+    while here is not None and id(here) not in seen:
+        seen.add(id(here))
+        yield here
+        here = here.__cause__

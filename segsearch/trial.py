@@ -17,7 +17,15 @@ import torch
 
 from segsearch.data.dataset import Splits
 from segsearch.data.normalise import MEAN, STD
-from segsearch.errors import InputError, MissingExtraError, UnfitError, WorkerError
+from segsearch.errors import (
+    InputError,
+    MachineError,
+    MissingExtraError,
+    UnfitError,
+    WorkerError,
+    machine_fault,
+    one_line,
+)
 from segsearch.export.deploy import deploy
 from segsearch.files import write_atomic
 from segsearch.frozen import Frozen
@@ -92,6 +100,7 @@ def run_trial(spec: NetworkSpec, setup: TrialSetup, folder: Path, *, seed: int, 
     Raises:
         InputError: what is not this network's fault: a full disk, an unreadable image, a damaged checkpoint, weights
             that cannot be downloaded.
+        MachineError: no disk space, memory or file handles left; the same trial can be tried again.
         MissingExtraError: the backend is not installed, or timm. WorkerError: the machine that measures is not there.
         KeyboardInterrupt: Ctrl-C, or ``report`` raised it; the folder can be taken up again.
 
@@ -102,18 +111,18 @@ def run_trial(spec: NetworkSpec, setup: TrialSetup, folder: Path, *, seed: int, 
         if reason is None:
             trial.train_and_score()
         return TrialResult(state="rejected" if reason else "complete", reason=reason, **trial.facts)
-    except UnfitError as error:
-        return _failed(trial, folder, error)
-    except (InputError, MissingExtraError, WorkerError):
-        raise
-    except Exception as error:  # diverged, out of memory, a network that does not fit: the study learns and goes on
+    except Exception as error:  # diverged, out of GPU memory, unfit for the backend: the study learns and goes on
+        blameless = (InputError, MachineError, MissingExtraError, WorkerError)
+        if isinstance(error, blameless) and not isinstance(error, UnfitError):
+            raise
+        if fault := machine_fault(error):
+            raise fault from error
         return _failed(trial, folder, error)
 
 
 def _failed(trial: "_Trial", folder: Path, error: Exception) -> TrialResult:
     write_atomic(folder / ERROR, "".join(traceback.format_exception(error)))
-    reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-    return TrialResult(state="failed", reason=reason, **trial.facts)
+    return TrialResult(state="failed", reason=f"{type(error).__name__}: {one_line(error)}", **trial.facts)
 
 
 class _Trial:

@@ -5,29 +5,45 @@ A limit on file sizes stands in for the disk: the kernel refuses the write in th
 
 import resource
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
 import torch
+from test_trial import POINT
 from torch import nn
 
-from segsearch.errors import InputError
+from segsearch.data.config import StreetsData
+from segsearch.data.open import open_data
+from segsearch.errors import InputError, MachineError
 from segsearch.files import write_atomic
+from segsearch.measure.conditions import Conditions
+from segsearch.measure.timer import TimerSettings
+from segsearch.space.lower import lower
 from segsearch.train.checkpoint import Stamp, save_checkpoint
+from segsearch.train.recipe import Recipe
 from segsearch.train.weights import save_weights
+from segsearch.trial import ERROR, TrialSetup, run_trial
 
 STAMP = Stamp(recipe="abc", seed=1, network="def", dataset="patches", images=4, steps=20)
 
 
 @contextmanager
-def room_for(size_bytes: int) -> Iterator[None]:
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, before[1]))
+def limit(what: int, most: int) -> Iterator[None]:
+    before = resource.getrlimit(what)
+    resource.setrlimit(what, (most, before[1]))
     try:
         yield
     finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        resource.setrlimit(what, before)
+
+
+def room_for(size_bytes: int) -> AbstractContextManager[None]:
+    return limit(resource.RLIMIT_FSIZE, size_bytes)
+
+
+def no_more_files() -> AbstractContextManager[None]:
+    return limit(resource.RLIMIT_NOFILE, 3)
 
 
 @pytest.mark.parametrize(
@@ -47,3 +63,24 @@ def test_one_line_and_the_old_file_stays(write, tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("scarce", [lambda: room_for(1000), no_more_files], ids=["disk", "files"])
+def test_a_trial_without_room_has_no_result_and_is_tried_again(scarce, tmp_path: Path) -> None:
+    setup = TrialSetup(
+        splits=open_data(StreetsData(size=(32, 48), train=2, val=1)),
+        size_hw=(32, 48),
+        recipe=Recipe(iterations=1, batch_size=2),
+        gate=lambda params, macs, latency_ms: None,
+        device="cpu",
+        under=Conditions(
+            threads=1,
+            backend="onnxruntime",
+            timer=TimerSettings(min_samples=2, min_seconds=0.01, warmup_block_seconds=0.01, max_warmup_seconds=0.05),
+        ),
+    )
+    with scarce(), pytest.raises(MachineError, match=r"this machine: .*\(cure: ") as caught:
+        run_trial(lower(POINT), setup, tmp_path, seed=1)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / ERROR).exists()
+    assert run_trial(lower(POINT), setup, tmp_path, seed=1).state == "complete"

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 import segsearch
-from segsearch.errors import ProofError
+from segsearch.errors import ProofError, one_line
 from segsearch.export.artefact import Timing
 from segsearch.measure.affinity import held
 from segsearch.measure.timer import TimerSettings, sample_latencies
@@ -83,7 +83,7 @@ def _started(*arguments: str) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(done.stdout)
     except ValueError:
         words = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-        raise ProofError(f"{arguments[0]}: could not be timed in a fresh process: {words[-1][:160]}") from None
+        raise ProofError(f"{arguments[0]}: could not be timed in a fresh process: {one_line(words[-1])}") from None
     return found
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from segsearch.errors import InputError
+from segsearch.errors import InputError, one_line
 from segsearch.files import replacing
 
 if TYPE_CHECKING:
@@ -64,9 +64,9 @@ def read_image(path: Path) -> Bytes:
     except InputError:
         raise
     except OSError as error:
-        raise InputError(path, f"cannot be read as an image: {error.strerror or _first_line(error, path)}") from error
+        raise InputError(path, f"cannot be read as an image: {error.strerror or _reason(error, path)}") from error
     except Exception as error:  # decoders of damaged files raise whatever they stumble over
-        raise InputError(path, f"cannot be read as an image: {_first_line(error, path)}") from error
+        raise InputError(path, f"cannot be read as an image: {_reason(error, path)}") from error
 
 
 def _plain(image: Image.Image) -> Image.Image:
@@ -78,9 +78,8 @@ def _plain(image: Image.Image) -> Image.Image:
     return image.convert("RGBA") if "transparency" in image.info else image
 
 
-def _first_line(error: Exception, path: Path) -> str:
-    text = str(error).strip().replace(f" {str(path)!r}", "")
-    return text.splitlines()[0][:120] if text else type(error).__name__
+def _reason(error: Exception, path: Path) -> str:
+    return one_line(error).replace(f" {str(path)!r}", "")
 
 
 def resize_image(image: Bytes, size_hw: tuple[int, int]) -> Bytes:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from segsearch.errors import InputError, MissingExtraError
+from segsearch.errors import InputError, MissingExtraError, one_line
 from segsearch.export import lint_rules
 from segsearch.export.lint_face import check_face, check_opset
 from segsearch.export.metadata import Metadata
@@ -85,6 +85,5 @@ def _read(path: Path) -> Any:
         if not list(lint_rules.outside(model)):  # the checker would look for the other file
             onnx.checker.check_model(model)
     except Exception as error:  # protobuf's and the checker's errors have no base in common
-        reason = (str(error).strip().splitlines() or ["it may be truncated"])[0][:160]
-        raise InputError(path, f"is not a sound ONNX model: {reason}") from error
+        raise InputError(path, f"is not a sound ONNX model: {one_line(error)}") from error
     return model

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import segsearch
-from segsearch.errors import ProofError
+from segsearch.errors import ProofError, one_line
 from segsearch.export.deploy import Deployed
 from segsearch.export.graph import INPUT, OPSET, OUTPUT, check_graph, strip
 from segsearch.export.metadata import Metadata
@@ -90,8 +90,7 @@ def trace_module(network: nn.Module, example: Tensor, opset: int = OPSET) -> Any
                 verbose=False,
             )
     except torch.onnx.OnnxExporterError as error:
-        reason = str(error.__cause__ or error).strip().splitlines() or ["it does not say why"]
-        raise ProofError(f"torch cannot export this network: {reason[0][:160]}") from error
+        raise ProofError(f"torch cannot export this network: {one_line(error.__cause__ or error)}") from error
     assert program is not None
     model = program.model_proto
     strip(model)

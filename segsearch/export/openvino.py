@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from segsearch.errors import InputError, MissingExtraError
+from segsearch.errors import InputError, MissingExtraError, one_line
 
 _TELEMETRY = "openvino_telemetry"
 
@@ -71,7 +71,7 @@ def to_openvino(onnx_file: Path, path: Path) -> tuple[Path, Path]:
     try:
         model = read_model(onnx_file)
     except RuntimeError as error:
-        raise InputError(onnx_file, f"OpenVINO cannot read it: {_reason(error)}") from error
+        raise InputError(onnx_file, f"OpenVINO cannot read it: {one_line(error)}") from error
     try:
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".openvino.") as folder:
             whole = Path(folder) / path.name
@@ -80,7 +80,7 @@ def to_openvino(onnx_file: Path, path: Path) -> tuple[Path, Path]:
             whole.with_suffix(".bin").replace(weights)
             whole.replace(path)
     except (OSError, RuntimeError) as error:
-        raise InputError(path, f"cannot be written: {_reason(error)}") from error
+        raise InputError(path, f"cannot be written: {one_line(error)}") from error
     return path, weights
 
 
@@ -110,7 +110,7 @@ class OpenVinoModel:
         try:
             self._compiled = runtime.compile_model(read_model(path), "CPU", options)
         except RuntimeError as error:
-            raise InputError(path, f"cannot be loaded by OpenVINO: {_reason(error)}") from error
+            raise InputError(path, f"cannot be loaded by OpenVINO: {one_line(error)}") from error
         self.size_hw = (int(self._compiled.input(0).shape[2]), int(self._compiled.input(0).shape[3]))
         self.precision = str(self._compiled.get_property("INFERENCE_PRECISION_HINT").to_string())
 
@@ -119,11 +119,6 @@ class OpenVinoModel:
         planes = np.ascontiguousarray(image.transpose(2, 0, 1))[None]
         mask: npt.NDArray[np.uint8] = self._compiled([planes])[0][0].copy()  # the runtime writes into it again
         return mask
-
-
-def _reason(error: Exception) -> str:
-    lines = [line for line in str(error).strip().splitlines() if line.strip()] or ["no reason given"]
-    return lines[-1][:160]
 
 
 def read_model(path: Path) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from segsearch.errors import InputError, MissingExtraError
+from segsearch.errors import InputError, MissingExtraError, one_line
 from segsearch.export.lint_face import INPUT, OUTPUT
 from segsearch.export.metadata import Metadata
 
@@ -25,7 +25,7 @@ def load_session(path: Path, threads: int = 0) -> Any:
 
     Raises:
         MissingExtraError: onnxruntime is not installed.
-        InputError: no such file, not ONNX, truncated, or not exported by segsearch.
+        InputError: no such file, not ONNX, damaged, or not exported by segsearch.
     """
     assert threads >= 0
     runtime = need("onnxruntime")
@@ -40,8 +40,7 @@ def load_session(path: Path, threads: int = 0) -> Any:
     try:
         session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's error classes have no base of their own
-        reason = str(error).strip().splitlines()[-1][:160]
-        raise InputError(path, f"cannot be loaded as an ONNX model, it may be truncated: {reason}") from error
+        raise InputError(path, f"cannot be loaded as an ONNX model: {one_line(error)}") from error
     _check_session(session, path)
     return session
 

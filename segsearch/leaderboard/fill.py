@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from segsearch.errors import DeviceError, InputError, ProofError
+from segsearch.errors import DeviceError, InputError, ProofError, machine_fault
 from segsearch.leaderboard.store import Measured, MeasuredStore
 from segsearch.leaderboard.timing import time_spec
 from segsearch.measure.conditions import Unsteady
@@ -45,6 +45,7 @@ def fill(
     Raises:
         MissingExtraError: the backend is not installed.
         InputError: the file cannot be written, or the disk is full.
+        MachineError: no disk space, memory or file handles are left.
     """
     failed: dict[str, str] = {}
     for done, candidate in enumerate(candidates):
@@ -54,6 +55,8 @@ def fill(
         try:
             measured = time_spec(candidate.spec, store.protocol, label=candidate.name, unsteady=unsteady)
         except (DeviceError, InputError, ProofError) as error:
+            if fault := machine_fault(error):
+                raise fault from error
             failed[candidate.name] = str(error)
             note(f"{candidate.name}: {error}")
             continue

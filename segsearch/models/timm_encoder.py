@@ -8,7 +8,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from segsearch.errors import InputError, MissingExtraError
+from segsearch.errors import InputError, MissingExtraError, one_line
 from segsearch.export.fold_running import fold_by_running, same_maps
 from segsearch.models.ops import Channels, Features
 from segsearch.spec.channels import encoder_levels
@@ -135,7 +135,7 @@ def _created(name: str, **options: object) -> nn.Module:
     except MissingExtraError:
         raise
     except Exception as error:  # each of a thousand functions complains in its own way
-        problem = " ".join(f"{type(error).__name__}: {error}".split())[:150]
+        problem = f"{type(error).__name__}: {one_line(error)}"
         raise InputError(PLACE, f"timm cannot make '{name}' ({problem})") from error
 
 
@@ -143,7 +143,6 @@ def _timm() -> Any:
     try:
         import timm
     except (ImportError, RuntimeError) as error:  # a torchvision of another torch raises RuntimeError
-        problem = " ".join(str(error).split())[:100]
-        note = f"{problem}; its torchvision must be built for torch {torch.__version__}"
+        note = f"{one_line(error)}; its torchvision must be built for torch {torch.__version__}"
         raise MissingExtraError("timm", "timm", note) from error
     return timm

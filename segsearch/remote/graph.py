@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from segsearch.errors import InputError, MissingExtraError, ProofError
+from segsearch.errors import InputError, MissingExtraError, ProofError, one_line
 from segsearch.export.deploy import Deployed
 from segsearch.export.graph import check_graph
 from segsearch.export.metadata import Metadata
@@ -81,7 +81,7 @@ def _check(model: Any, size_hw: tuple[int, int]) -> None:
         onnx.checker.check_model(model)  # the linter takes operators and attributes for what they should be
         check_graph(model, size_hw)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise InputError("graph", f"is no valid ONNX: {' '.join(str(error).split())[:160]}") from error
+        raise InputError("graph", f"is no valid ONNX: {one_line(error)}") from error
 
 
 def _outside(tensor: Any) -> bool:

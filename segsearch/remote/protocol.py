@@ -11,6 +11,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from segsearch.errors import one_line
 from segsearch.frozen import Frozen
 from segsearch.measure.conditions import Conditions, Unsteady
 from segsearch.measure.record import LatencyRecord
@@ -30,8 +31,8 @@ BUSY = 429
 
 
 def plain(text: str) -> str:
-    """Make what another machine wrote fit for a terminal: printable, one line, 300 characters."""
-    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())[:300]
+    """Make what another machine wrote fit for a terminal: printable, one line, not too long; "" stays ""."""
+    return one_line(text) if text else ""
 
 
 def _printable(text: str) -> str:

@@ -9,7 +9,7 @@ import torch
 
 from segsearch import __version__
 from segsearch.data.open import open_data
-from segsearch.errors import InputError
+from segsearch.errors import InputError, one_line
 from segsearch.measure.backends.table import find_backend
 from segsearch.measure.conditions import Conditions
 from segsearch.measure.machine import device_name, find_device
@@ -134,8 +134,7 @@ def _check_lowers(space: Space, place: str) -> None:
         except KeyError as error:
             raise InputError(place, f"has no choice or no family {error}", "the names of the space unified") from error
         except (TypeError, ValueError) as error:
-            problem = " ".join(str(error).split())[:150]
-            raise InputError(place, f"holds a point that is no network: {problem}") from error
+            raise InputError(place, f"holds a point that is no network: {one_line(error)}") from error
 
 
 def _check_weights(pretrained: str | None) -> None:

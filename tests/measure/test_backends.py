@@ -430,7 +430,7 @@ class TestFiles:
         path.write_bytes(mask_file[0].read_bytes()[:-1000] if content is None else content)
         with pytest.raises(InputError) as error:
             BACKENDS[name]().open(path, images(1)[0])
-        assert str(error.value) == f"{path}: is not an ONNX model, or truncated"
+        assert str(error.value).startswith(f"{path}: is not an ONNX model: ") and "\n" not in str(error.value)
         assert capfd.readouterr() == ("", "")
 
     def test_a_file_that_is_not_there(self, name, tmp_path):

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from segsearch.errors import UnfitError
+from segsearch.errors import UnfitError, one_line
 from segsearch.measure.backends.base import Prepared
 from segsearch.measure.backends.compiler import need_compiler
 from segsearch.measure.backends.torch_network import TorchBackend, TorchNetwork, adapt
@@ -50,8 +50,7 @@ def _package(ready: TorchNetwork) -> Any:
     except torch.OutOfMemoryError:
         raise
     except RuntimeError as error:
-        reason = str(error).strip().splitlines()[0][:160]
-        raise UnfitError("network", f"cannot be compiled ahead of time: {reason}") from error
+        raise UnfitError("network", f"cannot be compiled ahead of time: {one_line(error)}") from error
 
 
 def _compile(network: nn.Module, image: Tensor, path: Path) -> Tensor:

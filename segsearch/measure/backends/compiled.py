@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from segsearch.errors import UnfitError
+from segsearch.errors import UnfitError, one_line
 from segsearch.measure.backends.base import Backend, Prepared
 from segsearch.measure.backends.compiler import need_compiler
 from segsearch.measure.backends.torch_network import Call, TorchBackend, TorchNetwork, adapt
@@ -51,6 +51,5 @@ def compiled(backend: Backend, ready: TorchNetwork, mode: str | None = None, cal
     except torch.OutOfMemoryError:
         raise
     except RuntimeError as error:  # the base of what torch.compile raises
-        reason = str(error).strip().splitlines()[0][:160]
-        raise UnfitError("network", f"cannot be compiled: {reason}") from error
+        raise UnfitError("network", f"cannot be compiled: {one_line(error)}") from error
     return call

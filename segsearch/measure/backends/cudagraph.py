@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from segsearch.errors import UnfitError
+from segsearch.errors import UnfitError, one_line
 from segsearch.measure.backends.base import Prepared
 from segsearch.measure.backends.torch_network import TorchBackend, adapt
 
@@ -80,8 +80,7 @@ def record(call: Callable[[], Tensor], device: torch.device) -> tuple[torch.cuda
         except torch.OutOfMemoryError:
             raise
         except RuntimeError as error:
-            reason = str(error).strip().splitlines()[0][:160]
-            raise UnfitError("network", f"cannot be recorded as a CUDA graph: {reason}") from error
+            raise UnfitError("network", f"cannot be recorded as a CUDA graph: {one_line(error)}") from error
         finally:
             cudnn.benchmark = tries_kernels
     return graph, output

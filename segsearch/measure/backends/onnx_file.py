@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from segsearch.errors import InputError, MissingExtraError
+from segsearch.errors import InputError, MissingExtraError, one_line
 from segsearch.export.deploy import Deployed
 from segsearch.export.lint_rules import outside
 from segsearch.export.onnx import trace, trace_module
@@ -77,7 +77,7 @@ def check_file(path: Path, example: Tensor, asked: str | None, weights: Mapping[
 
     Raises:
         MissingExtraError: onnx is not installed.
-        InputError: no such file, no ONNX, truncated, of another model, or of another precision.
+        InputError: no such file, no ONNX, of another model, or of another precision.
     """
     model = _load(path)
     graph = model.graph
@@ -100,9 +100,9 @@ def _load(path: Path) -> Any:
     try:
         model = onnx.load(str(path), load_external_data=False)
     except Exception as error:  # protobuf's error class differs between its implementations
-        raise InputError(path, "is not an ONNX model, or truncated") from error
+        raise InputError(path, f"is not an ONNX model: {one_line(error)}") from error
     if not model.graph.node or not model.graph.output:
-        raise InputError(path, "is not an ONNX model, or truncated")
+        raise InputError(path, "is not an ONNX model: it has no graph, or one without output")
     return model
 
 

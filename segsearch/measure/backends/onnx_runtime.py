@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from segsearch.errors import DeviceError, MissingExtraError, UnfitError
+from segsearch.errors import DeviceError, MissingExtraError, UnfitError, one_line
 from segsearch.measure.backends.base import Prepared
 from segsearch.measure.backends.checks import check_ability, check_hardware
 from segsearch.measure.backends.onnx_file import as_held, check_file, precision_of, written
@@ -92,8 +92,7 @@ def _session(path: Path, model: str | bytes, device: torch.device, precision: st
     try:
         session = runtime.InferenceSession(model, options, providers=providers)
     except Exception as error:  # onnxruntime's error classes have no base of their own
-        reason = str(error).strip().splitlines()[-1][:160]
-        raise UnfitError(path, f"cannot be loaded by onnxruntime: {reason}") from error
+        raise UnfitError(path, f"cannot be loaded by onnxruntime: {one_line(error)}") from error
     if session.get_providers()[0] != provider(device):  # it falls back to the CPU without a word
         raise DeviceError(
             "backend: onnxruntime could not start its CUDAExecutionProvider; does its CUDA fit the driver?"

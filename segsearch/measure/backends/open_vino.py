@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from segsearch.errors import DeviceError, UnfitError
+from segsearch.errors import DeviceError, UnfitError, one_line
 from segsearch.export.openvino import core, openvino, read_model
 from segsearch.measure.backends.base import Prepared
 from segsearch.measure.backends.checks import check_ability
@@ -85,8 +85,7 @@ def _compile(path: Path, model: Any, precision: str) -> Any:
 
 
 def _unloadable(path: Path, error: RuntimeError) -> UnfitError:
-    reason = next(reversed(str(error).strip().splitlines()), "")[:160]
-    return UnfitError(path, f"cannot be loaded by OpenVINO: {reason}")
+    return UnfitError(path, f"cannot be loaded by OpenVINO: {one_line(error)}")
 
 
 def _facts(compiled: Any, precision: str) -> dict[str, str]:

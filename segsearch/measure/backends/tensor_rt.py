@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from segsearch.errors import MissingExtraError, UnfitError
+from segsearch.errors import MissingExtraError, UnfitError, one_line
 from segsearch.measure.backends import engine_cache
 from segsearch.measure.backends.base import Prepared
 from segsearch.measure.backends.checks import check_ability, check_hardware
@@ -136,13 +136,13 @@ def _build(path: Path, content: bytes, tf32: bool, timings: Path) -> bytes:
     parser = trt.OnnxParser(definition, logger)
     if not parser.parse(content):
         reasons = [parser.get_error(i).desc() for i in range(parser.num_errors)] or logger.errors
-        raise UnfitError(path, f"cannot be read by TensorRT: {_first_line(reasons)}")
+        raise UnfitError(path, f"cannot be read by TensorRT: {one_line('; '.join(reasons))}")
     config = builder.create_builder_config()
     (config.set_flag if tf32 else config.clear_flag)(trt.BuilderFlag.TF32)
     cache = _timing_cache(config, engine_cache.read(timings) or b"")
     plan = builder.build_serialized_network(definition, config)
     if plan is None:
-        raise UnfitError(path, f"TensorRT cannot build an engine for it: {_first_line(logger.errors)}")
+        raise UnfitError(path, f"TensorRT cannot build an engine for it: {one_line('; '.join(logger.errors))}")
     if cache is not None:
         engine_cache.keep(timings, bytes(cache.serialize()))
     return bytes(plan)
@@ -155,10 +155,6 @@ def _timing_cache(config: Any, content: bytes) -> Any:
         if cache is not None and config.set_timing_cache(cache, ignore_mismatch=False):
             return cache
     return None
-
-
-def _first_line(reasons: list[str]) -> str:
-    return next((line for reason in reasons for line in reason.splitlines() if line), "it does not say why")[:160]
 
 
 def _load(plan: bytes) -> Any:
