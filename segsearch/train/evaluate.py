@@ -94,8 +94,8 @@ def evaluate_masks(
             images, labels = zip(*(dataset[index] for index in indices), strict=True)
             masks = predict(torch.from_numpy(np.stack(images)).movedim(-1, 1).contiguous())
             per_image += [
-                hits_and_unions(confusion.update(torch.from_numpy(label), mask))
-                for label, mask in zip(labels, masks, strict=True)
+                hits_and_unions(confusion.update(label, mask))
+                for label, mask in zip(torch.from_numpy(np.stack(labels)), masks, strict=True)
             ]
             if report is not None:
                 report("evaluate", indices.stop, len(dataset))

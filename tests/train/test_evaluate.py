@@ -105,3 +105,10 @@ def test_the_standard_error_is_zero_where_all_images_agree_and_grows_with_what_t
     half = evaluate(_Brightest(2), DATA).standard_error
     assert half is not None and 0.0 < half < 0.2
     assert evaluate_masks(_brightest, Patches(images=1)).standard_error is None
+
+
+def test_images_and_labels_that_cannot_be_written_to_are_scored() -> None:
+    fixed = Patches(images=2)
+    for array in (array for pair in fixed.pairs for array in pair):
+        array.flags.writeable = False
+    assert evaluate_masks(_brightest, fixed).miou == 1.0
