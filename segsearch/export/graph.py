@@ -6,7 +6,7 @@ from segsearch.errors import ProofError
 from segsearch.export.lint import lint
 from segsearch.export.lint_face import INPUT, OPSET, OUTPUT
 
-__all__ = ["INPUT", "OPSET", "OUTPUT", "check_graph", "strip"]
+__all__ = ["INPUT", "OPSET", "OUTPUT", "check_graph", "tidy"]
 
 
 def check_graph(model: Any, size_hw: tuple[int, int]) -> int:
@@ -25,8 +25,15 @@ def check_graph(model: Any, size_hw: tuple[int, int]) -> int:
     return len(model.graph.node)
 
 
-def strip(model: Any) -> None:
-    """Remove, in place, the exporter's notes on each node: they name source files of the machine that exported."""
+def tidy(model: Any) -> None:
+    """Declare, in place, the lowest IR version that the opset needs, and remove the exporter's notes on each node.
+
+    Tools write the newest IR version that they know, which runtimes of the year before refuse to load. The notes name
+    source files of the machine that exported.
+    """
+    import onnx
+
+    model.ir_version = onnx.helper.find_min_ir_version_for(model.opset_import, ignore_unknown=True)
     graph = model.graph
     for thing in (graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
         thing.ClearField("metadata_props")

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 import segsearch
 from segsearch.errors import ProofError, one_line
 from segsearch.export.deploy import Deployed
-from segsearch.export.graph import INPUT, OPSET, OUTPUT, check_graph, strip
+from segsearch.export.graph import INPUT, OPSET, OUTPUT, check_graph, tidy
 from segsearch.export.metadata import Metadata
 from segsearch.export.session import OnnxModel, load_session, need, read_metadata
 from segsearch.files import write_atomic
@@ -93,7 +93,7 @@ def trace_module(network: nn.Module, example: Tensor, opset: int = OPSET) -> Any
         raise ProofError(f"torch cannot export this network: {one_line(error.__cause__ or error)}") from error
     assert program is not None
     model = program.model_proto
-    strip(model)
+    tidy(model)
     return model
 
 

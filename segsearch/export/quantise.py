@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segsearch.errors import InputError, MissingExtraError
-from segsearch.export.graph import check_graph, strip
+from segsearch.export.graph import check_graph, tidy
 from segsearch.export.lint_face import INPUT
 from segsearch.export.metadata import Metadata
 from segsearch.export.onnx_walk import Constants
@@ -55,7 +55,7 @@ def quantise(onnx_file: Path, path: Path, images: Iterable[npt.NDArray[np.uint8]
                 raise
             raise InputError("calibration", "no images to take ranges from") from error
         rounded = onnx.load(written)
-    strip(rounded)
+    tidy(rounded)
     del rounded.metadata_props[:]
     rounded.metadata_props.extend(model.metadata_props)
     notes = {entry.key: entry.value for entry in model.metadata_props}

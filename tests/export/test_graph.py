@@ -3,13 +3,16 @@ from pathlib import Path
 from typing import Any
 
 import onnx
+import onnxruntime
 import pytest
-from export_networks import SIZE
+from export_networks import SIZE, pictures
 
 from segsearch.errors import ProofError
 from segsearch.export.deploy import Deployed
 from segsearch.export.graph import check_graph
 from segsearch.export.onnx import Exported, trace
+from segsearch.export.quantise import quantise
+from segsearch.remote.graph import graph_bytes
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +37,25 @@ def test_pyramid_pooling_on_odd_sizes_stays_a_few_nodes(graph: Any) -> None:
     kinds = [node.op_type for node in graph.graph.node]
     assert kinds.count("MatMul") == 6 and not {"Gather", "GatherND", "Slice"} & set(kinds)
     assert len(kinds) < 60
+
+
+@pytest.mark.parametrize("opset", [18, 19, 21])
+def test_the_ir_version_is_the_lowest_of_the_opset(opset: int, deployed: Deployed) -> None:
+    model = trace(deployed, opset=opset)
+    assert model.ir_version == {18: 8, 19: 9, 21: 10}[opset]
+    onnx.checker.check_model(model, full_check=True)
+
+
+def test_every_form_is_of_the_lowest_ir_version(
+    good: Any, deployed: Deployed, exported: Exported, tmp_path: Path
+) -> None:
+    quantise(exported.path, tmp_path / "int8.onnx", pictures(1))
+    sent = onnx.load_model_from_string(graph_bytes(deployed, "0123456789ab"))
+    for model in (good, onnx.load(tmp_path / "int8.onnx"), sent):
+        assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", 18)]
+        assert model.ir_version == 8
+        onnx.checker.check_model(model, full_check=True)
+        onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
 
 
 def test_opset_20_is_refused(deployed: Deployed) -> None:
