@@ -10,7 +10,7 @@ import numpy.typing as npt
 from segsearch.artefacts.formats import ONNX, Form, Format, write_form, write_int8
 from segsearch.data.normalise import MEAN, STD
 from segsearch.export.artefact import Artefact
-from segsearch.export.deploy import deploy, network_masks
+from segsearch.export.deploy import Deployed, deploy, network_masks
 from segsearch.export.onnx import Colour, Exported, to_onnx
 from segsearch.export.parity import Agreement, Masks, agreements, prove
 from segsearch.models.network import Network
@@ -29,6 +29,21 @@ class Label:
     notes: Mapping[str, str]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """The deployed network and what is known of the ONNX file written from it, from which all other forms are made."""
+
+    deployed: Deployed
+    exported: Exported
+
+
+def write_onnx(network: Network, size_hw: tuple[int, int], folder: Path, label: Label) -> Written:
+    """Write ``model.onnx`` of a network into ``folder``, unproven. Raises InputError if it cannot be written."""
+    deployed = deploy(network, size_hw, MEAN, STD)
+    exported = to_onnx(deployed, folder / ONNX, classes=label.classes, colours=label.colours, metadata=label.notes)
+    return Written(deployed=deployed, exported=exported)
+
+
 def make_artefacts(
     network: Network,
     size_hw: tuple[int, int],
@@ -39,27 +54,30 @@ def make_artefacts(
     formats: Sequence[Format],
     threads: int,
     calibration: Images | None = None,
+    written: Written | None = None,
     report: Report = silent,
 ) -> tuple[Exported, tuple[Artefact, ...]]:
     """Write a network into ``folder`` in each of ``formats`` and prove each on images, uint8 [H, W, 3].
 
     The reference is the network itself, neither folded nor frozen, in torch. In float32 99.9 % of the pixels must
     agree. How far a runtime agrees in the precision of its own choice is only told, and so is the int8 form, which is
-    made where there are images to calibrate it on: rounding costs what it costs.
+    made where there are images to calibrate it on: rounding costs what it costs. ``written``: what `write_onnx` gave,
+    if the ONNX file lies in ``folder`` already.
 
     Raises:
         ProofError: a form does something else than the network. MissingExtraError: a library is not installed.
         InputError: a file cannot be written.
     """
-    deployed = deploy(network, size_hw, MEAN, STD)
-    exported = to_onnx(deployed, folder / ONNX, classes=label.classes, colours=label.colours, metadata=label.notes)
-    forms = {str(name): write_form(name, deployed, folder, threads) for name in formats}
+    written = written or write_onnx(network, size_hw, folder, label)
+    forms = {str(name): write_form(name, written.deployed, folder, threads) for name in formats}
     if calibration is not None:
         forms[_INT8] = write_int8(calibration, folder, threads)
     found = agreements(network_masks(network, MEAN, STD), _runs(forms), images, report)
     for name in formats:
         prove(found[name], name=f"the {name} artefact")
-    return exported, tuple(_artefact(form, found[name], found.get(name + _DEFAULT)) for name, form in forms.items())
+    return written.exported, tuple(
+        _artefact(form, found[name], found.get(name + _DEFAULT)) for name, form in forms.items()
+    )
 
 
 def _runs(forms: Mapping[str, Form]) -> dict[str, Masks]:

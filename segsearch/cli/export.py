@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from segsearch.export.card import Card
     from segsearch.progress import Report
 
-OF_STUDIES, OF_POINTS = ("--point", "--root"), ("--size", "--weights", "--classes", "--images", "--threads")
+OF_STUDIES, OF_POINTS = ("--pick", "--point", "--root"), ("--size", "--weights", "--classes", "--images", "--threads")
+
+BUDGET_MISSED = 3
+"""Exit code: the files are written, and miss the study's budget."""
 
 
 def export(
@@ -22,12 +25,20 @@ def export(
         typer.Argument(metavar="STUDY|POINT", help="A folder that `segsearch search` wrote, or a point of the space."),
     ],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the artefacts.")],
-    fps: Annotated[float | None, typer.Option(min=0.01, help="Least FPS; the study's own budget without.")] = None,
+    fps: Annotated[
+        float | None, typer.Option(min=0.01, help="Least FPS of the file; default a study's budget.")
+    ] = None,
     formats: Annotated[
         list[str] | None,
         typer.Option("--format", metavar="NAME", help="onnx (always), pt2, openvino; all that are installed without."),
     ] = None,
     int8: Annotated[bool, typer.Option("--int8", help="Also in int8; the card says what it costs.")] = False,
+    how: Annotated[
+        str | None,
+        typer.Option(
+            "--pick", metavar="HOW", help="STUDY: which network within the budget: miou (default), knee, fastest."
+        ),
+    ] = None,
     point: Annotated[
         str | None, typer.Option(metavar="ID", help="STUDY: export this one, a named point, a network's name or id.")
     ] = None,
@@ -49,20 +60,22 @@ def export(
     """Export the best network of a study, or any point, as ONNX, torch program and OpenVINO, with proof.
 
     Each file is run on real images, a study's on its validation images: unless 99.9 % of the pixels are those of the
-    network, nothing is kept. The ONNX file is timed again in a fresh process. A model card says all of it.
+    network, nothing is kept. The ONNX file is timed again in fresh processes. A model card says all of it.
+    Of a study, the best network whose file meets the budget is taken. If none does, the nearest is written and the exit
+    code is 3.
     """
     from segsearch.report.bars import bar
     from segsearch.report.card import lines
 
     given: dict[str, object] = {
-        "--point": point, "--root": root, "--size": size,
+        "--pick": how, "--point": point, "--root": root, "--size": size,
         "--weights": weights, "--classes": classes, "--images": images, "--threads": threads,
     }  # fmt: skip
     of_study = is_study(what)
     _refuse(given, OF_POINTS if of_study else OF_STUDIES, "a point" if of_study else "a study")
     with bar("export") as report:
         if of_study:
-            card = _study(Path(what), out, report, fps=fps, formats=formats, int8=int8, point=point, root=root)
+            card = _study(Path(what), out, report, fps=fps, how=how, formats=formats, int8=int8, point=point, root=root)
         else:
             if size is None:
                 raise InputError("--size", "is needed to export a point", "HEIGHTxWIDTH in pixels, such as 512x1024")
@@ -82,6 +95,8 @@ def export(
                 report=report,
             )
     print("\n".join(lines(card, out)))
+    if of_study and card.meets_budget is False:
+        raise typer.Exit(BUDGET_MISSED)
 
 
 def is_study(what: str) -> bool:
@@ -115,11 +130,25 @@ def _study(
     report: "Report",
     *,
     fps: float | None,
+    how: str | None,
     formats: list[str] | None,
     int8: bool,
     point: str | None,
     root: str | None,
 ) -> "Card":
+    from segsearch.search.pick import check_pick
     from segsearch.search.winner import export_winner
 
-    return export_winner(folder, out=out, fps=fps, point=point, root=root, formats=formats, int8=int8, report=report)
+    if how is not None and point is not None:
+        raise InputError("--pick", "picks a network, and --point names one", "one of the two")
+    return export_winner(
+        folder,
+        out=out,
+        fps=fps,
+        how=check_pick(how or "miou"),
+        point=point,
+        root=root,
+        formats=formats,
+        int8=int8,
+        report=report,
+    )

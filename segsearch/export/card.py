@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, JsonValue, model_validator
 
@@ -12,6 +12,25 @@ from segsearch.export.parity import Agreement
 from segsearch.frozen import Frozen
 
 JSON_NAME = "model.json"
+
+
+class Rival(Frozen):
+    """A network of the same study that was not exported in this one's place.
+
+    Attributes:
+        name, spec, trial: which one.
+        miou: in the search, 0..1.
+        latency_ms: of its ONNX file where that ``missed`` the budget; of the search where it is ``slower``.
+        reason: `missed`: its file misses the budget; `slower`: its mIoU is better, but by no more than one standard
+            error, and it is slower.
+    """
+
+    name: str
+    spec: str
+    trial: int
+    miou: float
+    latency_ms: float = Field(gt=0)
+    reason: Literal["missed", "slower"]
 
 
 class Card(Frozen):
@@ -25,10 +44,13 @@ class Card(Frozen):
         weights: where they come from, in words: a study's training, a file, or chance.
         params, macs: of the deployed network at ``size_hw``, one multiply-add counted as one.
         miou, iou: of the trained network on the search's ``images`` validation images, 0..1; None for an absent class.
+        standard_error: of that mIoU, over images.
         artefact_miou: the same images through the exported file.
         report_miou: the network on images that the search never saw, if the dataset has any.
         search, artefact: latency as the search measured it, and of the exported file timed again.
         budget_fps: what was asked for, images per second.
+        pick: how it was picked among the study's networks; None where it was asked for by name.
+        rivals: those that were passed over for it.
         agreement: the ONNX file's masks against the network's; proven_on: on which images.
         artefacts: every form, the ONNX file among them, with its own proof.
         recipe, settings, seed: how it was trained.
@@ -47,12 +69,15 @@ class Card(Frozen):
     macs: int
     images: int = 0
     miou: float | None = None
+    standard_error: float | None = None
     iou: dict[str, float | None] = Field(default_factory=dict)
     artefact_miou: float | None = None
     report_miou: float | None = None
     search: Timing | None = None
     artefact: Timing | None = None
     budget_fps: float | None = None
+    pick: Literal["miou", "knee", "fastest"] | None = None
+    rivals: tuple[Rival, ...] = ()
     agreement: Agreement
     proven_on: str = "validation images"
     artefacts: tuple[Artefact, ...] = ()
@@ -76,6 +101,11 @@ class Card(Frozen):
     def same_device(self) -> bool:
         """Whether file and search were timed on one device, so that the search's budget says something of the file."""
         return self.search is None or self.artefact is None or self.search.device == self.artefact.device
+
+    @property
+    def meets_budget(self) -> bool | None:
+        """Whether the file is fast enough; None without a budget, or with one that is of another device."""
+        return self.artefact.meets(self.budget_fps) if self.artefact and self.same_device else None
 
 
 def read_card(path: Path) -> Card:

@@ -33,6 +33,7 @@ def markdown(card: Card) -> str:
     parts = [
         _head(card),
         _figures(card),
+        _choice(card),
         _what_they_mean(card),
         _forms(card),
         _classes(card),
@@ -78,6 +79,31 @@ def _figures(card: Card) -> str:
     return table(("", "in the search", f"this file, `{card.file}`"), rows)
 
 
+def choice_lines(card: Card) -> list[str]:
+    """Say in one sentence each how the network was picked, and which ones were passed over for it."""
+    picked = {
+        "miou": "Picked for its mIoU.",
+        "knee": "Picked at the knee of the Pareto front, where more latency begins to buy less mIoU.",
+        "fastest": "Picked as the fastest.",
+    }
+    lines = [picked[card.pick]] if card.pick else []
+    for rival in card.rivals:
+        name, speed = f"{rival.name} (trial {rival.trial}, mIoU {percent(rival.miou)})", f"{rival.latency_ms:.2f} ms"
+        if rival.reason == "missed":
+            lines.append(f"Passed over: {name}, whose file takes {speed}, {1000 / rival.latency_ms:.1f} FPS.")
+        else:
+            lead = f"{100 * (rival.miou - (card.miou or 0)):.1f} points better"
+            lines.append(f"Within one standard error and slower: {name}, {lead}, at {speed} in the search.")
+    if card.pick and card.meets_budget is False:
+        lines.append(f"No network's file meets the budget of {card.budget_fps:g} FPS; this one is the nearest.")
+    return lines
+
+
+def _choice(card: Card) -> str:
+    lines = choice_lines(card)
+    return "## Choice\n\n" + "\n".join(f"- {cell(line)}" for line in lines) if lines else ""
+
+
 def _what_they_mean(card: Card) -> str:
     agreed = card.agreement
     lines = [
@@ -98,13 +124,17 @@ def _on_miou(card: Card) -> list[str]:
     if card.miou is None:
         return ["- There is no mIoU: nothing with labels was evaluated."]
     return [
-        f"- mIoU is over {card.images} validation images of `{card.data}`. The search chose this model by them, "
-        "so expect a lower value on others.",
+        f"- mIoU is over {card.images} validation images of `{card.data}`{_error(card)}. The search chose this model "
+        "by them, so expect a lower value on others.",
         "- The file's mIoU was computed by running the file itself on the same images."
         if card.artefact_miou is not None
         else "- The file's own mIoU was not measured.",
         _unseen(card),
     ]
+
+
+def _error(card: Card) -> str:
+    return "" if card.standard_error is None else f", with a standard error of {100 * card.standard_error:.1f} points"
 
 
 def _unseen(card: Card) -> str:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from segsearch.export.artefact import Artefact
 from segsearch.export.card import Card
-from segsearch.export.card_page import RESTLESS
+from segsearch.export.card_page import RESTLESS, choice_lines
 from segsearch.export.markdown import percent
 
 
@@ -24,7 +24,7 @@ def lines(card: Card, folder: Path) -> list[str]:
         again = f"{card.artefact.latency_ms:.2f} ms ({card.artefact.fps:.1f} FPS), timed again in a fresh process"
         said.append(f"file:   {again}{_met(card)}")
         said += [RESTLESS] if card.artefact.steady is False else []
-    return said
+    return said + choice_lines(card)
 
 
 def _proof(form: Artefact, card: Card) -> str:

@@ -1,8 +1,8 @@
-"""Which trained networks are worth having: the Pareto front (mIoU up, latency down), its area, the best in a budget."""
+"""Which trained networks are worth having: the Pareto front (mIoU up, latency down), its area and its knee."""
 
+import math
 from collections.abc import Iterable, Sequence
 
-from segsearch.errors import BudgetError
 from segsearch.search.record import TrialRecord
 
 
@@ -16,6 +16,23 @@ def front(records: Iterable[TrialRecord]) -> list[TrialRecord]:
     return chosen
 
 
+def knee(records: Sequence[TrialRecord]) -> TrialRecord:
+    """Return the network of the front that lies farthest from the line between its ends, both axes scaled to 0..1.
+
+    That is where more latency begins to buy less mIoU. A front of two has no such network: the better one of them.
+    """
+    best = front(records)
+    first, last = best[0], best[-1]
+    wide, high = last.latency_ms - first.latency_ms, last.miou - first.miou
+
+    def distance(record: TrialRecord) -> float:
+        inside = 0 < wide and 0 < high
+        across, up = (record.latency_ms - first.latency_ms), (record.miou - first.miou)
+        return round((up / high - across / wide) / math.sqrt(2), 12) if inside else 0.0
+
+    return max(best, key=lambda r: (distance(r), r.miou))
+
+
 def hypervolume(pairs: Iterable[tuple[float, float]], worst: tuple[float, float]) -> float:
     """Return the area that ``(miou, latency_ms)`` pairs dominate, up to ``worst``: lowest miou, highest latency_ms."""
     area, reached = 0.0, worst[0]
@@ -25,21 +42,6 @@ def hypervolume(pairs: Iterable[tuple[float, float]], worst: tuple[float, float]
             area += (miou - reached) * (ceiling - latency_ms)
             reached = miou
     return area
-
-
-def best_within(records: Sequence[TrialRecord], fps: float | None = None) -> TrialRecord:
-    """Return the trained record of highest mIoU at ``fps`` images per second or more; of equals the faster.
-
-    Raises:
-        BudgetError: none is; names the nearest.
-    """
-    trained = [r for r in records if r.trained]
-    inside = [r for r in trained if fps is None or r.fps >= fps]
-    if inside:
-        return max(inside, key=lambda r: (r.miou, -r.latency_ms, -r.number))
-    if fps is None or not trained:
-        raise BudgetError("no network has been trained yet; " + nearest(records))
-    raise BudgetError(f"no trained network reaches {fps:g} FPS; " + nearest(trained))
 
 
 def nearest(records: Iterable[TrialRecord]) -> str:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from segsearch.errors import InputError
 from segsearch.export.artefact import Artefact, File, Timing
-from segsearch.export.card import Card, read_card
+from segsearch.export.card import Card, Rival, read_card
 from segsearch.export.card_page import markdown, write_card
 from segsearch.export.parity import Agreement
 
@@ -91,6 +91,19 @@ def test_the_page_admits_what_was_not_measured() -> None:
     page = markdown(card(artefact=None, artefact_miou=None, budget_fps=None))
     assert row(page, "latency") == ["40.00 ms", "not measured"]
     assert "budget" not in page and "own mIoU was not measured" in page
+
+
+def test_the_page_says_how_it_was_picked_and_what_was_passed_over() -> None:
+    better = Rival(name="dfanet", spec="0" * 12, trial=4, miou=0.53, latency_ms=44.0, reason="slower")
+    missed = Rival(name="sfnet|r18", spec="1" * 12, trial=7, miou=0.6, latency_ms=50.0, reason="missed")
+    page = markdown(card(pick="miou", rivals=(missed, better), standard_error=0.02))
+    assert "- Picked for its mIoU." in page and "with a standard error of 2.0 points" in page
+    assert (
+        "- Within one standard error and slower: dfanet (trial 4, mIoU 53.0 %), 1.8 points better, at 44.00 ms" in page
+    )
+    assert "- Passed over: sfnet\\|r18 (trial 7, mIoU 60.0 %), whose file takes 50.00 ms, 20.0 FPS." in page
+    assert "nearest" not in page and "nearest" in markdown(card(pick="knee", budget_fps=99.0))
+    assert "## Choice" not in markdown(card())
 
 
 def test_unseen_images_are_reported_apart() -> None:

@@ -1,11 +1,10 @@
 import itertools
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segsearch.errors import BudgetError
-from segsearch.search.pareto import best_within, front, hypervolume
+from segsearch.search.pareto import front, hypervolume, knee
+from segsearch.search.record import TrialRecord
 
 from .builders import record
 
@@ -49,31 +48,30 @@ def test_one_more_never_lessens_the_hypervolume(pairs: list[tuple[int, int]], mo
     assert hypervolume([*pairs, more], (0, 8)) >= hypervolume(pairs, (0, 8))
 
 
-@given(PAIRS, st.sampled_from([None, 100.0, 200.0, 400.0]))
-def test_best_within_is_the_best_of_those_fast_enough(pairs: list[tuple[int, int]], fps: float | None) -> None:
-    records = [record(i, miou=m / 10, latency_ms=float(ms)) for i, (m, ms) in enumerate(pairs)]
-    inside = [r for r in records if fps is None or 1000 / r.latency_ms >= fps]
-    if not inside:
-        with pytest.raises(BudgetError):
-            best_within(records, fps)
-        return
-    best = best_within(records, fps)
-    assert best in inside
-    assert all((r.miou, -r.latency_ms) <= (best.miou, -best.latency_ms) for r in inside)
+@given(PAIRS)
+def test_the_knee_is_the_farthest_above_the_line_between_the_fronts_ends(pairs: list[tuple[int, int]]) -> None:
+    """Against plain geometry: the signed area of the triangle that a network makes with the two ends, axes scaled."""
+    records = [record(i, miou=m / 10, latency_ms=float(ms)) for i, (m, ms) in enumerate([*pairs, (3, 4)])]
+    best = front(records)
+    found = knee(records)
+    assert found in best
+    first, last = best[0], best[-1]
+
+    def scaled(r: TrialRecord) -> tuple[float, float]:
+        wide, high = last.latency_ms - first.latency_ms, last.miou - first.miou
+        return (r.latency_ms - first.latency_ms) / (wide or 1), (r.miou - first.miou) / (high or 1)
+
+    def area(r: TrialRecord) -> float:
+        (x0, y0), (x1, y1), (x, y) = scaled(first), scaled(last), scaled(r)
+        return (x1 - x0) * (y - y0) - (y1 - y0) * (x - x0)
+
+    assert all(area(r) <= area(found) + 1e-9 for r in best)
 
 
-def test_best_within_names_the_nearest() -> None:
-    records = [record(0, miou=0.9, latency_ms=40.0), record(1, miou=0.2, latency_ms=20.0), record(2, latency_ms=1.0)]
-    nearest = records[1]
-    with pytest.raises(BudgetError) as caught:
-        best_within(records, 60)
-    line = str(caught.value)
-    assert "60 FPS" in line and nearest.spec_id in line and "20.00 ms" in line and "50.0 FPS" in line
-    assert "\n" not in line
-
-
-def test_best_within_says_when_nothing_is_trained() -> None:
-    with pytest.raises(BudgetError, match=r"no network has been trained yet; the nearest is .* at 8\.00 ms"):
-        best_within([record(0, latency_ms=8.0)], 60)
-    with pytest.raises(BudgetError, match="no network has been measured"):
-        best_within([])
+def test_the_knee_does_not_depend_on_units_and_a_straight_front_gives_its_best() -> None:
+    bend = [(1.0, 0.10), (1.2, 0.30), (3.0, 0.34), (8.0, 0.36)]
+    for scale in (1.0, 250.0):
+        records = [record(i, miou=miou, latency_ms=scale * ms) for i, (ms, miou) in enumerate(bend)]
+        assert knee(records).number == 1
+    straight = [record(i, miou=0.1 * (i + 1), latency_ms=float(i + 1)) for i in range(4)]
+    assert knee(straight).number == 3 and knee(straight[:2]).number == 1 and knee(straight[:1]).number == 0
