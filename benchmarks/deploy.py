@@ -27,11 +27,11 @@ from segsearch.cli.arguments import size_hw
 from segsearch.data.normalise import MEAN, STD
 from segsearch.errors import MissingExtraError, SegsearchError
 from segsearch.export.deploy import deploy
+from segsearch.latency import fresh_network
 from segsearch.leaderboard.fill import Candidate
 from segsearch.leaderboard.journal import Journal
 from segsearch.leaderboard.points import choose_points
 from segsearch.leaderboard.run import candidates_of
-from segsearch.leaderboard.timing import fresh
 from segsearch.measure.backends.base import Prepared
 from segsearch.measure.backends.onnx_file import written
 from segsearch.measure.backends.table import find_backend
@@ -172,7 +172,7 @@ def roof(device: torch.device, stopwatch: Stopwatch) -> dict[str, float]:
 def one(candidate: Candidate, names: list[str], options: argparse.Namespace, peak: dict[str, float]) -> dict[str, Any]:
     """Measure one network in all runtimes; return the line that is kept of it."""
     device, stopwatch = find_device(options.device), stopwatch_of(options.device)
-    network, start = fresh(candidate.spec, CLASSES).eval(), time.perf_counter()
+    network, start = fresh_network(candidate.spec, CLASSES).eval(), time.perf_counter()
     with contextlib.ExitStack() as stack:
         with working(device):
             found = stack.enter_context(runtimes(network, options.size, device))

@@ -16,7 +16,6 @@ from typing import Any, Literal
 import torch
 
 from segsearch.data.dataset import Splits
-from segsearch.data.normalise import MEAN, STD
 from segsearch.errors import (
     InputError,
     MachineError,
@@ -26,12 +25,11 @@ from segsearch.errors import (
     machine_fault,
     one_line,
 )
-from segsearch.export.deploy import deploy
 from segsearch.files import write_atomic
 from segsearch.frozen import Frozen
+from segsearch.latency import NetworkSubject, latency_of
 from segsearch.measure.conditions import Conditions
 from segsearch.measure.cost import count
-from segsearch.measure.deployed import measure_deployed
 from segsearch.measure.record import LatencyRecord
 from segsearch.models.auxiliary import Auxiliary
 from segsearch.models.build import build
@@ -39,7 +37,6 @@ from segsearch.models.network import Network
 from segsearch.models.pretrained import start_from
 from segsearch.progress import Report, silent
 from segsearch.remote.client import Worker
-from segsearch.remote.measure import measure_remote
 from segsearch.spec.network import NetworkSpec
 from segsearch.train.evaluate import Scores, evaluate
 from segsearch.train.loop import train
@@ -47,8 +44,6 @@ from segsearch.train.recipe import Recipe
 from segsearch.train.weights import save_weights
 
 LATENCY, CHECKPOINT, WEIGHTS, ERROR = "latency.json", "checkpoint.pt", "weights.safetensors", "error.txt"
-PATIENCE_SECONDS = 600.0
-"""How long a trial waits for a worker that measures for another study."""
 
 Gate = Callable[[int, int, float | None], str | None]
 """From params, macs and latency_ms (None before it is measured) to the reason for not training, if there is one."""
@@ -190,26 +185,10 @@ class _Trial:
 
     def _measured(self, network: Network) -> LatencyRecord:
         setup = self.setup
-        if setup.worker is not None:
-            return measure_remote(
-                deploy(network, setup.size_hw, MEAN, STD),
-                setup.worker,
-                setup.under,
-                spec_id=self.spec.id,
-                macs=self.facts["macs"],
-                label=self.spec.id,
-                patience_seconds=PATIENCE_SECONDS,
-                listen=lambda stage: self.report("measure", 0, 1),
-            )
-        return measure_deployed(
-            network,
-            setup.size_hw,
-            setup.under,
-            mean=MEAN,
-            std=STD,
-            label=self.spec.id,
-            spec_id=self.spec.id,
+        subject = NetworkSubject(
+            spec=self.spec, classes=network.classes, size_hw=setup.size_hw, label=self.spec.id, network=network
         )
+        return latency_of(subject, setup.under, worker=setup.worker, report=lambda *_: self.report("measure", 0, 1))
 
     @contextmanager
     def _stage(self, name: str) -> Iterator[None]:

@@ -9,10 +9,13 @@ import numpy.typing as npt
 
 from segsearch.artefacts.formats import ONNX, Form, Format, write_form, write_int8
 from segsearch.data.normalise import MEAN, STD
-from segsearch.export.artefact import Artefact
+from segsearch.export.artefact import Artefact, Timing
 from segsearch.export.deploy import Deployed, deploy, network_masks
 from segsearch.export.onnx import Colour, Exported, to_onnx
 from segsearch.export.parity import Agreement, Masks, agreements, prove
+from segsearch.latency import FileSubject, latency_of
+from segsearch.measure.conditions import Conditions
+from segsearch.measure.timer import TimerSettings
 from segsearch.models.network import Network
 from segsearch.progress import Report, silent
 
@@ -77,6 +80,21 @@ def make_artefacts(
         prove(found[name], name=f"the {name} artefact")
     return written.exported, tuple(
         _artefact(form, found[name], found.get(name + _DEFAULT)) for name, form in forms.items()
+    )
+
+
+def time_file(path: Path, threads: int, timer: TimerSettings) -> Timing:
+    """Time an ONNX artefact under onnxruntime in a new process. Raises as `segsearch.latency.latency_of`."""
+    under = Conditions(backend="onnxruntime", threads=threads, timer=timer)
+    found = latency_of(FileSubject(path=path, label=path.name), under, processes=1)
+    return Timing(
+        latency_ms=found.median_ms,
+        covers="mask",
+        backend=found.backend,
+        device=found.device,
+        threads=found.threads,
+        fresh_process=True,
+        steady=found.steady,
     )
 
 

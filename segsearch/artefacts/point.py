@@ -13,8 +13,7 @@ from segsearch.artefacts.appearing import appearing
 from segsearch.artefacts.example import EXAMPLE, example
 from segsearch.artefacts.formats import ONNX, chosen, libraries
 from segsearch.artefacts.fresh import fresh
-from segsearch.artefacts.make import Label, make_artefacts
-from segsearch.artefacts.retime import time_file
+from segsearch.artefacts.make import Label, make_artefacts, time_file
 from segsearch.artefacts.scenes import Scenes, scenes
 from segsearch.data.palette import distinct
 from segsearch.describe import Description, describe

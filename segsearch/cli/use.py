@@ -49,18 +49,24 @@ def measure(
     that count the quicker half is kept. Nothing else of ours works on the device meanwhile. Weights are fresh: they do
     not change how long a network takes.
     """
+    from segsearch.data.normalise import MEAN, STD
     from segsearch.describe import describe
     from segsearch.errors import InputError
+    from segsearch.export.deploy import deploy
+    from segsearch.latency import NetworkSubject, latency_of
     from segsearch.measure.conditions import Conditions
+    from segsearch.measure.throughput import measure_throughput
     from segsearch.measure.timer import CAREFUL
     from segsearch.report.bars import bar
     from segsearch.report.latency import latency_json, sentence, side_by_side, throughput_line
-    from segsearch.timed import latency_of, throughput_of
 
     worker = None if remote is None else worker_at(remote, token_file)
     if worker is not None and throughput:
         raise InputError("--throughput", "is not measured on another machine", "without --remote")
     shown, records, batches = describe(point, size_hw(size), classes), [], []
+    subject = NetworkSubject(
+        spec=shown.spec, classes=classes, size_hw=shown.size_hw, label=shown.name, network=shown.network
+    )
     for name in dict.fromkeys(backend or ["eager"]):
         under = Conditions(
             device=device,
@@ -72,8 +78,10 @@ def measure(
             host=host,
         )
         with bar(f"measure {name}") as report:
-            records.append(latency_of(shown, under, report=report, worker=worker))
-            batches += [throughput_of(shown, under, report=report)] if throughput else []
+            records.append(latency_of(subject, under, worker=worker, report=report))
+            if throughput:
+                deployed = deploy(shown.network, shown.size_hw, MEAN, STD)
+                batches.append(measure_throughput(deployed, under, report=report))
     if as_json:
         written = [latency_json(*pair) for pair in zip_longest(records, batches)]
         print(json.dumps(written[0] if len(written) == 1 else written, indent=2))

@@ -3,11 +3,16 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import torch
+
 from segsearch.errors import DeviceError, InputError, ProofError, machine_fault
+from segsearch.latency import NetworkSubject, latency_of
+from segsearch.leaderboard.protocol import MeasuringProtocol
 from segsearch.leaderboard.store import Measured, MeasuredStore
-from segsearch.leaderboard.timing import time_spec
 from segsearch.measure.conditions import Unsteady
+from segsearch.measure.cost import count
 from segsearch.measure.record import LatencyRecord
+from segsearch.models.build import build
 from segsearch.progress import Report, silent
 from segsearch.spec.network import NetworkSpec
 
@@ -53,7 +58,7 @@ def fill(
         if store.get(candidate.spec.id) is not None:
             continue
         try:
-            measured = time_spec(candidate.spec, store.protocol, label=candidate.name, unsteady=unsteady)
+            measured = _measured(candidate, store.protocol, unsteady)
         except (DeviceError, InputError, ProofError) as error:
             if fault := machine_fault(error):
                 raise fault from error
@@ -64,6 +69,16 @@ def fill(
         note(f"[{done + 1}/{len(candidates)}] {_line(candidate.name, measured)}")
     report("measure", len(candidates), len(candidates))
     return failed
+
+
+def _measured(candidate: Candidate, protocol: MeasuringProtocol, unsteady: Unsteady) -> Measured:
+    with torch.device("meta"):
+        cost = count(build(candidate.spec, protocol.classes), protocol.size_hw)
+    subject = NetworkSubject(
+        spec=candidate.spec, classes=protocol.classes, size_hw=protocol.size_hw, label=candidate.name
+    )
+    latency = latency_of(subject, protocol.conditions(unsteady))
+    return Measured(spec_id=candidate.spec.id, params=cost.params, macs=cost.macs, latency=latency)
 
 
 def _line(name: str, measured: Measured) -> str:

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from segsearch.export.deploy import deploy
 from segsearch.measure.conditions import PLAIN, Conditions
 from segsearch.measure.device_lock import working
+from segsearch.measure.latency import example_image as example_image
 from segsearch.measure.latency import measure
 from segsearch.measure.memory import memory_errors
 from segsearch.measure.record import LatencyRecord
@@ -15,14 +16,6 @@ from segsearch.progress import Report, silent
 
 _PROCESSOR = torch.device("cpu")
 """Where networks are deployed, whatever then runs them."""
-
-
-def example_image(size_hw: tuple[int, int]) -> Tensor:
-    """Noise, uint8 (1, 3, H, W), always the same.
-
-    An even image would flatter: a warp then reads neighbouring places only, and hardware saves power on equal numbers.
-    """
-    return torch.randint(0, 256, (1, 3, *size_hw), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 
 
 def measure_deployed(

@@ -5,6 +5,7 @@ import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +13,8 @@ from torch import Tensor, nn
 from segsearch.errors import DeviceError
 from segsearch.measure.affinity import Hold, Processors, held
 from segsearch.measure.backends.base import Backend, Prepared
-from segsearch.measure.backends.table import find_backend
+from segsearch.measure.backends.onnx_file import size_of
+from segsearch.measure.backends.table import file_backend, find_backend
 from segsearch.measure.careful import Again, sample_carefully
 from segsearch.measure.conditions import PLAIN, Conditions
 from segsearch.measure.device_lock import timing, working
@@ -75,6 +77,51 @@ def measure(
         )
 
     return measure_ready(make, runner, where, example.shape, under, label=label, spec_id=spec_id, report=report)
+
+
+def measure_file(
+    path: Path,
+    under: Conditions = PLAIN,
+    *,
+    macs: int | None = None,
+    label: str = "",
+    spec_id: str = "",
+    report: Report = silent,
+) -> LatencyRecord:
+    """Measure an ONNX file, from one image of bytes, (1, 3, H, W), to its class mask.
+
+    Args:
+        path: the file.
+        under: of a backend that runs files.
+        macs: multiply-adds of the network, where known, to refuse an impossible latency.
+        label: as `measure`.
+        spec_id: as `measure`.
+        report: as `measure`.
+
+    Raises: as `measure`, and InputError for no such file, no ONNX, or a backend that runs no files.
+    """
+    where = find_device(under.device)
+    runner = file_backend(under.backend, where.type, under.precision)
+    image = example_image(size_of(path)).to(where)
+
+    def make() -> Ready:
+        prepared = runner.open(path, image, precision=under.precision)
+        return Ready(
+            prepared=prepared,
+            work=Work(macs=macs or 0, bytes=path.stat().st_size + image.numel() + image[0, 0].numel()),
+            precision=prepared.facts.get("precision", under.precision or runner.precisions[0]),
+            layout="contiguous",
+        )
+
+    return measure_ready(make, runner, where, image.shape, under, label=label, spec_id=spec_id, report=report)
+
+
+def example_image(size_hw: tuple[int, int]) -> Tensor:
+    """Noise, uint8 (1, 3, H, W), always the same.
+
+    An even image would flatter: a warp then reads neighbouring places only, and hardware saves power on equal numbers.
+    """
+    return torch.randint(0, 256, (1, 3, *size_hw), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 
 
 @dataclass(frozen=True, kw_only=True)

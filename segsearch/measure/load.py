@@ -1,6 +1,8 @@
 """Who else was using the processor and the GPU while something was measured."""
 
 import time
+from collections.abc import Iterable
+from typing import Self
 
 import psutil
 import torch
@@ -21,6 +23,18 @@ class Contention(Frozen):
     others_percent_during: float
     gpu_others: int | None = None
     """Other processes with work on the GPU, before or after; None on a CPU or where the driver does not tell."""
+
+    @classmethod
+    def most(cls, seen: Iterable[Self]) -> Self:
+        """Join what was seen during several measurements: the largest of each figure."""
+        looks = list(seen)
+        gpu_others = [look.gpu_others for look in looks if look.gpu_others is not None]
+        return cls(
+            load_average=max(look.load_average for look in looks),
+            others_percent_before=max(look.others_percent_before for look in looks),
+            others_percent_during=max(look.others_percent_during for look in looks),
+            gpu_others=max(gpu_others, default=None),
+        )
 
     @property
     def busy(self) -> bool:

@@ -53,6 +53,10 @@ class LatencyRecord(Frozen):
     """Largest fraction by which the reference beside the samples was off its level."""
     steady: bool | None = None
     """Whether that stayed within the timer's tolerance; None where no reference ran."""
+    unsteady: str | None = None
+    """Why it is not steady, and who else was busy."""
+    process_medians_ms: tuple[float, ...] = ()
+    """Median of each process where new ones were started; ``median_ms`` is the median of these."""
     retakes: int = 0
     """Blocks or runs of samples that were thrown away because the reference had moved."""
     slower: float = 0.0

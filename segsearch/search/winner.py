@@ -11,8 +11,7 @@ from torch import Tensor
 from segsearch.artefacts.appearing import appearing
 from segsearch.artefacts.example import EXAMPLE, example
 from segsearch.artefacts.formats import ONNX, chosen
-from segsearch.artefacts.make import Label, Written, make_artefacts, write_onnx
-from segsearch.artefacts.retime import time_file
+from segsearch.artefacts.make import Label, Written, make_artefacts, time_file, write_onnx
 from segsearch.data.dataset import Dataset
 from segsearch.errors import ProofError
 from segsearch.export.artefact import Artefact, Timing, check_fps

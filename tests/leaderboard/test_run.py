@@ -12,15 +12,15 @@ from pathlib import Path
 import pytest
 
 from segsearch.errors import DeviceError, InputError
+from segsearch.latency import NetworkSubject
 from segsearch.leaderboard import fill as filling
 from segsearch.leaderboard.plan import plan
 from segsearch.leaderboard.protocol import MeasuringProtocol, settle
 from segsearch.leaderboard.run import MEASURED, candidates_of, run_leaderboard
-from segsearch.leaderboard.store import Measured, MeasuredStore
-from segsearch.measure.conditions import Unsteady
+from segsearch.leaderboard.store import MeasuredStore
+from segsearch.measure.record import LatencyRecord
 from segsearch.search.lock import locked
 from segsearch.space.points import named_point
-from segsearch.spec.network import NetworkSpec
 
 from .boards import TIMER
 
@@ -69,14 +69,14 @@ def test_another_protocol_is_another_file(tmp_path: Path) -> None:
 
 
 def test_what_a_device_cannot_run_is_left_out_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = filling.time_spec
+    real = filling.latency_of
 
-    def full(spec: NetworkSpec, protocol: MeasuringProtocol, *, label: str, unsteady: Unsteady) -> Measured:
-        if label == "sgcpnet1":
+    def full(subject: NetworkSubject, *more: object) -> LatencyRecord:
+        if subject.label == "sgcpnet1":
             raise DeviceError("device: abacus has too little memory for this network and size")
-        return real(spec, protocol, label=label, unsteady=unsteady)
+        return real(subject, *more)
 
-    monkeypatch.setattr(filling, "time_spec", full)
+    monkeypatch.setattr(filling, "latency_of", full)
     found = run_leaderboard(POINTS, [quick()], tmp_path)
     assert list(found.failed) == ["sgcpnet1"] and "too little memory" in found.failed["sgcpnet1"]
     assert len(found.boards[0].entries) == len(NAMES) - 1

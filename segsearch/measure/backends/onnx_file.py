@@ -93,6 +93,20 @@ def check_file(path: Path, example: Tensor, asked: str | None, weights: Mapping[
     return Checked(asked or suiting[0], whole=not any(True for _ in outside(model)))
 
 
+def size_of(path: Path) -> tuple[int, int]:
+    """Height and width of the one image, uint8 (1, 3, H, W), that an ONNX file takes.
+
+    Raises:
+        MissingExtraError: onnx is not installed. InputError: no such file, no ONNX, or one for other images.
+    """
+    graph = _load(path).graph
+    inside = {weight.name for weight in graph.initializer}
+    shapes = [[d.dim_value for d in v.type.tensor_type.shape.dim] for v in graph.input if v.name not in inside]
+    if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][:2] != [1, 3] or 0 in shapes[0]:
+        raise InputError(path, f"takes images of shape {shapes}", "one image of a fixed size, (1, 3, H, W)")
+    return shapes[0][2], shapes[0][3]
+
+
 def _load(path: Path) -> Any:
     onnx = _need("onnx")
     if not path.is_file():

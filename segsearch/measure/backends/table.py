@@ -1,10 +1,11 @@
 """All backends by name. A new one is a file beside this one and a row here."""
 
 from collections.abc import Callable
+from typing import cast
 
 from segsearch.errors import InputError
 from segsearch.measure.backends.aotinductor import AotInductor
-from segsearch.measure.backends.base import Backend
+from segsearch.measure.backends.base import Backend, FileBackend
 from segsearch.measure.backends.checks import check_ability
 from segsearch.measure.backends.compiled import Compile
 from segsearch.measure.backends.compiled_graph import CompileGraph
@@ -24,6 +25,8 @@ BACKENDS: dict[str, Callable[[], Backend]] = {
     "openvino": OpenVino,
     "tensorrt": TensorRt,
 }
+FILE_BACKENDS = tuple(name for name, make in BACKENDS.items() if make().takes_file)
+"""Those that run an exported ONNX file."""
 
 
 def find_backend(name: str, device_kind: str | None = None, precision: str | None = None) -> Backend:
@@ -40,3 +43,11 @@ def find_backend(name: str, device_kind: str | None = None, precision: str | Non
     backend = BACKENDS[name]()
     check_ability(backend, device_kind, precision)
     return backend
+
+
+def file_backend(name: str, device_kind: str | None = None, precision: str | None = None) -> FileBackend:
+    """Return a backend that runs ONNX files. Raises InputError for another one, else as `find_backend`."""
+    backend = find_backend(name, device_kind, precision)
+    if not backend.takes_file:
+        raise InputError("backend", f"{name!r} runs no exported graph", FILE_BACKENDS)
+    return cast(FileBackend, backend)
