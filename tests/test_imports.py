@@ -35,11 +35,12 @@ FLOORS = {
     "yaml12": 1,
     "resources": 1,
     "progress": 1,
+    "processes": 1,
     "quiet": 1,
     "__init__": 0,
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
-SHARED = {"errors", "frozen", "files", "flat", "yaml12", "resources", "progress", "quiet"}
+SHARED = {"errors", "frozen", "files", "flat", "yaml12", "resources", "progress", "processes", "quiet"}
 """Single files of the ground floor that everybody may use, each other included."""
 
 

@@ -1,27 +1,54 @@
-"""Nothing of ours works on a device while it is being timed: a lock per device, over threads and processes.
+"""Nothing of ours works on a device while it is being timed: one queue per device, over threads and processes.
 
-Two files per device under the temporary folder are locked by ``flock``. Whoever works holds ``room`` together with
-others; whoever times holds it alone. Everybody goes in through ``door``, one at a time, and a timer stands in the door
-while it waits for the room to empty, so that a row of short works cannot keep it out for ever.
+The queue is a folder under the temporary one. Whoever wants the device creates an empty file there, whose name says its
+turn, what it is doing, and its process. `working` starts when no earlier entry is timing; `timing` starts when there is
+no earlier entry at all. As entries are served in the order in which they came, a stream of short works cannot starve a
+measurement.
+
+* An entry whose process has ended, however it ended, is removed by whoever meets it.
+* An entry whose process is stopped (Ctrl-Z, SIGSTOP) is passed over, and that is said. This is safe: a stopped process
+  uses no processor, and a GPU runs what was launched to its end in milliseconds, so it disturbs nothing that is timed.
+  When it is continued while it waits, it draws a new turn. When it is continued in the middle of its own measurement or
+  training step, both may overlap; then the load that every measurement watches, and the reference network beside it,
+  mark the measurement as unsteady.
+
+No library does this: the reader-writer lock of ``fasteners`` polls for a POSIX lock, which a stream of readers never
+leaves free and which does not keep threads apart; that of ``filelock`` is a SQLite transaction; and neither can be
+taken from a stopped process. ``filelock`` guards the moment in which a turn is drawn.
 """
 
 import contextlib
 import os
+import signal
 import stat
+import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Literal
 
-import torch
+from filelock import lock_descriptor, unlock_descriptor
 
 from segsearch.errors import InputError
+from segsearch.processes import Process
 
-try:
-    import fcntl
-except ImportError:  # Windows has no flock: there threads are kept apart and processes are not
-    fcntl = None  # type: ignore[assignment]
+if TYPE_CHECKING:
+    import torch
+
+Doing = Literal["working", "timing"]
+
+SAY_SECONDS, SAY_AGAIN_SECONDS = 2.0, 30.0
+"""After so long a wait, and then again, a line on stderr says for whom."""
+_DRAW_SECONDS = 2.0
+"""Drawing a turn takes a fraction of a millisecond; a process that takes longer was stopped in the middle of it."""
+_ASLEEP_SECONDS = 1.0
+"""A wait that was not looked after for so long was that of a stopped process: others may have passed it over."""
+_LOOK_SECONDS = 0.02
+_ELSEWHERE = "another temporary folder, by TMPDIR"
 
 
 def lock_folder() -> Path:
@@ -35,105 +62,201 @@ def lock_folder() -> Path:
         folder = Path(tempfile.gettempdir()) / f"segsearch-{user}"
     except OSError as error:
         raise InputError("TMPDIR", f"no temporary folder can be written: {error.strerror}") from None
-    try:
-        folder.mkdir(mode=0o700, exist_ok=True)
-        found = folder.lstat()
-    except OSError as error:
-        raise InputError(folder, f"cannot be made: {error.strerror}", _ELSEWHERE) from error
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != user or (os.name == "posix" and found.st_mode & 0o022):
-        raise InputError(folder, "is not a folder of yours alone", _ELSEWHERE)
+    _make_own(folder)
     return folder
 
 
-_ELSEWHERE = "another temporary folder, by TMPDIR"
-
-
-def _open(path: Path) -> int:
+def _make_own(folder: Path) -> None:
     try:
-        return os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
+        if not os.path.lexists(folder):
+            folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
     except OSError as error:
-        raise InputError(path, f"cannot be opened: {error.strerror}", _ELSEWHERE) from error
-
-
-class _Files:
-    """Door and room of one device, open for one thread."""
-
-    def __init__(self, name: str) -> None:
-        folder = lock_folder()
-        self.door = _open(folder / f"{name}.door")
-        self.room = _open(folder / f"{name}.room")
-
-    def __del__(self) -> None:
-        for which in ("door", "room"):
-            with contextlib.suppress(AttributeError, TypeError, OSError):  # half made, or at the end of the process
-                os.close(getattr(self, which))
-
-
-class _Held(threading.local):
-    """What this thread holds: open files by device, of this process only, and the devices it is on."""
-
-    def __init__(self) -> None:
-        self.process = os.getpid()
-        self.files: dict[str, _Files] = {}
-        self.inside: set[str] = set()
-
-    def of(self, name: str) -> _Files:
-        """Files of a device; a thread and a forked child each need their own, or they share the lock."""
-        if self.process != os.getpid():
-            self.process, self.files, self.inside = os.getpid(), {}, set()
-        if name not in self.files:
-            self.files[name] = _Files(name)
-        return self.files[name]
-
-
-_held = _Held()
-_threads: dict[str, threading.Lock] = {}
+        raise InputError(folder, f"cannot be made: {error.strerror}", _ELSEWHERE) from error
+    foreign = hasattr(os, "getuid") and (found.st_uid != os.getuid() or found.st_mode & 0o022)
+    if not stat.S_ISDIR(found.st_mode) or foreign:
+        raise InputError(folder, "is not a folder of yours alone", _ELSEWHERE)
 
 
 @contextlib.contextmanager
-def working(device: torch.device) -> Iterator[None]:
+def working(device: "torch.device") -> Iterator[None]:
     """Hold the device together with others that work; waits while somebody times on it."""
-    with _inside(device, alone=False):
+    with _inside(device, "working"):
         yield
 
 
 @contextlib.contextmanager
-def timing(device: torch.device) -> Iterator[None]:
+def timing(device: "torch.device") -> Iterator[None]:
     """Hold the device alone; waits until all works of now have ended, and lets no new one begin."""
-    with _inside(device, alone=True):
+    with _inside(device, "timing"):
         yield
 
 
+_inside_now: set[tuple[int, int, str]] = set()
+"""Process, thread and device of every block that runs; a forked child has its parent's set, but another number."""
+_passed_over: set[str] = set()
+
+
 @contextlib.contextmanager
-def _inside(device: torch.device, alone: bool) -> Iterator[None]:
+def _inside(device: "torch.device", doing: Doing) -> Iterator[None]:
     name = hardware_name(device)
-    assert name not in _held.inside, f"this thread is already on {name}: it would wait for itself"
-    with _flocked(name, alone) if fcntl else _threads.setdefault(name, threading.Lock()):
-        _held.inside.add(name)
-        try:
-            yield
-        finally:
-            _held.inside.discard(name)
-
-
-@contextlib.contextmanager
-def _flocked(name: str, alone: bool) -> Iterator[None]:
-    files = _held.of(name)
+    here = (os.getpid(), threading.get_ident(), name)
+    assert here not in _inside_now, f"this thread is already on {name}: it would wait for itself"
+    entry = _Entry(name, doing)
     try:
-        fcntl.flock(files.door, fcntl.LOCK_EX)
-        try:
-            fcntl.flock(files.room, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
-        finally:
-            fcntl.flock(files.door, fcntl.LOCK_UN)
+        entry.wait()
+        _inside_now.add(here)
         yield
     finally:
-        fcntl.flock(files.room, fcntl.LOCK_UN)
+        _inside_now.discard(here)
+        entry.leave()
+
+
+class _Entry:
+    """One place in a device's queue, as a file ``TURN.DOING.PID.START``, START in hundredths of seconds since 1970."""
+
+    def __init__(self, name: str, doing: Doing) -> None:
+        self.name, self.doing = name, doing
+        self.folder = lock_folder() / name
+        self.path: Path | None = None
+
+    def wait(self) -> None:
+        """Draw a turn and wait for it."""
+        self._draw()
+        if not self._before():
+            return
+        looked = time.monotonic()
+        say_at = looked + SAY_SECONDS
+        with _interruptible():
+            while True:
+                now = time.monotonic()
+                if now - looked > _ASLEEP_SECONDS:
+                    self._draw()
+                looked = now
+                before = self._before()
+                if not before:
+                    return
+                if now >= say_at:
+                    who, doing = before[0]
+                    _say(f"waiting for {self.name}: {who} is {doing} there")
+                    say_at = now + SAY_AGAIN_SECONDS
+                time.sleep(_LOOK_SECONDS)
+
+    def leave(self) -> None:
+        """Give up the place."""
+        if self.path is not None:
+            with contextlib.suppress(OSError):
+                self.path.unlink()
+            self.path = None
+
+    def _draw(self) -> None:
+        """Take the place after the last one, instead of the one that this entry has, if it has one."""
+        _make_own(self.folder)
+        try:
+            with self._drawing():
+                self.leave()
+                turn = 1 + max((_turn(other) for other in os.listdir(self.folder)), default=0)
+                self.path = self.folder / f"{turn}.{self.doing}.{_this(os.getpid())}"  # before it is there: Ctrl-C
+                os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        except OSError as error:
+            place = error.filename or self.folder
+            raise InputError(place, f"cannot be written: {error.strerror}", _ELSEWHERE) from error
+
+    @contextlib.contextmanager
+    def _drawing(self) -> Iterator[None]:
+        """Let nobody else draw; from a process that was stopped while it did, the right to is taken away."""
+        path = self.folder.with_suffix(".queue")
+        give_up = time.monotonic() + _DRAW_SECONDS
+        while True:
+            descriptor, locked = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600), False
+            try:
+                locked = lock_descriptor(descriptor, blocking=False)
+                if locked and os.fstat(descriptor).st_nlink:  # else it was taken away between opening and locking
+                    yield
+                    return
+                if not locked and time.monotonic() > give_up:
+                    path.unlink(missing_ok=True)
+                time.sleep(_LOOK_SECONDS / 20)
+            finally:
+                if locked:  # closing alone would leave it to a child that was forked meanwhile
+                    unlock_descriptor(descriptor)
+                os.close(descriptor)
+
+    def _before(self) -> list[tuple[Process, str]]:
+        """Who must leave first, with what each is doing, in the order of their turns."""
+        assert self.path is not None
+        mine, found = _turn(self.path.name), []
+        for other in sorted(os.listdir(self.folder), key=_turn):
+            if not 0 < _turn(other) < mine:
+                continue
+            _, doing, pid, start = other.split(".")
+            process = Process(int(pid), int(start) / 100)
+            if "timing" not in (doing, self.doing) or self._harmless(process, other):
+                continue
+            found.append((process, doing))
+        return found
+
+    def _harmless(self, process: Process, other: str) -> bool:
+        """Whether a process cannot disturb, as it has ended or is stopped."""
+        if process.pid == os.getpid():
+            return False
+        state = process.state
+        if state == "ended":
+            with contextlib.suppress(OSError):
+                (self.folder / other).unlink()
+        elif state == "stopped" and other not in _passed_over:
+            _passed_over.add(other)
+            _say(f"not waiting for {process}: it is stopped while {other.split('.')[1]} on {self.name}")
+        return state != "running"
+
+
+def _turn(name: str) -> int:
+    """Return the turn of an entry; 0 of a file that is none."""
+    parts = name.split(".")
+    return int(parts[0]) if len(parts) == 4 and all(part.isdecimal() for part in (parts[0], *parts[2:])) else 0
+
+
+@lru_cache(maxsize=1)
+def _this(pid: int) -> str:
+    return f"{pid}.{round(100 * Process.this().start)}"
+
+
+def _say(line: str) -> None:
+    with contextlib.suppress(OSError, ValueError):  # a closed stderr costs no measurement
+        print(f"segsearch: {line}", file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let one SIGINT or SIGTERM end the block by KeyboardInterrupt, even where somebody's handler only notes it."""
+    if threading.current_thread() is not threading.main_thread():  # the only one in which signals arrive
+        yield
+        return
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        handler = handlers[signal.Signals(number)]
+        assert callable(handler)
+        handler(number, frame)
+        raise KeyboardInterrupt
+
+    mine = [number for number, handler in handlers.items() if callable(handler)]
+    for number in mine:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number in mine:
+            if signal.getsignal(number) is interrupt:  # a handler that was told may have put another in its place
+                signal.signal(number, handlers[number])
 
 
 @cache
-def hardware_name(device: torch.device) -> str:
+def hardware_name(device: "torch.device") -> str:
     """One name for one piece of hardware: ``cuda:0`` of two processes may be two GPUs."""
     if device.type != "cuda":
         return device.type
+    import torch
+
     index = torch.cuda.current_device() if device.index is None else device.index
     return f"cuda-{getattr(torch.cuda.get_device_properties(index), 'uuid', index)}"

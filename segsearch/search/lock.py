@@ -1,47 +1,49 @@
 """One process per study folder: an advisory lock that the system drops when its holder dies, however it dies."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from segsearch.errors import InputError
+from segsearch.processes import Process
 
 
 @contextmanager
 def locked(folder: Path, doing: str = "running this study") -> Iterator[None]:
     """Hold the folder's lock while the block runs; ``doing`` tells others what its holder is at.
 
+    The file keeps number and start of the process that holds it, or held it last. A holder that is stopped keeps its
+    lock, as it would go on writing when it is continued.
+
     Raises:
         InputError: another process holds it; names that. Or nothing can be written there.
     """
+    path = folder / ".lock"
     try:
-        import fcntl
-    except ImportError:  # Windows has no flock: there the person keeps to one process
-        yield
-        return
-    with _opened(folder / ".lock") as descriptor:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            holder = os.read(descriptor, 20).decode(errors="replace").strip() or "unknown"
-            raise InputError(folder, f"another process (pid {holder}) is {doing}") from error
-        except OSError as error:
-            allowed = "a folder on a file system with flock"
-            raise InputError(folder / ".lock", f"cannot be locked: {error.strerror}", allowed) from error
-        with suppress(OSError):  # on a full disk it still locks; only its holder's number is missing
-            os.truncate(descriptor, 0)
-            os.write(descriptor, str(os.getpid()).encode())
-        yield
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[int]:
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+        lock = FileLock(path, blocking=False, fallback_to_soft=False)
+        lock.acquire()
+    except Timeout as error:
+        raise InputError(folder, f"{_holder(path)} is {doing}") from error
     except OSError as error:
-        raise InputError(path, f"cannot be written: {error.strerror}") from error
+        allowed = "a folder on a file system with locks that you may write to"
+        raise InputError(path, f"cannot be locked: {error.strerror}", allowed) from error
     try:
-        yield descriptor
+        with suppress(OSError):  # on a full disk it still locks; only its holder's number is missing
+            path.write_text("{} {}".format(*Process.this()))
+        yield
     finally:
-        os.close(descriptor)
+        lock.release()
+
+
+def _holder(path: Path) -> str:
+    try:
+        pid, start = path.read_text().split()
+        holder = Process(int(pid), float(start))
+    except (OSError, ValueError):
+        return "another process"
+    if holder.state == "ended":  # on another machine, or in another container
+        return f"process {holder.pid} of another machine"
+    cure = f", stopped (continue it with `kill -CONT {holder.pid}`, or end it with `kill -9 {holder.pid}`),"
+    return f"another {holder}{cure if holder.state == 'stopped' else ''}"

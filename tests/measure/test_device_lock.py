@@ -1,8 +1,15 @@
-import multiprocessing
+"""Who waits for whom on a device, among threads and among real processes that work, stop and die."""
+
 import os
+import select
+import signal
+import subprocess
+import sys
 import threading
 import time
-from multiprocessing.synchronize import Event
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,6 +19,7 @@ from segsearch.measure import device_lock
 from segsearch.measure.device_lock import timing, working
 
 CPU = torch.device("cpu")
+LOCKS = {"working": working, "timing": timing}
 
 
 @pytest.fixture(autouse=True)
@@ -19,12 +27,80 @@ def _own_folder(tmp_path, monkeypatch):
     """Locks of this test only: whoever else measures on this machine must not hold it up."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
-    monkeypatch.setattr(device_lock, "_held", device_lock._Held())
 
 
+@pytest.fixture
+def queue(tmp_path):
+    return tmp_path / f"segsearch-{os.getuid()}" / "cpu"
+
+
+OTHER = """
+import signal, sys
+from collections import namedtuple
+from segsearch.measure.device_lock import timing, working
+cpu = namedtuple("Device", "type")("cpu")  # torch takes seconds to load
+doing, mode = sys.argv[1:]
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests may ignore it
+if mode == "notes":  # as a search does
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, frame: print("noted", flush=True))
+while True:
+    try:
+        with {"timing": timing, "working": working}[doing](cpu):
+            print("inside", flush=True)
+            if mode != "stream":
+                sys.stdin.readline()
+    except KeyboardInterrupt:
+        print("interrupted", flush=True)
+    if mode != "stream":
+        break
+print("left", flush=True)
+"""
+
+
+class Other:
+    """Another process that uses the device; it leaves when it is told to."""
+
+    def __init__(self, process: subprocess.Popen) -> None:
+        self.process, self.pid = process, process.pid
+
+    def said(self, seconds: float = 60.0) -> str | None:
+        """The next line; None if there is none for so long."""
+        ready, _, _ = select.select([self.process.stdout], [], [], seconds)
+        return self.process.stdout.readline().decode().strip() if ready else None
+
+    def leave(self) -> None:
+        self.process.stdin.write(b"\n")
+        self.process.stdin.flush()
+
+    def signal(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+        if number == signal.SIGSTOP:
+            os.waitpid(self.pid, os.WUNTRACED)
+
+
+@contextmanager
+def other(doing: str, mode: str = "once") -> Iterator[Other]:
+    """Without buffers on our side: `select` sees what has been said."""
+    command = [sys.executable, "-c", OTHER, doing, mode]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as process:
+        try:
+            yield Other(process)
+        finally:
+            process.kill()
+
+
+def waiting(queue: Path, process: Other) -> None:
+    """Wait until a process stands in the queue."""
+    while not [path for path in queue.iterdir() if path.name.split(".")[2] == str(process.pid)]:
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("name", ["", "cpu"])
 @pytest.mark.parametrize("there", ["file", "link", "open"])
-def test_a_folder_that_somebody_else_may_have_made_is_refused(there, tmp_path):
-    folder = tmp_path / f"segsearch-{os.getuid()}"
+def test_a_folder_that_somebody_else_may_have_made_is_refused(name, there, tmp_path):
+    folder = tmp_path / f"segsearch-{os.getuid()}" / name
+    folder.parent.mkdir(mode=0o700, exist_ok=True)
     if there == "file":
         folder.write_text("")
     elif there == "link":
@@ -33,16 +109,27 @@ def test_a_folder_that_somebody_else_may_have_made_is_refused(there, tmp_path):
     else:
         folder.mkdir()
         folder.chmod(0o777)
-    with pytest.raises(InputError, match=rf"segsearch-{os.getuid()}: (cannot be made|is not a folder of yours alone)"):
+    with pytest.raises(InputError, match=rf"{folder.name}: (cannot be made|is not a folder of yours alone)"):
         with working(CPU):
             pytest.fail("went in")
 
 
 def test_a_lock_that_leads_elsewhere_is_refused(tmp_path):
-    (device_lock.lock_folder() / "cpu.room").symlink_to(tmp_path / "theirs")
-    with pytest.raises(InputError, match=r"cpu\.room: cannot be opened"), timing(CPU):
+    (device_lock.lock_folder() / "cpu.queue").symlink_to(tmp_path / "theirs")
+    with pytest.raises(InputError, match=r"cpu\.queue: cannot be written"), timing(CPU):
         pytest.fail("went in")
     assert not (tmp_path / "theirs").exists()
+
+
+def test_what_is_no_entry_is_left_alone(queue):
+    with working(CPU):
+        pass
+    strange = {"notes.txt", "7.timing.x.1", ".1.timing.1.1", "1.timing.1"}
+    for name in strange:
+        (queue / name).touch()
+    with timing(CPU):
+        pass
+    assert {path.name for path in queue.iterdir()} == strange
 
 
 def in_thread(act):
@@ -108,43 +195,149 @@ def test_a_timer_gets_in_between_the_steps_of_two_trainings():
     assert min(steps) > 0
 
 
-def _train(ready: Event, stop: Event, steps) -> None:
-    while not stop.is_set():
-        with working(CPU):
-            time.sleep(0.005)
-            steps.value += 1
-        ready.set()
+def test_a_timer_gets_in_and_is_alone_among_processes_that_never_pause(queue):
+    with other("working", "stream") as one, other("working", "stream") as two:
+        assert (one.said(), two.said()) == ("inside", "inside")
+        for _ in range(5):
+            with timing(CPU):
+                for process in (one, two):
+                    while process.said(0) is not None:  # what it did before
+                        pass
+                assert (one.said(0.05), two.said(0.05)) == (None, None)
+            assert (one.said(), two.said()) == ("inside", "inside")
 
 
-def test_a_timer_is_alone_among_processes():
-    context = multiprocessing.get_context("spawn")
-    ready, stop, steps = context.Event(), context.Event(), context.Value("i", 0)
-    other = context.Process(target=_train, args=(ready, stop, steps))
-    other.start()
-    try:
-        assert ready.wait(60)
+@pytest.mark.parametrize("ours", ["working", "timing"])
+@pytest.mark.parametrize("mode", ["killed", "buried"])
+def test_the_place_of_a_dead_process_is_free(ours, mode, queue):
+    with other("timing") as holder:
+        assert holder.said() == "inside"
+        holder.process.kill()
+        if mode == "buried":  # else a zombie, which nobody has waited for
+            holder.process.wait()
+        with LOCKS[ours](CPU):
+            assert len(list(queue.iterdir())) == 1, "and is cleared away"
+
+
+@pytest.mark.parametrize(("theirs", "ours"), [("timing", "working"), ("timing", "timing"), ("working", "timing")])
+def test_a_stopped_process_is_passed_over(theirs, ours, queue, capfd):
+    with other(theirs) as holder:
+        assert holder.said() == "inside"
+        holder.signal(signal.SIGSTOP)
+        for _ in range(2):
+            with LOCKS[ours](CPU):
+                pass
+        said = capfd.readouterr().err
+        assert said.startswith(f"segsearch: not waiting for process {holder.pid} (python")
+        assert said.endswith(f"): it is stopped while {theirs} on cpu\n") and said.count("\n") == 1
+        holder.signal(signal.SIGCONT)
+        holder.leave()
+        assert holder.said() == "left"
+        assert list(queue.iterdir()) == []
+
+
+@pytest.mark.parametrize("theirs", ["timing", "working"])
+def test_a_stopped_process_that_was_passed_over_while_it_waited_waits_anew(theirs, queue):
+    with other(theirs) as waiter:
         with timing(CPU):
-            before = steps.value
-            time.sleep(0.1)
-            assert steps.value == before
-        ready.clear()
-        assert ready.wait(60), "the training goes on afterwards"
-    finally:
-        stop.set()
-        other.join(60)
-    assert steps.value > before
+            waiting(queue, waiter)
+            waiter.signal(signal.SIGSTOP)
+        with timing(CPU):
+            time.sleep(1.1)
+            waiter.signal(signal.SIGCONT)
+            assert waiter.said(0.5) is None
+        assert waiter.said() == "inside"
 
 
-def test_the_lock_of_a_dead_process_is_free():
-    context = multiprocessing.get_context("spawn")
-    ready, stop, steps = context.Event(), context.Event(), context.Value("i", 0)
-    other = context.Process(target=_train, args=(ready, stop, steps))
-    other.start()
-    assert ready.wait(60)
-    other.kill()
-    other.join(60)
-    with timing(CPU):
+def test_nobody_waits_for_a_process_that_was_stopped_while_it_drew_its_turn(monkeypatch):
+    monkeypatch.setattr(device_lock, "_DRAW_SECONDS", 0.05)
+    drawing = "import os, sys, time, filelock; filelock.lock_descriptor(os.open(sys.argv[1], os.O_RDWR | os.O_CREAT))"
+    path = device_lock.lock_folder() / "cpu.queue"
+    command = [sys.executable, "-c", f"{drawing}; print('drawing', flush=True); time.sleep(60)", str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"drawing\n"
+        process.send_signal(signal.SIGSTOP)
+        with timing(CPU):
+            pass
+        process.kill()
+
+
+class Ear:
+    """A stderr that acts when something is said."""
+
+    def __init__(self, act) -> None:
+        self.said, self.act = "", act
+
+    def write(self, text: str) -> None:
+        self.said += text
+        if text.strip():
+            self.act()
+
+    def flush(self) -> None:
         pass
+
+
+def test_a_wait_says_for_whom(monkeypatch):
+    monkeypatch.setattr(device_lock, "SAY_SECONDS", 0.05)
+    with other("timing") as holder:
+        assert holder.said() == "inside"
+        ear = Ear(holder.leave)
+        monkeypatch.setattr(sys, "stderr", ear)
+        with working(CPU):
+            pass
+    assert ear.said.startswith(f"segsearch: waiting for cpu: process {holder.pid} (python")
+    assert ear.said.endswith(") is timing there\n") and ear.said.count("\n") == 1 and len(ear.said) < 200
+
+
+@pytest.mark.parametrize(
+    ("mode", "number", "said"),
+    [
+        ("once", signal.SIGINT, ["interrupted"]),
+        ("notes", signal.SIGINT, ["noted", "interrupted"]),
+        ("notes", signal.SIGTERM, ["noted", "interrupted"]),
+    ],
+)
+def test_one_ctrl_c_ends_the_wait(mode, number, said, queue):
+    with timing(CPU), other("working", mode) as waiter:
+        waiting(queue, waiter)
+        waiter.signal(number)
+        assert [waiter.said() for _ in said] == said
+        assert waiter.said() == "left"
+        assert len(list(queue.iterdir())) == 1, "ours"
+
+
+def test_handlers_are_as_before_after_a_wait():
+    """Also where one that was told of a signal has put another in its place."""
+    before, told = signal.getsignal(signal.SIGINT), []
+
+    def once(number, frame):
+        told.append(number)
+        signal.signal(signal.SIGINT, before)
+
+    def hold():
+        with timing(CPU):
+            inside.set()
+            leave.wait(20)
+
+    for interrupt in (False, True):
+        inside, leave = threading.Event(), threading.Event()
+        thread = in_thread(hold)
+        inside.wait(20)
+        signal.signal(signal.SIGINT, once)
+        try:
+            threading.Timer(0.1, (lambda: signal.raise_signal(signal.SIGINT)) if interrupt else leave.set).start()
+            if interrupt:
+                with pytest.raises(KeyboardInterrupt), working(CPU):
+                    pass
+            else:
+                with working(CPU):
+                    assert signal.getsignal(signal.SIGINT) is once
+            assert signal.getsignal(signal.SIGINT) is (before if interrupt else once)
+        finally:
+            signal.signal(signal.SIGINT, before)
+            leave.set()
+            thread.join(20)
+    assert told == [signal.SIGINT]
 
 
 @pytest.mark.parametrize(("outer", "inner"), [(working, timing), (timing, working), (timing, timing)])
@@ -155,9 +348,10 @@ def test_a_thread_that_would_wait_for_itself_is_told(outer, inner):
         pass
 
 
-def test_what_is_raised_inside_lets_go():
+def test_what_is_raised_inside_lets_go(queue):
     for lock in (working, timing):
         with pytest.raises(ZeroDivisionError), lock(CPU):
             raise ZeroDivisionError
     with timing(CPU):
         pass
+    assert list(queue.iterdir()) == []
