@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 
-from segsearch.errors import InputError
+from segsearch.errors import InputError, meant
+from segsearch.frozen import Frozen
 from segsearch.measure.conventions import CONVENTIONS, Tally, tally
 from segsearch.measure.cost import Cost, PartCost, count
 from segsearch.models.auxiliary import Auxiliary
@@ -21,7 +22,8 @@ from segsearch.space.nodes import Point, Scalar
 from segsearch.space.points import NamedPoint, Published, named_point, named_points, points_of
 from segsearch.space.walk import check
 from segsearch.spec.network import NetworkSpec, check_size, collapsed_levels
-from segsearch.yaml12 import load_yaml
+from segsearch.study_files import RESULT, STUDY, find_trial, read_json, split_trial, trial_folders
+from segsearch.yaml12 import load_json, load_yaml
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,13 +104,14 @@ class Description:
 
 
 def describe(written: str, size_hw: tuple[int, int], classes: int) -> Description:
-    """Describe a named point, or the point in a YAML file.
+    """Describe a POINT, as `read_point` reads it.
 
     Raises:
         InputError: no such point, a bad choice, or a size too small for the network.
     """
     name, point = read_point(written)
-    description = Description(name=name, point=point, size_hw=size_hw, classes=classes, named=named_points().get(name))
+    named = named_points().get(name)
+    description = Description(name=name, point=point, size_hw=size_hw, classes=classes, named=named)
     check_size(description.spec, size_hw)
     return description
 
@@ -158,26 +161,81 @@ class Difference:
 
 
 def differ(left: str, right: str, size_hw: tuple[int, int], classes: int) -> Difference:
-    """Set two points, named or in YAML files, side by side. Raises as `describe`."""
+    """Set two POINTs side by side. Raises as `describe`."""
     return Difference(left=describe(left, size_hw, classes), right=describe(right, size_hw, classes))
 
 
-def read_point(written: str) -> tuple[str, Point]:
-    """Return the name and choices of a named point, or of a YAML file that holds choices.
+def read_point(written: str, place: object = "point") -> tuple[str, Point]:
+    """Return the name and choices of a POINT, in whichever of its forms it is written.
+
+    Args:
+        written: a named point; a YAML or JSON file of choices; or a trial of a study, ``runs/my_study#12``, by its
+            number, its network's printed name, or the first digits of its id.
+        place: opens the message where it is none of these.
 
     Raises:
-        InputError: as `describe`.
+        InputError: no such point, or a choice that cannot be.
     """
+    if written in named_points():
+        return written, named_points()[written].choices
     path = Path(written)
-    if not path.is_file():
-        if path.suffix in (".yaml", ".yml"):
-            raise InputError(written, "no such file", "a YAML file of choices, or a named point")
-        return written, named_point(written).choices
-    data = load_yaml(path)
-    choices = data.get("choices", data)
+    if path.is_file():
+        choices = _choices(path)
+        taken = path.stem in named_points() and named_points()[path.stem].choices != choices
+        return path.name if taken else path.stem, choices
+    if (trial := split_trial(written)) is not None:
+        return _of_study(*trial)
+    raise _no_point(written, path, place)
+
+
+def _choices(path: Path) -> Point:
+    """Read a file of choices: bare, below ``choices``, or below ``point`` as `segsearch show --json` writes them."""
+    data = load_json(path) if path.suffix == ".json" else load_yaml(path)
+    choices = next((data[key] for key in ("choices", "point") if key in data), data)
     if not isinstance(choices, dict):
-        raise InputError(f"{path}.choices", "must be a mapping of choices to values")
-    return path.stem, check(load_space("unified"), spelled_out(choices, word_of), path)
+        raise InputError(path, "must be a mapping of choices to values")
+    return check(load_space("unified"), spelled_out(choices, word_of), path)
+
+
+class _Tried(Frozen, extra="ignore"):
+    """What a trial's result says of its network; the point may be one of a space of the user's own."""
+
+    number: int
+    name: str
+    spec_id: str
+    point: Point
+
+
+def _of_study(folder: Path, key: str) -> tuple[str, Point]:
+    paths = [path / RESULT for path in trial_folders(folder) if (path / RESULT).is_file()]
+    direct = [path for path in paths if key.isdecimal() and int(path.parent.name) == int(key)]
+    trial = find_trial([_Tried.parse(read_json(path), path) for path in direct or paths], key)
+    if trial is None:
+        numbers = f"1 to {int(paths[-1].parent.name)}" if paths else "none is finished yet"
+        raise InputError(
+            f"{folder}#{key}", "is not a finished trial of this study", f"a number, a name or an id; numbers: {numbers}"
+        )
+    try:
+        lowered = lower(trial.point).id
+    except (InputError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{folder}#{key}", f"its point stands for no network: {error}") from error
+    if lowered != trial.spec_id:
+        raise InputError(f"{folder}#{key}", f"its point is of network {lowered}, its record of {trial.spec_id}")
+    return trial.name, trial.point
+
+
+def _no_point(written: str, path: Path, place: object) -> InputError:
+    """Say why ``written`` is no point, by what it looks like."""
+    study, _, key = written.partition("#")
+    if path.is_dir():
+        cure = f"{written}#NUMBER, one of its trials" if (path / STUDY).is_file() else None
+        return InputError(written, "is a folder, not a point", cure)
+    if key:
+        return InputError(written, f"'{study}' is not the folder of a study", f"FOLDER#{key} with a study in FOLDER")
+    if path.suffix in (".yaml", ".yml", ".json") or len(path.parts) > 1:
+        return InputError(written, "no such file", "a YAML or JSON file of choices, or a named point")
+    kinds = "a name that `segsearch points` lists, a YAML or JSON file of choices, or STUDY#TRIAL"
+    return InputError(place, f"'{written}' is not a named point{meant(written, named_points())}", kinds)
 
 
 def compare(point: NamedPoint, row: Published) -> Comparison:

@@ -22,6 +22,21 @@ class InputError(SegsearchError):
         super().__init__(f"{self.place}: {problem}" + (f" (allowed: {self.allowed})" if self.allowed else ""))
 
 
+def meant(value: object, known: Iterable[object]) -> str:
+    """Return ``, did you mean 'fpenet'?`` for a mistyped name, to be put behind what is wrong; else nothing."""
+    from difflib import get_close_matches
+
+    names = {str(name).lower(): str(name) for name in known}
+    close = get_close_matches(value.lower(), names, n=1) if isinstance(value, str) else []
+    return f", did you mean '{names[close[0]]}'?" if close else ""
+
+
+def unknown(place: object, value: object, known: Iterable[object]) -> InputError:
+    """Return the refusal of a word that is not among the ``known``: the nearest is offered, all are listed."""
+    words = list(known)
+    return InputError(place, f"{value!r} is not known{meant(value, words)}", words)
+
+
 class UnfitError(InputError):
     """A network, or a file of one, that a backend cannot take: no other network is at fault, and no study ends."""
 

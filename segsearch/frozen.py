@@ -1,15 +1,15 @@
 """Frozen, strict value objects: the base of spec, recipe, study and records; their ids and their one-line refusals."""
 
-import difflib
 import hashlib
 import json
+import re
 import types
 from typing import Annotated, Any, Self, Union, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
-from segsearch.errors import InputError
+from segsearch.errors import InputError, meant
 
 _WORDS = {"yes": True, "on": True, "no": False, "off": False}
 
@@ -61,21 +61,24 @@ def _refusal(model: type[BaseModel], error: ErrorDetails, place: str) -> InputEr
     where = place + _dotted(model, location)
     if kind == "extra_forbidden":
         known = sorted(_fields(model, location[:-1]))
-        close = difflib.get_close_matches(str(location[-1]), known, n=1)
-        return InputError(where, "unknown key" + (f", did you mean '{close[0]}'?" if close else ""), known)
+        return InputError(where, f"unknown key{meant(location[-1], known)}", known)
     if kind == "missing":
         return InputError(where, "is missing")
     if kind in ("literal_error", "enum"):
-        return InputError(where, f"{value!r} is not known", str(context.get("expected", "")))
+        return _unknown(where, value, str(context.get("expected", "")))
     if kind == "union_tag_invalid":
-        return InputError(
-            where, f"{_bare(context['discriminator'])} {context['tag']!r} is not known", str(context["expected_tags"])
-        )
+        return _unknown(where, context["tag"], str(context["expected_tags"]), f"{_bare(context['discriminator'])} ")
     if kind == "union_tag_not_found":
         return InputError(where, f"must have the key {_bare(context['discriminator'])}")
     if kind == "value_error":
         return InputError(where, str(context["error"]))
     return InputError(where, f"{error['msg'].removeprefix('Input ').lower()}, got {_short(value)}")
+
+
+def _unknown(where: str, value: object, expected: str, what: str = "") -> InputError:
+    """Refuse a word; ``expected`` has the known ones as pydantic lists them, ``'a', 'b' or 'c'``."""
+    nearest = meant(value, re.findall("'([^']*)'", expected))
+    return InputError(where, f"{what}{value!r} is not known{nearest}", expected)
 
 
 def _bare(quoted: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from segsearch.errors import InputError
+from segsearch.errors import InputError, unknown
 from segsearch.models.build import build
 from segsearch.models.network import Network
 from segsearch.models.pretrained import UNLEARNT
@@ -41,7 +41,7 @@ def release_of(point: str, names: str | None) -> str:
     """
     known = (*LIBRARIES, *RELEASES)
     if names is not None and names not in known:
-        raise InputError("--names", f"'{names}' is not known", known)
+        raise unknown("--names", names, known)
     found = names or RELEASE_OF.get(point)
     if found is None:
         raise InputError("--as", f"how '{point}' is named in released files is not known: say it by --names", known)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from segsearch.errors import InputError
+from segsearch.errors import InputError, meant
 
 _PACKAGE = Path(__file__).parent
 _ROOTS = (_PACKAGE / "shipped", _PACKAGE.parent)
@@ -37,5 +37,5 @@ def locate(name: str, folder: str) -> Path:
             candidate = root / folder / f"{stem}.yaml"
             if candidate.is_file():
                 return candidate
-    known = sorted(p.stem for p in shipped(folder).glob("*.yaml"))
-    raise InputError(name, "no such file", f"a YAML file, or one of {', '.join(known)}")
+    names = sorted(p.stem for p in shipped(folder).glob("*.yaml"))
+    raise InputError(name, f"no such file{meant(stem, names)}", f"a YAML file, or one of {', '.join(names)}")

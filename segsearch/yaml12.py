@@ -1,5 +1,6 @@
 """YAML as people mean it: 1.2 scalars (``1e-3`` is a number, ``no`` is a word), no duplicate keys, one-line errors."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,11 @@ _Loader.add_constructor("tag:yaml.org,2002:int", _construct_int)
 _Loader.add_constructor("tag:yaml.org,2002:map", _construct_mapping)
 
 
+_DEEPEST = 100
+"""Levels of nesting; what is deeper would overflow the stack of whoever walks it."""
+_TOO_DEEP = f"is nested more than {_DEEPEST} levels deep"
+
+
 def load_yaml(path: Path) -> dict[str, Any]:
     """Read one YAML mapping.
 
@@ -63,24 +69,51 @@ def load_yaml(path: Path) -> dict[str, Any]:
         InputError: unreadable, not YAML, a duplicate key, or not a mapping; the place is ``file:line``.
 
     """
+    return parse_yaml(_text(path), str(path))
+
+
+def load_json(path: Path) -> dict[str, Any]:
+    """Read one JSON mapping. Raises InputError as `load_yaml`."""
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(path, f"cannot be read: {getattr(error, 'strerror', None) or 'not UTF-8 text'}") from error
-    return parse_yaml(text, str(path))
+        data = json.loads(_text(path))
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}:{error.lineno}", f"is not JSON: {error.msg}") from error
+    except RecursionError as error:
+        raise InputError(path, _TOO_DEEP) from error
+    except ValueError as error:  # a number of too many digits
+        raise InputError(path, f"is not JSON: {error}") from error
+    return _mapping(data, str(path))
 
 
 def parse_yaml(text: str, place: str) -> dict[str, Any]:
     """Read one YAML mapping from text; ``place`` opens the error's line. Raises as `load_yaml`."""
     try:
         data = yaml.load(text, Loader=_Loader)
-        size = _size(data, {})
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"{place}:{mark.line + 1}" if mark else place
         raise InputError(where, _problem(error)) from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except RecursionError as error:
+        raise InputError(place, _TOO_DEEP) from error
+    except (yaml.YAMLError, ValueError) as error:
         raise InputError(place, f"is not YAML: {' '.join(str(error).split())}") from error
+    return _mapping(data, place)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(path, f"cannot be read: {getattr(error, 'strerror', None) or 'not UTF-8 text'}") from error
+
+
+def _mapping(data: object, place: str) -> dict[str, Any]:
+    try:
+        size, depth = _extent(data, {})
+    except RecursionError:
+        size, depth = 0, _DEEPEST + 1
+    if depth > _DEEPEST:
+        raise InputError(place, _TOO_DEEP)
     if size > _MOST:
         raise InputError(place, "is too large once its aliases are written out")
     if not isinstance(data, dict):
@@ -88,16 +121,19 @@ def parse_yaml(text: str, place: str) -> dict[str, Any]:
     return data
 
 
-def _size(data: object, known: dict[int, int]) -> int:
-    """Count values and letters with every alias written out, without writing them out."""
+def _extent(data: object, known: dict[int, tuple[int, int]]) -> tuple[int, int]:
+    """Count values and letters, and levels, with every alias written out, without writing them out."""
     if not isinstance(data, dict | list):
-        return 1 + (len(data) if isinstance(data, str) else 0)
+        return 1 + (len(data) if isinstance(data, str) else 0), 0
     if id(data) not in known:
-        known[id(data)] = 1 + sum(_size(value, known) for value in (data.values() if isinstance(data, dict) else data))
+        inside = [_extent(value, known) for value in (data.values() if isinstance(data, dict) else data)]
+        known[id(data)] = 1 + sum(size for size, _ in inside), 1 + max((depth for _, depth in inside), default=0)
     return known[id(data)]
 
 
 def _problem(error: yaml.MarkedYAMLError) -> str:
     """Say it in one line; some problems of the parser only end a sentence that the context began."""
     problem = error.problem or "is not YAML"
+    if "recursive" in problem:
+        return "an anchor (&) contains its own alias (*)"
     return " ".join(f"{error.context} {problem}".split() if problem.startswith("but ") else problem.split())

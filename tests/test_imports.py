@@ -33,6 +33,7 @@ FLOORS = {
     "files": 1,
     "flat": 1,
     "yaml12": 1,
+    "study_files": 1,
     "resources": 1,
     "progress": 1,
     "processes": 1,
@@ -40,7 +41,7 @@ FLOORS = {
     "__init__": 0,
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
-SHARED = {"errors", "frozen", "files", "flat", "yaml12", "resources", "progress", "processes", "quiet"}
+SHARED = {"errors", "frozen", "files", "flat", "yaml12", "study_files", "resources", "progress", "processes", "quiet"}
 """Single files of the ground floor that everybody may use, each other included."""
 
 

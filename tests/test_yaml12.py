@@ -43,6 +43,13 @@ def test_scalars_mean_what_a_person_means(text: str, value: object) -> None:
         ("a: !!python/object/apply:os.system [ls]", "x.yaml:1: could not determine a constructor"),
         ("a: 1\n---\nb: 2", "x.yaml:2: expected a single document in the stream but found another document"),
         ("[1]: 2", "a key must be a plain word or number"),
+        ("a: &a [*a]", "x.yaml:1: an anchor (&) contains its own alias (*)"),
+        ("&a\nb: {c: *a}", ": an anchor (&) contains its own alias (*)"),
+        ("a: &a [&b [*a, *b]]", "x.yaml:1: an anchor (&) contains its own alias (*)"),
+        ("a: " + "[" * 10_000 + "]" * 10_000, "x.yaml: is nested more than 100 levels deep"),
+        ("a: " + "{a: " * 150 + "1" + "}" * 150, "x.yaml: is nested more than 100 levels deep"),
+        ("\n".join(" " * depth + "a:" for depth in range(2000)), "x.yaml: is nested more than 100 levels deep"),
+        ("a: &a0 [1]\n" + "".join(f"b{n}: &a{n} [*a{n - 1}]\n" for n in range(1, 200)), "more than 100 levels deep"),
     ],
 )
 def test_bad_yaml_is_one_line(text: str, message: str) -> None:

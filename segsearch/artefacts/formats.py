@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 
 import segsearch
-from segsearch.errors import InputError
+from segsearch.errors import unknown
 from segsearch.export.artefact import File
 from segsearch.export.deploy import Deployed
 from segsearch.export.onnx import OnnxModel
@@ -55,7 +55,7 @@ def chosen(formats: Sequence[str] | None) -> tuple[Format, ...]:
         return tuple(f for f in FORMATS if f != "openvino" or find_spec("openvino") is not None)
     for word in formats:
         if word not in FORMATS:
-            raise InputError("--format", f"'{word}' is not known", FORMATS)
+            raise unknown("--format", word, FORMATS)
     if "openvino" in formats:
         openvino()
     return tuple(f for f in FORMATS if f == "onnx" or f in formats)

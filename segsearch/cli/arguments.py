@@ -21,9 +21,8 @@ def size_hw(text: str, place: str = "--size") -> tuple[int, int]:
     return sides[0], sides[1]
 
 
-PointArgument = Annotated[
-    str, typer.Argument(metavar="POINT", help="A named point (see `segsearch points`), or a YAML file of choices.")
-]
+POINT_HELP = "A name (see `segsearch points`), a YAML or JSON file of choices, or a study's trial, runs/NAME#12."
+PointArgument = Annotated[str, typer.Argument(metavar="POINT", help=POINT_HELP)]
 SizeOption = Annotated[str, typer.Option("--size", metavar="HxW", help="Input height x width in pixels.")]
 ClassesOption = Annotated[int, typer.Option("--classes", min=2, max=256, help="Number of classes.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print plain JSON for other programs.")]

@@ -7,7 +7,7 @@ import typer
 
 from segsearch.cli.arguments import size_hw
 from segsearch.cli.study import RootOption
-from segsearch.errors import InputError
+from segsearch.errors import InputError, meant
 
 if TYPE_CHECKING:
     from segsearch.export.card import Card
@@ -22,7 +22,7 @@ BUDGET_MISSED = 3
 def export(
     what: Annotated[
         str,
-        typer.Argument(metavar="STUDY|POINT", help="A folder that `segsearch search` wrote, or a point of the space."),
+        typer.Argument(metavar="STUDY|POINT", help="A study's folder, one trial of it (STUDY#12), or any POINT."),
     ],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the artefacts.")],
     fps: Annotated[
@@ -40,7 +40,7 @@ def export(
         ),
     ] = None,
     point: Annotated[
-        str | None, typer.Option(metavar="ID", help="STUDY: export this one, a named point, a network's name or id.")
+        str | None, typer.Option(metavar="ID", help="STUDY: export this trial: its number, name or id.")
     ] = None,
     root: RootOption = None,
     size: Annotated[str | None, typer.Option("--size", metavar="HxW", help="POINT: image height x width.")] = None,
@@ -71,11 +71,12 @@ def export(
         "--pick": how, "--point": point, "--root": root, "--size": size,
         "--weights": weights, "--classes": classes, "--images": images, "--threads": threads,
     }  # fmt: skip
-    of_study = is_study(what)
+    of_study = is_study(what, sized=size is not None)
     _refuse(given, OF_POINTS if of_study else OF_STUDIES, "a point" if of_study else "a study")
+    folder, point = _trial(what, point) if of_study else (Path(what), None)
     with bar("export") as report:
         if of_study:
-            card = _study(Path(what), out, report, fps=fps, how=how, formats=formats, int8=int8, point=point, root=root)
+            card = _study(folder, out, report, fps=fps, how=how, formats=formats, int8=int8, point=point, root=root)
         else:
             if size is None:
                 raise InputError("--size", "is needed to export a point", "HEIGHTxWIDTH in pixels, such as 512x1024")
@@ -99,22 +100,37 @@ def export(
         raise typer.Exit(BUDGET_MISSED)
 
 
-def is_study(what: str) -> bool:
-    """Tell a study's folder from a point, by what lies there.
+def is_study(what: str, *, sized: bool) -> bool:
+    """Tell a study, or one trial of it, from a point to be exported with a size of its own.
 
     Raises:
         InputError: it is neither.
     """
     from segsearch.space.points import named_points
+    from segsearch.study_files import STUDY, split_trial
 
     path = Path(what)
-    if what in named_points() and not (path / "study.json").is_file():
+    if what in named_points() and not (path / STUDY).is_file():
         return False
-    if path.is_dir():
-        return True
-    if path.suffix in (".yaml", ".yml"):
-        return False
-    raise InputError(what, "is neither a study's folder nor a point", "`segsearch points` lists those with a name")
+    if split_trial(what) is not None:
+        return not sized
+    if path.is_dir() or path.is_file() or path.suffix in (".yaml", ".yml", ".json"):
+        return path.is_dir()
+    problem = f"is neither a study's folder nor a point{meant(what, named_points())}"
+    raise InputError(what, problem, "`segsearch points` lists those with a name")
+
+
+def _trial(what: str, point: str | None) -> tuple[Path, str | None]:
+    """Return a study's folder and the network that is asked for: by ``STUDY#TRIAL``, by ``--point``, or by neither."""
+    from segsearch.describe import read_point
+    from segsearch.study_files import split_trial
+
+    trial = split_trial(what)
+    if trial is None:
+        return Path(what), point
+    if point is not None:
+        raise InputError("--point", f"names a second network beside '{what}'")
+    return trial[0], read_point(what)[0]
 
 
 def _refuse(given: dict[str, object], others: tuple[str, ...], whose: str) -> None:

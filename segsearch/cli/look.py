@@ -133,7 +133,7 @@ def space_sample(
 
 @space.command("check")
 def space_check(
-    file: Annotated[str, typer.Argument(metavar="POINT", help="A named point, or a YAML file of choices.")],
+    point: PointArgument,
     name: Annotated[str, typer.Option("--space", help="The space it must lie in.")] = "unified",
 ) -> None:
     """Check a point against a space and print the id of its network."""
@@ -142,8 +142,8 @@ def space_check(
     from segsearch.space.lower import lower
     from segsearch.space.walk import check
 
-    _, point = read_point(file)
-    print(lower(check(load_space(name), point, file)).id)
+    _, choices = read_point(point)
+    print(lower(check(load_space(name), choices, point)).id)
 
 
 def schema(

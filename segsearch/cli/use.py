@@ -110,7 +110,10 @@ def predict(
 
 def import_weights(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A released checkpoint: .pth, .pt or .safetensors.")],
-    point: Annotated[str, typer.Option("--as", metavar="POINT", help="The point whose network it fills.")],
+    point: Annotated[
+        str,
+        typer.Option("--as", metavar="POINT", help="The point whose network it fills; see `segsearch show --help`."),
+    ],
     out: Annotated[Path, typer.Option("--out", metavar="OUT.safetensors", help="The file to write.")],
     names: Annotated[str | None, typer.Option(help="Whose tensor names, where the point does not say it.")] = None,
     partial: Annotated[bool, typer.Option("--partial", help="Write although some tensors stay fresh.")] = False,

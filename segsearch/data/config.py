@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from segsearch.errors import InputError
+from segsearch.errors import InputError, unknown
 from segsearch.frozen import Frozen
 
 Side = Annotated[int, Field(ge=16, le=8192)]
@@ -88,5 +88,5 @@ def parse_data(data: object, place: object) -> StreetsData | CamVidData | Folder
     if "name" not in data:
         raise InputError(f"{place}.name", "is missing", CONFIGS)
     if not isinstance(data["name"], str) or data["name"] not in CONFIGS:
-        raise InputError(f"{place}.name", f"{data['name']!r} is not known", CONFIGS)
+        raise unknown(f"{place}.name", data["name"], CONFIGS)
     return CONFIGS[data["name"]].parse(data, place)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 
 from torch import nn
 
-from segsearch.errors import InputError
+from segsearch.errors import unknown
 from segsearch.frozen import Frozen
 from segsearch.measure.calls import Call, record_calls
 from segsearch.measure.cost import CONVOLUTIONS, TRANSPOSED, macs_of
@@ -129,7 +129,7 @@ def count_by(network: nn.Module, size_hw: tuple[int, int], convention: str) -> i
         InputError: the convention is not in `CONVENTIONS`, or ``size_hw`` is not positive.
     """
     if convention not in CONVENTIONS:
-        raise InputError("convention", f"{convention!r} is not known", CONVENTIONS)
+        raise unknown("convention", convention, CONVENTIONS)
     return CONVENTIONS[convention](tally(network, size_hw))
 
 

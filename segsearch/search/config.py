@@ -74,7 +74,7 @@ class StudyConfig(Frozen):
     )
     timer: TimerSettings = Field(default=TimerSettings(), description="when a latency measurement ends")
     points: tuple[str, ...] | None = Field(
-        default=None, description="named points tried first; one of each paper without"
+        default=None, description="points tried first, as `segsearch show` takes them; default one of each paper"
     )
     trials: int = Field(ge=1, description="trained networks wanted")
     proposals: int | None = Field(

@@ -8,6 +8,7 @@ from segsearch.errors import BudgetError, InputError
 from segsearch.search.budget import Budget
 from segsearch.search.pareto import knee, nearest
 from segsearch.search.record import TrialRecord
+from segsearch.study_files import find_trial
 
 Pick = Literal["miou", "knee", "fastest"]
 PICKS: tuple[Pick, ...] = get_args(Pick)
@@ -33,19 +34,19 @@ def check_pick(word: str) -> Pick:
 def candidates(records: Sequence[TrialRecord], budget: Budget, point: str | None = None) -> list[TrialRecord]:
     """Return the trained networks that keep the budget; if none does, the fastest one alone.
 
-    ``point``, a named point, a network's name or spec id, asks for that one, whatever its latency.
+    ``point``, a trial's number, its network's name or id, asks for that one, whatever its latency.
 
     Raises:
         BudgetError: none has been trained. InputError: the one asked for is not among the trained.
     """
     trained = [record for record in records if record.trained]
     if point is not None:
-        found = [r for r in trained if point in (r.named, r.name, r.spec_id)]
-        if not found:
+        found = find_trial(trained, point)
+        if found is None:
             raise InputError(
                 "point", f"'{point}' is not among the trained networks", [r.name for r in trained] or "none"
             )
-        return found[:1]
+        return [found]
     if not trained:
         raise BudgetError("no network has been trained yet; " + nearest(records))
     return [r for r in trained if _keeps(r, budget)] or [min(trained, key=_faster)]

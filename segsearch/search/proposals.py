@@ -1,6 +1,7 @@
 """What to try next: the papers' points first, then the sampler's, and no network twice."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from segsearch.errors import InputError
@@ -22,13 +23,23 @@ UNIFORM_ATTEMPTS = 1000
 """Rolls of the dice, all seen already, after which the space counts as exhausted."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class GivenPoint:
+    """A point that a study's file lists and that is no paper's: of a file, or a trial of another study."""
+
+    name: str
+    choices: Point
+    spec: NetworkSpec
+    """The network it stands for."""
+
+
 class Proposer:
     """Knows what a study has seen; proposal ``n`` depends on the seed and on that alone."""
 
     def __init__(
         self,
         space: Space,
-        named: Sequence[NamedPoint],
+        named: Sequence[NamedPoint | GivenPoint],
         *,
         budget: Budget,
         size_hw: tuple[int, int],
@@ -56,7 +67,7 @@ class Proposer:
         """Propose the network of trial ``number``; None where the space has nothing new."""
         for spec_id, named in self._named:
             if spec_id not in self._seen:
-                origin = f"named:{named.name}"
+                origin = f"named:{named.name}" if isinstance(named, NamedPoint) else "given"
                 return Proposal(number=number, origin=origin, name=named.name, point=named.choices, spec_id=spec_id)
         for attempt in range(SAMPLER_ATTEMPTS + UNIFORM_ATTEMPTS):
             origin, point = self._draw(number, attempt)
@@ -73,7 +84,7 @@ class Proposer:
         return "sampler", ask(self._space, self._told, seed)
 
 
-def too_small(named: Iterable[NamedPoint], size_hw: tuple[int, int]) -> list[str]:
+def too_small(named: Iterable[NamedPoint | GivenPoint], size_hw: tuple[int, int]) -> list[str]:
     """Names of the points that are not tried because images of ``size_hw`` are too small for them."""
     return [point.name for point in named if not _fits(point.spec, size_hw)]
 

@@ -13,7 +13,7 @@ class Proposal(Frozen):
 
     number: int
     origin: str
-    """``named:NAME``, ``sampler`` or ``random``."""
+    """``named:NAME`` of a paper's point, ``given`` by the study's file, ``sampler`` or ``random``."""
     name: str
     """For people: ``fpenet``, or ``fpe-p3q9/meu#1a2b3c4d``."""
     point: dict[str, Scalar]

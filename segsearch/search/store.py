@@ -4,9 +4,7 @@
 """
 
 import json
-import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 from segsearch.errors import InputError
@@ -15,9 +13,9 @@ from segsearch.flat import flat
 from segsearch.frozen import Frozen
 from segsearch.search.config import StudyConfig
 from segsearch.search.record import Proposal, TrialRecord
+from segsearch.study_files import PROPOSAL, RESULT, STUDY, TRIALS, TornError, read_json, trial_folders
 from segsearch.trial import CHECKPOINT
 
-STUDY, PROPOSAL, RESULT = "study.json", "proposal.json", "result.json"
 _FREE = ("name", "trials", "proposals")
 """What may differ when a study is taken up again; everything else would mix results that do not compare."""
 
@@ -42,7 +40,7 @@ class StudyFolder:
 
     def trial(self, number: int) -> Path:
         """Folder of one trial."""
-        return self.path / "trials" / f"{number:04d}"
+        return self.path / TRIALS / f"{number:04d}"
 
     def begin(self, study: StudyFile) -> None:
         """Write down what is searched, or, in a folder that has a study, see that it is the same.
@@ -52,7 +50,7 @@ class StudyFolder:
         """
         if (self.path / STUDY).exists():
             _must_equal(self.read_study(), study, self.path)
-        elif (self.path / "trials").exists():
+        elif (self.path / TRIALS).exists():
             raise InputError(self.path, f"has trials but no {STUDY}; start in another folder")
         _write(self.path / STUDY, study)
 
@@ -61,23 +59,23 @@ class StudyFolder:
         path = self.path / STUDY
         if not path.is_file():
             raise InputError(self.path, f"is not the folder of a study: it has no {STUDY}")
-        return StudyFile.parse(_read(path), path)
+        return StudyFile.parse(read_json(path), path)
 
     def records(self) -> list[TrialRecord]:
         """Read all finished trials in the order of their numbers. Raises InputError where a file is damaged."""
-        return [self._record(path / RESULT) for path in self._folders() if (path / RESULT).exists()]
+        return [self._record(path / RESULT) for path in trial_folders(self.path) if (path / RESULT).exists()]
 
     def unfinished(self) -> tuple[list[Proposal], list[str]]:
         """Return the proposals without a result, and sentences on those that were damaged and are cleared away."""
         proposals: list[Proposal] = []
         notes: list[str] = []
-        for path in self._folders():
+        for path in trial_folders(self.path):
             if (path / RESULT).exists():
                 (path / CHECKPOINT).unlink(missing_ok=True)  # killed between the result and the tidying up
                 continue
             try:
-                proposals.append(Proposal.parse(_read(path / PROPOSAL), path / PROPOSAL))
-            except _TornError as error:
+                proposals.append(Proposal.parse(read_json(path / PROPOSAL), path / PROPOSAL))
+            except TornError as error:
                 notes.append(f"trial {path.name} is proposed again: {error}")
                 shutil.rmtree(path)
         return proposals, notes
@@ -92,15 +90,9 @@ class StudyFolder:
         _write(folder / RESULT, record)
         (folder / CHECKPOINT).unlink(missing_ok=True)
 
-    def _folders(self) -> Iterator[Path]:
-        folders = (self.path / "trials").glob("*") if (self.path / "trials").is_dir() else ()
-        yield from sorted(
-            (p for p in folders if p.is_dir() and re.fullmatch(r"\d{4,}", p.name)), key=lambda p: int(p.name)
-        )
-
     def _record(self, path: Path) -> TrialRecord:
         try:
-            return TrialRecord.parse(_read(path), path)
+            return TrialRecord.parse(read_json(path), path)
         except InputError as error:
             raise InputError(error.place, f"{error.problem}; delete this file to run its trial again") from error
 
@@ -134,18 +126,3 @@ def _write(path: Path, value: Frozen) -> None:
     fields = value.model_dump(mode="json").items()
     lines = [f"  {json.dumps(name)}: {json.dumps(field, ensure_ascii=False)}" for name, field in fields]
     write_atomic(path, "{\n" + ",\n".join(lines) + "\n}\n")
-
-
-class _TornError(InputError):
-    """A file that is not there, or not whole, as a crash leaves it; what else is wrong is not ours to clear away."""
-
-
-def _read(path: Path) -> object:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise _TornError(path, "cannot be read: No such file or directory") from error
-    except OSError as error:
-        raise InputError(path, f"cannot be read: {error.strerror or error}") from error
-    except (ValueError, RecursionError) as error:
-        raise _TornError(path, "is not whole JSON") from error

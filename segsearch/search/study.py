@@ -9,6 +9,7 @@ import torch
 
 from segsearch import __version__
 from segsearch.data.open import open_data
+from segsearch.describe import read_point
 from segsearch.errors import InputError, one_line
 from segsearch.measure.backends.table import find_backend
 from segsearch.measure.conditions import Conditions
@@ -21,7 +22,7 @@ from segsearch.remote.measure import check_offer
 from segsearch.remote.token import need_token
 from segsearch.search.config import Remote, StudyConfig
 from segsearch.search.executors.base import Task, Work
-from segsearch.search.proposals import Proposer
+from segsearch.search.proposals import GivenPoint, Proposer
 from segsearch.search.sampler import uniform
 from segsearch.search.store import StudyFile
 from segsearch.search.watch import StudyProgress
@@ -29,7 +30,7 @@ from segsearch.space.families.timm import spelled_values
 from segsearch.space.load import load_space, narrow
 from segsearch.space.lower import lower
 from segsearch.space.nodes import Space
-from segsearch.space.points import NamedPoint, named_point, named_points
+from segsearch.space.points import NamedPoint, named_points
 from segsearch.trial import CHECKPOINT, TrialResult, TrialSetup, run_trial
 
 TRIED_POINTS = 50
@@ -43,7 +44,7 @@ class Study:
     config: StudyConfig
     space: Space
     """Narrowed as the study asks."""
-    named: tuple[NamedPoint, ...]
+    named: tuple[NamedPoint | GivenPoint, ...]
     setup: TrialSetup
     file: StudyFile
 
@@ -142,10 +143,16 @@ def _check_weights(pretrained: str | None) -> None:
         raise InputError("recipe.pretrained", f"{pretrained} is not there", "imagenet, or a file of weights")
 
 
-def _named(config: StudyConfig) -> tuple[NamedPoint, ...]:
+def _named(config: StudyConfig) -> tuple[NamedPoint | GivenPoint, ...]:
+    """Points to try first. Raises InputError where one is none, or stands for no network."""
+    known = named_points()
     if config.points is None:
-        return tuple(point for point in named_points().values() if point.lead)
-    return tuple(named_point(name, "points") for name in config.points)
+        return tuple(point for point in known.values() if point.lead)
+    given = list[NamedPoint | GivenPoint]()
+    for written in config.points:
+        name, choices = read_point(written, "points")
+        given.append(known.get(written) or GivenPoint(name=name, choices=choices, spec=lower(choices)))
+    return tuple(given)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from segsearch.errors import InputError
+from segsearch.errors import InputError, meant
 from segsearch.resources import locate
 from segsearch.space.nodes import Choice, Group, Integer, Node, OneOf, Scalar, Space, Word
 from segsearch.space.walk import accept
@@ -27,7 +27,7 @@ def parse_space(data: dict[str, Any], place: object) -> Space:
     """Build a space from plain data. Raises as `load_space`."""
     for key in data:
         if key not in ("space", "axes"):
-            raise InputError(f"{place}.{key}", "unknown key", ("space", "axes"))
+            raise InputError(f"{place}.{key}", f"unknown key{meant(key, ('space', 'axes'))}", ("space", "axes"))
     if not isinstance(data.get("space"), str) or not isinstance(data.get("axes"), dict) or not data["axes"]:
         raise InputError(place, "a space needs its name and its choices", "space: NAME and axes: {...}")
     return Space(name=data["space"], axes=_group(data["axes"], f"{Path(str(place)).name}:axes"))
@@ -54,7 +54,7 @@ def _node(data: object, place: str) -> Node:
     known = (kind, *{"choice": ("fixed", "searched"), "integer": ("step",)}.get(kind, ()))
     for key in data:
         if key not in known:
-            raise InputError(f"{place}.{key}", "unknown key", known)
+            raise InputError(f"{place}.{key}", f"unknown key{meant(key, known)}", known)
     if kind == "choice":
         return _choice(data, place)
     if kind == "word":
@@ -123,7 +123,7 @@ def narrow(space: Space, wanted: dict[str, list[Scalar]], place: object = "narro
     nodes = dict(space.nodes())
     for name, values in wanted.items():
         if name not in nodes:
-            raise InputError(f"{place}.{name}", "unknown choice", sorted(nodes))
+            raise InputError(f"{place}.{name}", f"unknown choice{meant(name, nodes)}", sorted(nodes))
         if not values:
             raise InputError(f"{place}.{name}", "leaves no value", nodes[name].accepted())
     kept = {

@@ -3,7 +3,7 @@
 from functools import cache
 from typing import Any, Literal
 
-from segsearch.errors import InputError
+from segsearch.errors import InputError, meant
 from segsearch.frozen import Frozen
 from segsearch.resources import shipped
 from segsearch.space.load import load_space
@@ -105,8 +105,8 @@ def points_of(paper: str | None, place: object = "paper") -> dict[str, NamedPoin
     """
     chosen = {name: point for name, point in named_points().items() if paper in (None, point.paper)}
     if not chosen:
-        known = sorted({point.paper for point in named_points().values()})
-        raise InputError(place, f"'{paper}' has no named points", known)
+        papers = sorted({point.paper for point in named_points().values()})
+        raise InputError(place, f"'{paper}' has no named points{meant(paper, papers)}", papers)
     return chosen
 
 
@@ -114,13 +114,13 @@ def named_point(name: str, place: object = "point") -> NamedPoint:
     """Return one point by name.
 
     Raises:
-        InputError: no such point; names the known ones.
+        InputError: no such point; names the nearest.
 
     """
-    try:
-        return named_points()[name]
-    except KeyError:
-        raise InputError(place, f"'{name}' is not a named point", sorted(named_points())) from None
+    points = named_points()
+    if name not in points:
+        raise InputError(place, f"'{name}' is not a named point{meant(name, points)}", "what `segsearch points` lists")
+    return points[name]
 
 
 def _read(data: dict[str, Any], space: Space, place: str) -> dict[str, NamedPoint]:

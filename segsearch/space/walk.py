@@ -1,10 +1,9 @@
 """One walk over the tree, read several ways: by a search that proposes, by a dice, and by a point that is checked."""
 
-import difflib
 import random
 from typing import Protocol
 
-from segsearch.errors import InputError
+from segsearch.errors import InputError, meant
 from segsearch.frozen import yes_or_no
 from segsearch.space.nodes import Choice, Group, Integer, Node, OneOf, Point, Scalar, Space, Word
 
@@ -85,7 +84,8 @@ def accept(node: Node, value: object, place: str) -> Scalar:
         # True == 1 in Python, but not to a person who wrote one of them
         if option == value and isinstance(option, bool) == isinstance(value, bool):
             return option
-    raise InputError(place, f"{value!r} is not a choice", _allowed(node))
+    words = options if isinstance(value, str) and not isinstance(node, Integer) else ()
+    raise InputError(place, f"{value!r} is not a choice{meant(value, words)}", _allowed(node))
 
 
 def _allowed(node: Node) -> str:
@@ -99,5 +99,4 @@ def _allowed(node: Node) -> str:
 def _extra(space: Space, point: Point, name: str, place: str) -> InputError:
     if name in dict(space.nodes()):
         return InputError(place, "does not exist on this path: another arm was chosen", sorted(point))
-    close = difflib.get_close_matches(name, [n for n, _ in space.nodes()], n=1)
-    return InputError(place, "unknown choice" + (f", did you mean '{close[0]}'?" if close else ""), sorted(point))
+    return InputError(place, f"unknown choice{meant(name, [n for n, _ in space.nodes()])}", sorted(point))

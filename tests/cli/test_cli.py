@@ -26,7 +26,7 @@ def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess
     ("arguments", "message"),
     [
         (["shw"], "No such command 'shw'. Did you mean 'show'?"),
-        (["show", "nope"], "point: 'nope' is not a named point (allowed: dfanet_a, "),
+        (["show", "nope"], "point: 'nope' is not a named point"),
         (["show", "nope.yaml"], "nope.yaml: no such file"),
         (["show", "fpenet", "--size", "10x"], "--size: '10x' is not a size (allowed: HEIGHTxWIDTH in pixels"),
         (["show", "fpenet", "--size", "0x10"], "--size: '0x10' is not a size"),

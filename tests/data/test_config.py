@@ -26,7 +26,10 @@ def test_the_name_chooses_the_kind() -> None:
 @pytest.mark.parametrize(
     ("data", "line"),
     [
-        ({"name": "camvd"}, "s.data.name: 'camvd' is not known (allowed: streets, camvid, folder)"),
+        (
+            {"name": "camvd"},
+            "s.data.name: 'camvd' is not known, did you mean 'camvid'? (allowed: streets, camvid, folder)",
+        ),
         ({"size": [64, 64]}, "s.data.name: is missing (allowed: streets, camvid, folder)"),
         ({"name": ["streets"]}, "s.data.name: ['streets'] is not known (allowed: streets, camvid, folder)"),
         ("streets", "s.data: must be a mapping of keys to values, got str"),

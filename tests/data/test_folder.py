@@ -165,7 +165,10 @@ def test_scoring_on_what_was_learnt_is_refused(tmp_path: Path) -> None:
         ({"ids": [1, 2, 255]}, "id 255 stands for a class and in ignore"),
         ({"ids": [1, 2, 300]}, "set.yaml.ids[2]: "),
         ({"encoding": "colours"}, "encoding: colours needs the list colours"),
-        ({"encoding": "colors"}, "set.yaml.encoding: 'colors' is not known (allowed: 'ids' or 'colours')"),
+        (
+            {"encoding": "colors"},
+            "set.yaml.encoding: 'colors' is not known, did you mean 'colours'? (allowed: 'ids' or 'colours')",
+        ),
         ({"colours": COLOURS[:2]}, "colours must be one per class: 3, but got 2"),
         ({"colours": COLOURS, "ignore_colours": [COLOURS[1]]}, "stands in colours and ignore_colours"),
     ],

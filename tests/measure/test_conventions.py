@@ -124,7 +124,10 @@ def test_relus_and_a_folded_network():
 def test_an_unknown_convention_is_one_line():
     with pytest.raises(InputError) as error:
         count_by(Mini(), SIZE, "flops")
-    assert str(error.value) == "convention: 'flops' is not known (allowed: macs, ptflops, sfnet, tfprof)"
+    assert (
+        str(error.value)
+        == "convention: 'flops' is not known, did you mean 'ptflops'? (allowed: macs, ptflops, sfnet, tfprof)"
+    )
 
 
 def test_elementwise_work_by_hand():

@@ -157,8 +157,11 @@ def test_every_paper_leads_with_one_point() -> None:
 
 
 def test_unknown_point() -> None:
-    with pytest.raises(InputError, match=r"point: 'sfnet' is not a named point \(allowed: dfanet_a, "):
-        named_point("sfnet")
+    with pytest.raises(
+        InputError,
+        match=r"point: 'sfnet_r1' is not a named point, did you mean 'sfnet_r18'\? \(allowed: what `segsearch points` lists\)",
+    ):
+        named_point("sfnet_r1")
 
 
 @pytest.mark.parametrize(

@@ -56,13 +56,16 @@ def test_a_spec_is_frozen() -> None:
     [
         (
             {"encoder__stages__1__block": "bsic"},
-            r"network.encoder.stages\[1\].block: 'bsic' is not known \(allowed: 'basic'",
+            r"network.encoder.stages\[1\].block: 'bsic' is not known, did you mean 'basic'\? \(allowed: 'basic'",
         ),
         ({"encoder__stages__1__dpth": 2}, r"stages\[1\].dpth: unknown key, did you mean 'depth'\?"),
         ({"encoder__stages__1__depth": 0}, r"stages\[1\].depth: should be greater than or equal to 1, got 0"),
         ({"encoder__stages__1__depth": "2"}, r"stages\[1\].depth: should be a valid integer, got \"2\""),
         ({"encoder__stages__1__depth": True}, "depth: should be a valid integer, got true"),
-        ({"context__kind": "pmp"}, r"network.context: kind 'pmp' is not known \(allowed: 'none', 'ppm', 'aspp', "),
+        (
+            {"context__kind": "pmp"},
+            r"network.context: kind 'pmp' is not known, did you mean 'ppm'\? \(allowed: 'none', 'ppm', 'aspp', ",
+        ),
         ({"context__bin": [1]}, "network.context.bin: unknown key, did you mean 'bins'"),
         ({"input_scale": 2.0}, "network.input_scale: should be less than or equal to 1, got 2"),
         ({"encoder__stem__strides": [2, 1]}, "encoder.stem: 3 widths need as many strides, got 2"),

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import cast
 
-from segsearch.errors import InputError
+from segsearch.errors import InputError, unknown
 from segsearch.measure.backends.aotinductor import AotInductor
 from segsearch.measure.backends.base import Backend, FileBackend
 from segsearch.measure.backends.checks import check_ability
@@ -39,7 +39,7 @@ def find_backend(name: str, device_kind: str | None = None, precision: str | Non
         DeviceError: it does not run on ``device_kind``, or not in this precision there.
     """
     if name not in BACKENDS:
-        raise InputError("backend", f"{name!r} is not known", BACKENDS)
+        raise unknown("backend", name, BACKENDS)
     backend = BACKENDS[name]()
     check_ability(backend, device_kind, precision)
     return backend
