@@ -2,11 +2,15 @@
 
 import os
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from segsearch.errors import InputError
+
+MOST_UNPACKED = 4
+"""Times its own size that an archive may unpack to: weights are stored as they are, and hardly shrink."""
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:
@@ -46,6 +50,23 @@ def replacing(path: Path) -> Iterator[Path]:
         if temporary is not None:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
+
+
+def unpacked_bytes(path: Path) -> int:
+    """Return how many bytes a file holds once a zip archive is unpacked, without unpacking it.
+
+    Raises:
+        InputError: an archive that unpacks to more than `MOST_UNPACKED` times its size. OSError: it cannot be read.
+    """
+    size = path.stat().st_size
+    try:
+        with zipfile.ZipFile(path) as archive:
+            whole = sum(entry.file_size for entry in archive.infolist())
+    except (zipfile.BadZipFile, ValueError, NotImplementedError):  # no archive, or not one that anybody reads
+        return size
+    if whole > MOST_UNPACKED * size:
+        raise InputError(path, f"is {size / 1e6:.1f} MB and unpacks to {whole / 1e6:.0f} MB; it is not read")
+    return max(size, whole)
 
 
 def expanded(path: str) -> Path:

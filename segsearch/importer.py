@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import torch
@@ -9,8 +10,9 @@ from torch import Tensor
 
 from segsearch.errors import InputError, unknown
 from segsearch.models.build import build
+from segsearch.models.checkpoint_file import states
 from segsearch.models.network import Network
-from segsearch.models.pretrained import UNLEARNT
+from segsearch.models.pretrained import UNLEARNT, fill
 from segsearch.models.released import LIBRARIES, RELEASE_OF, RELEASES, from_released
 from segsearch.models.timm_encoder import TimmEncoder
 from segsearch.spec.encoder import TimmSpec
@@ -48,16 +50,21 @@ def release_of(point: str, names: str | None) -> str:
     return found
 
 
-def import_state(state: Mapping[str, Tensor], spec: NetworkSpec, release: str, place: object = "state") -> Imported:
+def import_state(content: Mapping[Any, Any], spec: NetworkSpec, release: str, place: object = "state") -> Imported:
     """Build ``spec`` for as many classes as the tensors have, and fill it. Auxiliary heads are built if they are there.
+
+    Args:
+        content: a checkpoint; of the sets of tensors in it, the one that fits best is taken (`states`).
+        spec: the network.
+        release: whose names the tensors have, or the library.
+        place: opens the line of an error.
 
     Raises:
         InputError: a tensor of another shape, or none that fits.
     """
     if release == "timm" and isinstance(spec.encoder, TimmSpec):
-        return _filled_by_timm(state, spec, place)
-    state = {name: tensor for name, tensor in state.items() if not name.endswith(UNLEARNT)}
-    release = _nearest(state, spec, LIBRARIES[release]) if release in LIBRARIES else release
+        return _filled_by_timm(content, spec, place)
+    state, release = _nearest(content, spec, LIBRARIES.get(release, (release,)))
     tensors, unknown = from_released(state, release)
     network = _made(spec, tensors)
     wanted = network.state_dict()
@@ -83,23 +90,25 @@ def _as_1x1(tensor: Tensor, wanted: Tensor) -> Tensor:
     return tensor[:, :, None, None] if linear else tensor
 
 
-def _nearest(state: Mapping[str, Tensor], spec: NetworkSpec, releases: tuple[str, ...]) -> str:
-    """Return the release of a library by whose names most tensors fit."""
+def _nearest(content: Mapping[Any, Any], spec: NetworkSpec, releases: tuple[str, ...]) -> tuple[dict[str, Tensor], str]:
+    """Return the tensors of a checkpoint, and the release by whose names most of them fit."""
     with torch.device("meta"):
         shapes = {name: tensor.shape for name, tensor in build(spec).state_dict().items()}
 
-    def fitting(release: str) -> int:
-        return sum(shapes.get(name) == tensor.shape for name, tensor in from_released(state, release)[0].items())
+    def fitting(pair: tuple[dict[str, Tensor], str]) -> tuple[int, int]:
+        known = from_released(*pair)[0]
+        return sum(shapes.get(name) == t.shape for name, t in known.items()), len(known.keys() & shapes.keys())
 
-    return max(releases, key=fitting)
+    learnt = ({n: t for n, t in state.items() if not n.endswith(UNLEARNT)} for state in states(content, rest=True))
+    return max(product(learnt, releases), key=fitting)
 
 
-def _filled_by_timm(state: Mapping[str, Tensor], spec: NetworkSpec, place: object) -> Imported:
+def _filled_by_timm(content: Mapping[Any, Any], spec: NetworkSpec, place: object) -> Imported:
     """Let timm fill its own encoder, whose names it alone knows; nothing in the file is unused but the classifier."""
     network = build(spec)
     encoder = network.encoder
     assert isinstance(encoder, TimmEncoder), "as the spec says"
-    if not encoder.fill(state):
+    if not fill(encoder, content):
         raise InputError(place, f"does not hold timm's {encoder.spec.name}")
     names = [name for name in network.state_dict() if not name.endswith(UNLEARNT)]
     own = [name for name in names if name.startswith("encoder.")]

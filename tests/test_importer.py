@@ -1,18 +1,13 @@
 """Foreign weights: read without running code, renamed, and nothing left unsaid."""
 
-import pickle
-from pathlib import Path
-
 import pytest
 import torch
 from foreign_names import efficientnet_b0, filled, mobilenetv3_small, resnet, shufflenetv2
-from safetensors.torch import save_file
 from torch import Tensor
 
 from segsearch.errors import InputError
 from segsearch.importer import import_state, release_of
 from segsearch.models.build import build
-from segsearch.models.checkpoint_file import bare, read_state
 from segsearch.space.lower import lower
 from segsearch.space.points import named_point
 from segsearch.spec.network import NetworkSpec
@@ -69,44 +64,12 @@ def test_nothing_that_fits() -> None:
         import_state({"foo": torch.rand(1)}, named_point("sgcpnet1").spec, "sgcpnet")
 
 
-@pytest.mark.parametrize("nest", [[], ["segmenter"], ["state_dict"], ["model", "state_dict"]])
-@pytest.mark.parametrize("wrapper", ["", "module."])
-def test_nests_and_wrappers(nest: list[str], wrapper: str, tmp_path: Path) -> None:
-    content: dict = {f"{wrapper}a.b": torch.ones(2), f"{wrapper}c": torch.zeros(1)}
-    for key in reversed(nest):
-        content = {key: content, "epoch": 1}
-    torch.save(content, tmp_path / "x.pth")
-    assert set(read_state(tmp_path / "x.pth")) == {"a.b", "c"}
-
-
-def test_safetensors(tmp_path: Path) -> None:
-    save_file({"module.a": torch.ones(2)}, tmp_path / "x.safetensors")
-    assert set(read_state(tmp_path / "x.safetensors")) == {"a"}
-
-
-class Trap:
-    def __reduce__(self) -> tuple:
-        return (Path("trapped").touch, ())
-
-
-def test_code_in_a_file_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "x.pth").write_bytes(pickle.dumps({"a": Trap()}))
-    torch.save({"a": Trap()}, tmp_path / "y.pth")
-    for name in ("x.pth", "y.pth"):
-        with pytest.raises(InputError, match="is not a file of plain tensors"):
-            read_state(tmp_path / name)
-    assert not (tmp_path / "trapped").exists()
-
-
-def test_what_cannot_be_read(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot be read: No such file"):
-        read_state(tmp_path / "nope.pth")
-    (tmp_path / "bad.safetensors").write_bytes(b"nonsense")
-    with pytest.raises(InputError, match="is not a safetensors file"):
-        read_state(tmp_path / "bad.safetensors")
-    with pytest.raises(InputError, match="holds no named tensors"):
-        bare({"epoch": 3}, "x")
+def test_a_wrapped_encoder_in_a_larger_network_is_found_and_the_rest_is_told() -> None:
+    state, spec = foreign()
+    wrapped = {f"module.backbone.{name}": tensor for name, tensor in state.items()}
+    content = {"state_dict": wrapped | {"module.decoder.weight": torch.zeros(1)}, "epoch": 3}
+    found = import_state(content, spec, "torchvision_resnet")
+    assert (found.filled, found.unused) == (len(state), ("module.decoder.weight",))
 
 
 def encoder_of(family: str, **choices: object) -> NetworkSpec:

@@ -122,13 +122,13 @@ def import_weights(
     from segsearch.describe import read_point
     from segsearch.errors import InputError
     from segsearch.importer import import_state, release_of
-    from segsearch.models.checkpoint_file import read_state
+    from segsearch.models.checkpoint_file import read_checkpoint
     from segsearch.space.lower import lower
     from segsearch.train.weights import save_weights
 
     name, choices = read_point(point)
     spec = lower(choices)
-    found = import_state(read_state(file), spec, release_of(name, names), file)
+    found = import_state(read_checkpoint(file), spec, release_of(name, names), file)
     for word, tensors in (("unused", found.unused), ("missing", found.missing)):
         for tensor in tensors:
             print(f"{word}  {tensor}")

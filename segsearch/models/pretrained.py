@@ -1,13 +1,17 @@
 """Published ImageNet weights for encoders: which fit, and how they are brought in. Every other encoder starts fresh."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import torch
 from torch import Tensor
 
 from segsearch.download import fetch, sha256
-from segsearch.models.checkpoint_file import read_state
+from segsearch.errors import InputError
+from segsearch.models.checkpoint_file import read_checkpoint, states
 from segsearch.models.encoder import Encoder
 from segsearch.models.released import ENCODERS, from_released
 from segsearch.models.timm_encoder import TimmEncoder, published_url
@@ -17,6 +21,10 @@ from segsearch.spec.encoder import AnyEncoder, BlockName, EncoderSpec, TimmSpec
 IMAGENET = "imagenet"
 UNLEARNT = "num_batches_tracked"
 """Closes the names of tensors that only count, and that many files lack."""
+MOST_ENCODERS = 1_000_000
+"""Compared with a file of weights at most; in a larger space it is not refused."""
+_OURS = "encoder."
+_FIRST = "encoder.stem.convs.0.conv.weight"
 _TORCHVISION = "https://download.pytorch.org/models/"
 
 Stages = tuple[tuple[BlockName, int, int], ...]
@@ -108,21 +116,78 @@ def start_from(encoder: Encoder | TimmEncoder, wanted: str, report: Report = sil
         if url is None:
             return None
         path = fetch(url, report)
-    if not fill(encoder, read_state(path)):
+    if not fill(encoder, read_checkpoint(path)):
         return None
     return f"{path.name}#{sha256(path)[:12]}"
 
 
-def fill(encoder: Encoder | TimmEncoder, tensors: Mapping[str, Tensor]) -> bool:
-    """Fill an encoder from tensors by our names, torchvision's or timm's; whole, or not at all and say False."""
+def fill(encoder: Encoder | TimmEncoder, content: Mapping[Any, Any]) -> bool:
+    """Fill an encoder from a checkpoint by our names, torchvision's or timm's; whole, or not at all and say False."""
     if isinstance(encoder, TimmEncoder):
-        return encoder.fill(tensors)
-    wanted = {f"encoder.{name}": tensor for name, tensor in encoder.state_dict().items() if not name.endswith(UNLEARNT)}
-    own = ("encoder.stem.", *(f"encoder.stages.{i}." for i in range(len(encoder.stages))))
-    for known in (dict(tensors), *(from_released(tensors, release)[0] for release in ENCODERS)):
-        # stages beyond its own may be in the file, but no deeper ones: ResNet-34 holds all names of ResNet-18
-        here = {name for name in known if name.startswith(own) and not name.endswith(UNLEARNT)}
-        if here <= wanted.keys() and all(n in known and known[n].shape == t.shape for n, t in wanted.items()):
-            encoder.load_state_dict({name.removeprefix("encoder."): known[name] for name in wanted}, strict=False)
-            return True
-    return False
+        least = sum(not name.endswith(UNLEARNT) for name in encoder.trunk.state_dict())
+        return any(encoder.fill(state) for state in states(content) if len(state) >= least)
+    wanted = _wanted(encoder)
+    known = next((known for known in _by_our_names(content) if _fits(known, wanted, len(encoder.stages))), None)
+    if known is not None:
+        encoder.load_state_dict({name.removeprefix(_OURS): known[name] for name in wanted}, strict=False)
+    return known is not None
+
+
+def check_fits(path: Path, encoders: Iterable[AnyEncoder], place: object = "recipe.pretrained") -> None:
+    """See that a file of weights fits one of ``encoders``, all that a study can try.
+
+    Raises:
+        InputError: it fits none, or cannot be read. MissingExtraError: one is timm's, and timm cannot be loaded.
+    """
+    content = read_checkpoint(path)
+    files, tried = list(_by_our_names(content)), set[AnyEncoder]()
+    outlines = [_outline(known) for known in files]
+    for number, spec in enumerate(encoders):
+        if number == MOST_ENCODERS:
+            return  # each trial says whether the file fits its own encoder
+        if isinstance(spec, EncoderSpec) and not any(_may_fit(outline, spec) for outline in outlines):
+            continue
+        if spec not in tried and _fits_spec(spec, content, files):
+            return
+        tried.add(spec)
+    raise InputError(place, f"{path} fits no encoder that this study can try", "imagenet, or a file that fits one")
+
+
+def _fits_spec(spec: AnyEncoder, content: Mapping[Any, Any], files: list[dict[str, Tensor]]) -> bool:
+    if isinstance(spec, TimmSpec):
+        return fill(TimmEncoder(spec), content)
+    with torch.device("meta"):
+        wanted = _wanted(Encoder(spec))
+    return any(_fits(known, wanted, len(spec.stages)) for known in files)
+
+
+def _wanted(encoder: Encoder) -> dict[str, Tensor]:
+    """Name the tensors of an encoder that must be in a file."""
+    return {f"{_OURS}{name}": tensor for name, tensor in encoder.state_dict().items() if not name.endswith(UNLEARNT)}
+
+
+def _by_our_names(content: Mapping[Any, Any]) -> Iterator[dict[str, Tensor]]:
+    """Give the tensors of a checkpoint by our names, for each way of naming that knows its first convolution."""
+    for state in states(content):
+        for known in (state, *(from_released(state, release)[0] for release in ENCODERS)):
+            if _FIRST in known:
+                yield known
+
+
+def _fits(known: Mapping[str, Tensor], wanted: Mapping[str, Tensor], stages: int) -> bool:
+    """Whether a file has all that is wanted, and no deeper stages: ResNet-34 holds all names of ResNet-18."""
+    own = (f"{_OURS}stem.", *(f"{_OURS}stages.{i}." for i in range(stages)))  # those beyond may be there
+    here = {name for name in known if name.startswith(own) and not name.endswith(UNLEARNT)}
+    return here <= wanted.keys() and all(n in known and known[n].shape == t.shape for n, t in wanted.items())
+
+
+def _outline(known: Mapping[str, Tensor]) -> tuple[int, Counter[str]]:
+    """Return the width of the first convolution, and the blocks per stage."""
+    blocks = {tuple(name.split(".")[2:5:2]) for name in known if name.startswith(f"{_OURS}stages.")}
+    return known[_FIRST].shape[0], Counter(stage for stage, _ in blocks)
+
+
+def _may_fit(outline: tuple[int, Counter[str]], spec: EncoderSpec) -> bool:
+    """Compare what can be told without building an encoder, which spaces have a hundred thousand of."""
+    width, depths = outline
+    return width == spec.stem.widths[0] and all(depths[str(i)] == s.depth for i, s in enumerate(spec.stages))

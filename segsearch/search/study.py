@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import torch
@@ -14,7 +15,7 @@ from segsearch.errors import InputError, one_line
 from segsearch.measure.backends.table import find_backend
 from segsearch.measure.conditions import Conditions
 from segsearch.measure.machine import device_name, find_device
-from segsearch.models.pretrained import IMAGENET
+from segsearch.models.pretrained import IMAGENET, check_fits
 from segsearch.models.timm_encoder import word_of
 from segsearch.remote.address import Address
 from segsearch.remote.client import Worker
@@ -28,7 +29,7 @@ from segsearch.search.store import StudyFile
 from segsearch.search.watch import StudyProgress
 from segsearch.space.families.timm import spelled_values
 from segsearch.space.load import load_space, narrow
-from segsearch.space.lower import lower
+from segsearch.space.lower import encoders, lower
 from segsearch.space.nodes import Space
 from segsearch.space.points import NamedPoint, named_points
 from segsearch.trial import CHECKPOINT, TrialResult, TrialSetup, run_trial
@@ -74,7 +75,7 @@ def prepare(config: StudyConfig) -> Study:
     _check_lowers(space, config.space)
     named = _named(config)
     target = _target(config)
-    _check_weights(config.recipe.pretrained)
+    _check_weights(config.recipe.pretrained, named, space)
     file = StudyFile(
         segsearch=__version__, config=config, space_id=space.id, device=target.device, threads=target.threads
     )
@@ -138,9 +139,13 @@ def _check_lowers(space: Space, place: str) -> None:
             raise InputError(place, f"holds a point that is no network: {one_line(error)}") from error
 
 
-def _check_weights(pretrained: str | None) -> None:
-    if pretrained not in (None, IMAGENET) and not Path(pretrained).is_file():
+def _check_weights(pretrained: str | None, named: tuple[NamedPoint, ...], space: Space) -> None:
+    """Raise InputError where a file of weights is not there, cannot be read, or fits no encoder of the study."""
+    if pretrained is None or pretrained == IMAGENET:
+        return
+    if not Path(pretrained).is_file():
         raise InputError("recipe.pretrained", f"{pretrained} is not there", "imagenet, or a file of weights")
+    check_fits(Path(pretrained), chain((point.spec.encoder for point in named), encoders(space)))
 
 
 def _named(config: StudyConfig) -> tuple[NamedPoint | GivenPoint, ...]:

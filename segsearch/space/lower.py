@@ -1,5 +1,8 @@
 """Lowering: from a point's choices to the one explicit spec they stand for."""
 
+from collections.abc import Iterator
+from dataclasses import replace
+
 from pydantic import ValidationError
 
 from segsearch.errors import InputError
@@ -7,7 +10,8 @@ from segsearch.space.contexts import CONTEXT_CHOICES
 from segsearch.space.families.table import FAMILIES
 from segsearch.space.heads import HEAD_CHOICES
 from segsearch.space.necks import NECK_CHOICES, Lowered, Shared
-from segsearch.space.nodes import Point, Scalar
+from segsearch.space.nodes import Point, Scalar, Space
+from segsearch.space.walk import every_point
 from segsearch.spec.channels import encoder_levels, level_stages
 from segsearch.spec.context import ContextSpec
 from segsearch.spec.encoder import AnyEncoder, TimmSpec
@@ -41,6 +45,15 @@ def _lowered(point: Point) -> NetworkSpec:
         neck=neck,
         head=_head(point),
     )
+
+
+def encoders(space: Space) -> Iterator[AnyEncoder]:
+    """Give every encoder that a search over ``space`` can propose, one by one, some of them more than once."""
+    chosen = replace(space, axes={name: space.axes[name] for name in ("encoder_width", "encoder")})
+    levels = [_level(str(name)) for name in space.axes["coarsest"].proposals()]
+    for point in every_point(chosen):
+        whole = _encoder(point)
+        yield from (_cut(whole, coarsest) for coarsest in levels)
 
 
 def _level(name: Scalar) -> int:

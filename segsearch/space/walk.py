@@ -1,6 +1,7 @@
 """One walk over the tree, read several ways: by a search that proposes, by a dice, and by a point that is checked."""
 
 import random
+from collections.abc import Iterator
 from typing import Protocol
 
 from segsearch.errors import InputError, meant
@@ -38,6 +39,24 @@ def sample(space: Space, rng: random.Random) -> Point:
         return rng.choice((first, *others)) if others else first
 
     return suggest(space, draw)
+
+
+def every_point(space: Space) -> Iterator[Point]:
+    """Give every point that a search may propose, the last choice changing first."""
+    return _every(tuple(space.axes.items()), "")
+
+
+def _every(nodes: tuple[tuple[str, Node], ...], prefix: str) -> Iterator[Point]:
+    if not nodes:
+        yield {}
+        return
+    (name, node), *others = nodes
+    dotted = f"{prefix}{name}"
+    for value in node.proposals():
+        inside = node.arms[str(value)] if isinstance(node, OneOf) else {}
+        for chosen in _every(tuple(inside.items()), f"{dotted}.{value}."):
+            for rest in _every(tuple(others), prefix):
+                yield {dotted: value, **chosen, **rest}
 
 
 def check(space: Space, written: Point, place: object = "point") -> Point:

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from segsearch.errors import InputError
-from segsearch.files import write_atomic
+from segsearch.files import unpacked_bytes, write_atomic
 
 _FORMAT = "segsearch training 1"
 CURE = "a checkpoint of this very training; delete the file to start again"
@@ -76,12 +76,15 @@ def load_checkpoint(path: Path, stamp: Stamp) -> dict[str, Any]:
 def _read(path: Path) -> object:
     """Load without running code; torch does not check the archive's checksums, so they are checked first."""
     try:
+        unpacked_bytes(path)
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
         if damaged is None:
             return torch.load(path, map_location="cpu", weights_only=True)
     except MemoryError:
         raise
+    except InputError as error:
+        raise InputError(path, error.problem, CURE) from error
     except OSError as error:
         if error.errno in (errno.EINVAL, errno.EISDIR):  # a place in the file that is none, or no file
             raise InputError(path, "cannot be read as a checkpoint (OSError)", CURE) from error

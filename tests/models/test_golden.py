@@ -8,7 +8,7 @@ from golden import OUTPUTS, assert_given, drawn, image, shapes
 from torch import Tensor, nn
 
 from segsearch.importer import import_state
-from segsearch.models.checkpoint_file import read_state
+from segsearch.models.checkpoint_file import read_checkpoint
 from segsearch.models.network import Network
 from segsearch.models.released import RELEASE_OF
 from segsearch.space.lower import lower
@@ -65,7 +65,7 @@ def test_every_case_is_held() -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_imported_weights_give_the_released_outputs(case: str, tmp_path: Path) -> None:
     point, changes = CASES[case]
-    state = read_state(released_file(case, tmp_path))
+    state = read_checkpoint(released_file(case, tmp_path))
     found = import_state(state, lower({**named_points()[point].choices, **changes}), RELEASE_OF[point])
     assert (found.unused, found.missing) == ((), ())
     height, width = map(int, case.split("|")[-1].split("x"))

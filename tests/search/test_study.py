@@ -1,15 +1,21 @@
 """What is refused before a study's first trial."""
 
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
+import torch
 
 from segsearch.errors import InputError
+from segsearch.models.encoder import Encoder
 from segsearch.search.driver import run_study
+from segsearch.search.sampler import uniform
 from segsearch.search.study import prepare
 from segsearch.search.watch import Silent
 from segsearch.space.families.timm import MODEL
+from segsearch.space.lower import encoders, lower
+from segsearch.space.points import named_point
+from segsearch.spec.encoder import EncoderSpec
 
 from .studies import made_up, quick, study
 
@@ -22,6 +28,34 @@ def test_weights_that_are_not_there(tmp_path: Path) -> None:
     ):
         prepare(quick(recipe=RECIPE | {"pretrained": str(tmp_path / "nope.pth")}))
     assert prepare(quick(recipe=RECIPE | {"pretrained": "imagenet"})).setup.recipe.pretrained == "imagenet"
+
+
+def weights_of(encoder: Encoder, path: Path) -> dict[str, Any]:
+    torch.save({"state_dict": {f"module.encoder.{n}": t for n, t in encoder.state_dict().items()}}, path)
+    return RECIPE | {"pretrained": str(path)}
+
+
+def test_a_file_that_fits_no_encoder_is_refused_before_the_first_trial(tmp_path: Path) -> None:
+    spec = lower(uniform(prepare(quick()).space, 0)).encoder
+    assert isinstance(spec, EncoderSpec)
+    one = weights_of(Encoder(spec), tmp_path / "one.pth")
+    assert prepare(quick(recipe=one)).setup.recipe.pretrained
+    wide = spec.model_copy(update={"stem": spec.stem.model_copy(update={"widths": (24,)})})
+    other = weights_of(Encoder(wide), tmp_path / "other.pth")
+    with pytest.raises(InputError, match=r"recipe\.pretrained: .*other\.pth fits no encoder that this study can try"):
+        prepare(quick(recipe=other))
+    named = named_point("fpenet").spec.encoder
+    assert isinstance(named, EncoderSpec)
+    of_a_point = weights_of(Encoder(named), tmp_path / "named.pth")
+    assert prepare(quick(recipe=of_a_point, points=["fpenet"])).named
+    with pytest.raises(InputError, match="fits no encoder"):
+        prepare(quick(recipe=of_a_point))
+
+
+def test_every_encoder_of_a_space_is_compared() -> None:
+    space = prepare(quick()).space
+    drawn = {lower(uniform(space, seed)).encoder for seed in range(60)}
+    assert drawn <= set(encoders(space))
 
 
 def test_a_study_may_name_encoders_of_timms() -> None:

@@ -43,6 +43,13 @@ def test_another_training_is_named(path: Path, field: str) -> None:
     assert f"belongs to a training with {field} {value!r}, not {getattr(other, field)!r}" in _refused(path, other)
 
 
+def test_an_archive_that_unpacks_to_far_more_is_not_unpacked(path: Path) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as bomb:
+        bomb.writestr("archive/data/0", bytes(10**7))
+    with pytest.raises(InputError, match=r"is 0\.0 MB and unpacks to 10 MB; it is not read \(allowed: a checkpoint of"):
+        load_checkpoint(path, STAMP)
+
+
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9, 0.999])
 def test_truncated(path: Path, share: float) -> None:
     content = path.read_bytes()
