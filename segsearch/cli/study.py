@@ -86,8 +86,7 @@ def pareto(
     store = StudyFolder(study)
     config, records = store.read_study().config, store.records()
     write_csv(records, study / "trials.csv")
-    subtitle = f"{config.data.name} at {config.data.size[0]}x{config.data.size[1]}"
-    plot_study(records, study / "pareto.png", title=config.name, subtitle=subtitle, budget=config.budget)
+    plot_study(records, study / "pareto.png", title=config.name, subtitle=config.data.name, budget=config.budget)
     if all_trials:
         show(tables.trials_table(records, title=config.name))
     show(tables.study_table(records, title=config.name, budget=config.budget))

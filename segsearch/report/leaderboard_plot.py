@@ -9,7 +9,7 @@ from segsearch.files import write_atomic
 from segsearch.leaderboard.board import Board, Entry
 from segsearch.leaderboard.order import geometric_mean
 from segsearch.leaderboard.published import speed_rows
-from segsearch.report.labels import Label, write_labels
+from segsearch.report.labels import Box, Label, text_box, write_labels
 from segsearch.report.plot import INK, SOFT
 from segsearch.space.points import named_points
 
@@ -88,15 +88,18 @@ def speed_dots(board: Board) -> list[Dot]:
     ]
 
 
-def label_dots(axes: "Axes", dots: Sequence[Dot]) -> list[tuple[float, float, float, float]]:
-    """Name the dots, leads first, then those printed for this size; each point once. Returns the names' rectangles."""
+def label_dots(axes: "Axes", dots: Sequence[Dot]) -> list[Box]:
+    """Name the dots, leads first, then those printed for this size; each point once. Returns the names' rectangles.
+
+    Names keep off marks, one another and other text in the axes.
+    """
     order = sorted(dots, key=lambda dot: (not dot[3].point.lead, not dot[2], -dot[1], dot[3].point.name))
     once = {dot[3].point.name: dot for dot in reversed(order)}
     labels = [
         Label(x=x, y=y, text=name, color=color_of(entry.point.paper), needed=entry.point.lead)
         for name, (x, y, _, entry) in reversed(once.items())
     ]
-    return write_labels(axes, labels, [(x, y) for x, y, _, _ in dots])
+    return write_labels(axes, labels, [(x, y) for x, y, _, _ in dots], taken=[text_box(text) for text in axes.texts])
 
 
 def _draw(axes: "Axes", dots: Sequence[Dot], x_label: str, y_label: str, title: str) -> None:

@@ -1,22 +1,29 @@
 """The picture of a study: mIoU against latency, the Pareto front, the papers' networks by name, and the budget."""
 
 import io
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segsearch.files import write_atomic
-from segsearch.report.plot_names import FOOT, write_names
+from segsearch.report.labels import Box, Label, Segment, text_box, write_labels
 from segsearch.search.budget import Budget
 from segsearch.search.pareto import front
+from segsearch.search.pick import candidates, pick
 from segsearch.search.record import TrialRecord
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 NAME = "pareto.png"
 SIZE_INCHES, DPI = (8.0, 5.2), 150
 INK, SOFT, BEATEN, ACCENT, PAPER, LIMIT = "#1f2933", "#8a97a6", "#b8c4ce", "#0b7285", "#d9480f", "#c92a2a"
+LEAST_POINTS = 6.0
+"""Size of the smallest letters."""
+FOOT = 0.018
+"""Height of the untrained, as a share of the picture's."""
 WIDE = 4.0
 """From this ratio between slowest and fastest on, latency is drawn on a log scale."""
 
@@ -26,12 +33,30 @@ def plot_study(
 ) -> None:
     """Draw a study as a PNG; equal records give equal bytes under one matplotlib.
 
-    Trained networks are dots; those no other one beats lie on the stepped front. Named points are squares with names.
-    Networks rejected before training have no mIoU: they are ticks at the foot. What failed is left out. What the budget
-    forbids is shaded.
-
     Raises:
         InputError: the folder cannot be written, or the disk is full.
+    """
+    buffer = io.BytesIO()
+    study_figure(records, title=title, subtitle=subtitle, budget=budget).savefig(
+        buffer, format="png", metadata={"Software": None}
+    )
+    write_atomic(path, buffer.getvalue())
+
+
+def study_figure(
+    records: Sequence[TrialRecord], *, title: str, subtitle: str = "", budget: Budget | None = None
+) -> "Figure":
+    """Draw a study: trained networks are dots, those that no other one beats lie on the stepped front.
+
+    Named points are squares. Networks rejected before training have no mIoU: they are ticks at the foot. What failed is
+    left out. What the budget forbids is shaded. The winner, the papers' networks and the front have their names, or, in
+    a crowd, their trial's number. A hollow mark has a latency that was measured on an unsteady machine.
+
+    Args:
+        records: the study's trials.
+        title: the study's name.
+        subtitle: the data's name; size, device, backend and threads are added.
+        budget: what the winner keeps.
     """
     from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -41,17 +66,19 @@ def plot_study(
     with rc_context({"font.size": 10.5, "axes.edgecolor": SOFT, "text.color": INK, "axes.labelcolor": INK}):
         figure = Figure(figsize=SIZE_INCHES, dpi=DPI, facecolor="white")
         FigureCanvasAgg(figure)
-        axes = figure.add_axes((0.09, 0.165, 0.885, 0.695))
+        axes = figure.add_axes((0.09, 0.195, 0.885, 0.675))
         _frame(axes, measured, budget)
-        _forbidden(axes, budget)
+        texts = _forbidden(axes, budget)
         _rejected(axes, measured)
-        _trained(axes, measured, budget)
-        write_names(axes, measured, PAPER)
-        _headings(figure, axes, measured, title, subtitle)
-        _legend(figure, measured)
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", metadata={"Software": None})
-    write_atomic(path, buffer.getvalue())
+        steps = _trained(axes, measured, budget)
+        best = _winner(measured, budget)
+        if best is not None:
+            axes.scatter([best.latency_ms], [100 * best.miou], s=110, facecolors="none", edgecolors=INK, zorder=4)
+        _headings(figure, axes, title, _measured_on(measured, subtitle))
+        marks = [_place(axes, record) for record in measured]
+        write_labels(axes, _labels(axes, measured, best), marks, taken=texts, lines=_segments(axes, steps, budget))
+        _legend(figure, measured, best, shortened=any(text.get_text().startswith("#") for text in axes.texts))
+    return figure
 
 
 def _frame(axes: "Axes", measured: Sequence[TrialRecord], budget: Budget | None) -> None:
@@ -87,10 +114,10 @@ def _plain_ticks(axes: "Axes", ratio: float) -> None:
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
-def _forbidden(axes: "Axes", budget: Budget | None) -> None:
-    """Shade what is too slow, and say the limit beside its line."""
+def _forbidden(axes: "Axes", budget: Budget | None) -> list[Box]:
+    """Shade what is too slow, and say the limit beside its line; return the rectangle of these words."""
     if budget is None or budget.limit_ms is None:
-        return
+        return []
     limit_ms = budget.limit_ms
     axes.axvspan(limit_ms, axes.get_xlim()[1], color=LIMIT, alpha=0.06, linewidth=0, zorder=0)
     axes.axvline(limit_ms, color=LIMIT, linewidth=1.2, zorder=1)
@@ -104,8 +131,8 @@ def _forbidden(axes: "Axes", budget: Budget | None) -> None:
         "color": LIMIT,
         "fontsize": 9.5,
     }
-    label = f"budget: {1000 / limit_ms:g} FPS"
-    axes.annotate(label, (limit_ms, 1.0), xycoords=axes.get_xaxis_transform(), **place)
+    label = f"budget: {1000 / limit_ms:.4g} FPS"
+    return [text_box(axes.annotate(label, (limit_ms, 1.0), xycoords=axes.get_xaxis_transform(), **place))]
 
 
 def _rejected(axes: "Axes", measured: Sequence[TrialRecord]) -> None:
@@ -116,74 +143,147 @@ def _rejected(axes: "Axes", measured: Sequence[TrialRecord]) -> None:
         axes.plot(times, [FOOT] * len(times), "|", color=color, zorder=2 + named, **foot)
 
 
-def _trained(axes: "Axes", measured: Sequence[TrialRecord], budget: Budget | None) -> None:
-    """Draw the stepped front, the dots on it, the dots beneath it, and the papers' squares over them."""
+def _trained(axes: "Axes", measured: Sequence[TrialRecord], budget: Budget | None) -> list[tuple[float, float]]:
+    """Draw the front, the dots on and beneath it, and the papers' squares; return the front's corners in data units."""
     best = front(measured)
     numbers = {record.number for record in best}
     trained = [record for record in measured if record.trained]
+    corners: list[tuple[float, float]] = []
     if best:
         floor, right = axes.get_ylim()[0], (budget and budget.limit_ms) or axes.get_xlim()[1]
-        xs = [best[0].latency_ms, *(r.latency_ms for r in best), max(right, best[-1].latency_ms)]
-        ys = [floor, *(100 * r.miou for r in best), 100 * best[-1].miou]
-        axes.plot(xs, ys, drawstyle="steps-post", color=ACCENT, linewidth=1.6, alpha=0.8, zorder=3)
+        heights = [floor, *(100 * r.miou for r in best)]
+        corners = [(r.latency_ms, y) for r, pair in zip(best, itertools.pairwise(heights), strict=True) for y in pair]
+        corners.append((max(right, best[-1].latency_ms), heights[-1]))
+        axes.plot(*zip(*corners, strict=True), color=ACCENT, linewidth=1.6, alpha=0.8, zorder=3)
     _dots(axes, [r for r in trained if r.number not in numbers and not r.named], "o", BEATEN, 34)
     _dots(axes, [r for r in best if not r.named], "o", ACCENT, 48)
     _dots(axes, [r for r in trained if r.named], "s", PAPER, 46)
+    return corners
 
 
 def _dots(axes: "Axes", records: Sequence[TrialRecord], marker: str, color: str, size: float) -> None:
-    xs, ys = [r.latency_ms for r in records], [100 * r.miou for r in records]
-    axes.scatter(xs, ys, marker=marker, s=size, color=color, edgecolors="white", linewidths=0.9, zorder=4)
+    """Draw filled marks, and hollow ones where the latency is of an unsteady machine."""
+    for hollow in (False, True):
+        those = [r for r in records if _unsteady(r) == hollow]
+        style: dict[str, Any] = {"facecolors": "white", "edgecolors": color} if hollow else {"color": color}
+        style |= {"linewidths": 1.4} if hollow else {"edgecolors": "white", "linewidths": 0.9}
+        xs, ys = [r.latency_ms for r in those], [100 * r.miou for r in those]
+        axes.scatter(xs, ys, marker=marker, s=size, zorder=4, **style)
 
 
-def _headings(figure: Any, axes: "Axes", measured: Sequence[TrialRecord], title: str, subtitle: str) -> None:
+def _unsteady(record: TrialRecord) -> bool:
+    return record.latency is not None and record.latency.doubtful
+
+
+def _winner(measured: Sequence[TrialRecord], budget: Budget | None) -> TrialRecord | None:
+    """Return the network that `segsearch export` tries first."""
+    if not any(record.trained for record in measured):
+        return None
+    return pick(candidates(measured, budget or Budget()), "miou").record
+
+
+def _labels(axes: "Axes", measured: Sequence[TrialRecord], best: TrialRecord | None) -> list[Label]:
+    """Names of the winner, the papers' networks and the front, in the order in which they get their places."""
+    named = sorted((r for r in measured if r.named), key=lambda r: (not r.trained, r.latency_ms, r.number))
+    wanted = {r.number: r for r in ([best] if best else []) + named + front(measured)}
+    return [
+        Label(
+            x=_place(axes, record)[0],
+            y=_place(axes, record)[1],
+            text=record.name,
+            short=None if record.named else f"#{record.number}",
+            color=PAPER if record.named else INK,
+            needed=True,
+            bold=record is best,
+        )
+        for record in wanted.values()
+    ]
+
+
+def _place(axes: "Axes", record: TrialRecord) -> tuple[float, float]:
+    """Where a record lies: (latency in ms, mIoU in percent), or at the foot if it was not trained."""
+    low, high = axes.get_ylim()
+    return record.latency_ms, 100 * record.miou if record.trained else low + FOOT * (high - low)
+
+
+def _segments(axes: "Axes", corners: Sequence[tuple[float, float]], budget: Budget | None) -> list[Segment]:
+    """Return the front and the budget's line, in pixels."""
+    low, high = axes.get_ylim()
+    lines = list(itertools.pairwise(corners))
+    if budget and budget.limit_ms:
+        lines.append(((budget.limit_ms, low), (budget.limit_ms, high)))
+    ends = [axes.transData.transform(line) for line in lines]
+    return [(float(a[0]), float(a[1]), float(b[0]), float(b[1])) for a, b in ends]
+
+
+def _headings(figure: "Figure", axes: "Axes", title: str, subtitle: str) -> None:
     """Title, what was measured on what, and the axes' names."""
-    figure.text(0.09, 0.95, title, fontsize=14, fontweight="bold", va="center")
-    figure.text(0.09, 0.9, subtitle or _measured_on(measured), fontsize=9.5, color="#52606d", va="center")
+    _fitted(figure, 0.955, title, 14.0, fontweight="bold")
+    _fitted(figure, 0.905, subtitle, 9.5, color="#52606d")
     axes.set_xlabel("latency of one image, milliseconds")
     axes.set_ylabel("mIoU on validation images, %")
 
 
-def _legend(figure: Any, measured: Sequence[TrialRecord]) -> None:
-    """Explain the marks that are there, in one row beneath the picture."""
+def _fitted(figure: "Figure", y: float, words: str, size: float, **style: Any) -> None:
+    """Write a line across the picture, smaller if it is long, and cut where it would not be read any more."""
+    text = figure.text(0.09, y, words, fontsize=size, va="center", **style)
+
+    def share() -> float:
+        box = text_box(text)
+        return 0.885 * figure.bbox.width / max(1.0, box[2] - box[0])
+
+    if share() < 1:
+        text.set_fontsize(max(LEAST_POINTS, share() * size))
+    while share() < 0.999 and len(words) > 1:
+        words = words[: min(len(words) - 1, int(share() * len(words)))]
+        text.set_text(words + "…")
+
+
+def _legend(figure: "Figure", measured: Sequence[TrialRecord], best: TrialRecord | None, *, shortened: bool) -> None:
+    """Explain the marks that are there, in one or two rows beneath the picture."""
     from matplotlib.lines import Line2D
 
     trained = [record for record in measured if record.trained]
-    marks = (
-        ("on the Pareto front", "o", ACCENT, bool(trained)),
-        ("trained, beaten", "o", BEATEN, len(trained) > len(front(trained))),
-        ("a paper's network", "s", PAPER, any(record.named for record in measured)),
-        ("rejected, never trained", "|", SOFT, len(measured) > len(trained)),
+    marks: tuple[tuple[str, str, dict[str, Any], bool], ...] = (
+        ("on the Pareto front", "o", {"color": ACCENT}, bool(trained)),
+        ("trained, beaten", "o", {"color": BEATEN}, len(trained) > len(front(trained))),
+        ("a paper's network", "s", {"color": PAPER}, any(record.named for record in measured)),
+        ("rejected, never trained", "|", {"color": SOFT}, len(measured) > len(trained)),
+        (
+            "winner",
+            "o",
+            {"color": INK, "markerfacecolor": "none", "markersize": 9, "markeredgewidth": 1},
+            best is not None,
+        ),
+        ("unsteady latency", "o", {"color": BEATEN, "markerfacecolor": "white"}, any(map(_unsteady, trained))),
+        ("number of a trial", r"$\#7$", {"color": INK, "markersize": 11, "markeredgewidth": 0.1}, shortened),
     )
     handles = [
-        Line2D([], [], linestyle="", marker=marker, color=color, label=label, markersize=7, markeredgewidth=1.3)
-        for label, marker, color, there in marks
+        Line2D([], [], linestyle="", marker=marker, label=label, **{"markersize": 7, "markeredgewidth": 1.3} | style)
+        for label, marker, style, there in marks
         if there
     ]
     if handles:
         figure.legend(
             handles=handles,
             loc="lower center",
-            bbox_to_anchor=(0.53, 0.005),
+            bbox_to_anchor=(0.53, 0.002),
             ncols=4,
             frameon=False,
-            fontsize=9.5,
+            fontsize=9,
             columnspacing=1.6,
             handletextpad=0.2,
+            labelspacing=0.25,
         )
 
 
-def _measured_on(measured: Sequence[TrialRecord]) -> str:
-    """Say what stood behind the numbers."""
-    if not measured or measured[0].latency is None:
-        return "nothing has been measured yet"
-    latency, trained = measured[0].latency, sum(record.trained for record in measured)
-    where = f"{latency.device}, {latency.backend}" + (
-        f", {_threads(latency.threads)}" if latency.device_kind == "cpu" else ""
-    )
+def _measured_on(measured: Sequence[TrialRecord], data: str) -> str:
+    """Say what stands behind the numbers: data, size, backend, device, threads, and how many networks."""
+    latency = measured[0].latency if measured else None
+    if latency is None:
+        return "; ".join(filter(None, (data, "nothing has been measured yet")))
+    trained = sum(record.trained for record in measured)
+    threads = f", {latency.threads} thread{'s' * (latency.threads != 1)}" if latency.device_kind == "cpu" else ""
     height, width = latency.size_hw
-    return f"{trained} trained, {len(measured) - trained} not; {height}x{width} pixels; {where}"
-
-
-def _threads(count: int) -> str:
-    return "1 thread" if count == 1 else f"{count} threads"
+    parts = (data, f"{height}x{width} pixels", f"{latency.backend} on {latency.where}{threads}")
+    return "; ".join(filter(None, (*parts, f"{trained} trained, {len(measured) - trained} rejected")))

@@ -15,9 +15,9 @@ from segsearch.leaderboard.board import Board, board_of
 from segsearch.leaderboard.run import Leaderboard
 from segsearch.leaderboard.store import MeasuredStore
 from segsearch.report import leaderboard_plot
+from segsearch.report.labels import overlap
 from segsearch.report.leaderboard import shown, write_leaderboard
 from segsearch.report.leaderboard_md import markdown, order_lines
-from segsearch.report.plot_names import overlap
 from segsearch.space.points import named_point, named_points
 
 SFNETS = {"sfnet_r18": 50.0, "sfnet_df1": 40.0, "sfnet_df2": 30.0}
@@ -63,6 +63,8 @@ def test_no_name_covers_another(whole: Board) -> None:
         boxes = leaderboard_plot.label_dots(axes, dots)
         assert len(boxes) >= 10
         assert not [pair for pair in itertools.combinations(boxes, 2) if overlap(*pair)]
+        marks = [axes.transData.transform(dot[:2]) for dot in dots]
+        assert not [box for box in boxes for x, y in marks if overlap(box, (x - 5, y - 5, x + 5, y + 5))]
 
 
 def test_a_colour_per_paper() -> None:
