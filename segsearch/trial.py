@@ -1,7 +1,7 @@
 """The one meeting room: spec -> build -> count -> deploy -> measure -> gate -> train -> evaluate -> result.
 
 What costs nothing comes first, and nothing is trained that the gate refuses. A trial run again in its folder keeps the
-latency that was measured and goes on with the training where it stood.
+latency that was measured and resumes the training.
 """
 
 import json
@@ -65,6 +65,8 @@ class TrialResult(Frozen):
     """On images that the search never sees, if the data set has any."""
     pretrained: str | None = None
     """File and checksum of the encoder's first weights; None where they were fresh, as no published ones fit."""
+    notes: tuple[str, ...] = ()
+    """What a person should know of how the trial went."""
     trained_iterations: int = 0
     final_loss: float | None = None
     seconds: dict[str, float]
@@ -93,8 +95,8 @@ def run_trial(spec: NetworkSpec, setup: TrialSetup, folder: Path, *, seed: int, 
     ``report`` is told of every stage and step, and may raise KeyboardInterrupt to stop.
 
     Raises:
-        InputError: what is not this network's fault: a full disk, an unreadable image, a damaged checkpoint, weights
-            that cannot be downloaded.
+        InputError: what is not this network's fault: a full disk, an unreadable image, weights that cannot be
+            downloaded.
         MachineError: no disk space, memory or file handles left; the same trial can be tried again.
         MissingExtraError: the backend is not installed, or timm. WorkerError: the machine that measures is not there.
         KeyboardInterrupt: Ctrl-C, or ``report`` raised it; the folder can be taken up again.
@@ -139,6 +141,18 @@ class _Trial:
         return self._refused(latency)
 
     def train_and_score(self) -> None:
+        try:
+            self._train_and_score()
+        except InputError as error:
+            checkpoint = self.folder / CHECKPOINT
+            # a full disk names the checkpoint, too, but knows no cure
+            if error.place != str(checkpoint) or error.allowed is None:
+                raise
+            self.facts["notes"] = (f"trained again from the start: {error}",)
+            checkpoint.unlink()
+            self._train_and_score()
+
+    def _train_and_score(self) -> None:
         network, setup = self._build(self.setup.recipe.auxiliary), self.setup
         if setup.recipe.pretrained is not None:
             self.facts["pretrained"] = start_from(network.encoder, setup.recipe.pretrained, self.report)

@@ -1,4 +1,5 @@
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -187,7 +188,11 @@ def _no_memory(params: int, macs: int, latency_ms: float | None) -> str | None:
     raise torch.OutOfMemoryError("no room")
 
 
-def test_a_damaged_checkpoint_is_named(spec: NetworkSpec, setup: TrialSetup, tmp_path: Path) -> None:
+def test_a_damaged_checkpoint_costs_the_training_alone_and_is_noted(
+    spec: NetworkSpec, setup: TrialSetup, tmp_path: Path
+) -> None:
     tmp_path.joinpath(CHECKPOINT).write_bytes(b"not a checkpoint")
-    with pytest.raises(InputError, match=rf"{CHECKPOINT}: cannot be read as a checkpoint"):
-        run_trial(spec, setup, tmp_path, seed=1)
+    result = run_trial(spec, setup, tmp_path, seed=1)
+    assert result.state == "complete" and result.trained_iterations == 6
+    assert len(result.notes) == 1
+    assert re.match(rf"trained again from the start: .*{CHECKPOINT}: cannot be read as a checkpoint", result.notes[0])

@@ -87,7 +87,7 @@ class Lines:
         """Name the trial."""
         self._say(f"trial {proposal.number}: {proposal.name}")
 
-    def stage(self, what: str, done: int, total: int) -> None:
+    def stage(self, number: int, what: str, done: int, total: int) -> None:
         """Say nothing: a log wants results."""
 
     def finished(self, record: TrialRecord) -> None:
@@ -138,7 +138,7 @@ class Bars:
         title = f"trial {proposal.number}"
         self._bars.reset(self._stage, description=title, total=None, visible=True, more=proposal.name)
 
-    def stage(self, what: str, done: int, total: int) -> None:
+    def stage(self, number: int, what: str, done: int, total: int) -> None:
         """Move the trial's bar."""
         self._bars.update(self._stage, description=what, completed=done, total=total)
 

@@ -2,10 +2,9 @@
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Literal
 
 from segsearch.errors import BudgetError, InputError
 from segsearch.files import make_folder
@@ -14,39 +13,16 @@ from segsearch.search.executors.base import Executor, Task, Work
 from segsearch.search.executors.serial import Serial
 from segsearch.search.interrupt import stop_requests
 from segsearch.search.lock import locked
+from segsearch.search.outcome import FAILURES_IN_A_ROW, End, StudyOutcome, conclude
 from segsearch.search.proposals import too_small
 from segsearch.search.provenance import commit, versions
 from segsearch.search.record import Proposal, TrialRecord
 from segsearch.search.sampler import seed_of
 from segsearch.search.store import StudyFolder
-from segsearch.search.study import Study, prepare, trial_work
+from segsearch.search.study import Study, prepare, run
 from segsearch.search.watch import Silent, StudyProgress
 from segsearch.space.lower import lower
 from segsearch.trial import TrialResult
-
-FAILURES_IN_A_ROW = 5
-"""So many failures, one after another, are not the networks' fault."""
-
-End = Literal["finished", "proposals", "exhausted", "failing", "interrupted"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class StudyOutcome:
-    """How a run of a study ended: ``line`` says it for people."""
-
-    folder: Path
-    end: End
-    line: str
-    records: tuple[TrialRecord, ...]
-    """All trials of the study, by number, earlier runs included."""
-
-    @property
-    def exit_code(self) -> int:
-        """For the shell: 130 after Ctrl-C, 1 where something is wrong with all that were not rejected, else 0."""
-        nothing = any(r.state == "failed" for r in self.records) and not any(r.trained for r in self.records)
-        if nothing and self.end in ("proposals", "exhausted"):
-            return 1
-        return {"interrupted": 130, "failing": 1}.get(self.end, 0)
 
 
 def run_study(
@@ -60,7 +36,7 @@ def run_study(
         config: what to search.
         folder: where the study lies; made if missing.
         progress: told of everything that happens.
-        work: runs one trial; `segsearch.trial.run_trial` without.
+        work: runs one trial; by default `segsearch.search.study.run`.
 
     Raises:
         InputError: the study cannot be, the folder holds another one or is in use, or the disk is full.
@@ -75,7 +51,7 @@ def run_study(
         store.begin(study.file)
         for name in too_small(study.named, study.setup.size_hw):
             progress.note(f"{name} is left out: images of {config.data.size} are too small for it")
-        executor = Serial(work or trial_work(study.setup, progress, stop))
+        executor = Serial(work or partial(run, study.setup), progress, stop)
         driver = _Driver(study, store, executor, progress, stop)
         try:
             end = driver.run()
@@ -84,7 +60,13 @@ def run_study(
             raise
         finally:
             executor.close()
-        return driver.outcome(end)
+        try:
+            outcome = conclude(config, folder, end, driver.records)
+        except BudgetError as error:
+            progress.closed(f"stopped: {error}")
+            raise
+        progress.closed(outcome.line)
+        return outcome
 
 
 class _Driver:
@@ -100,27 +82,33 @@ class _Driver:
     ) -> None:
         self._config, self._study, self._store = study.config, study, store
         self._executor, self._progress, self._stop = executor, progress, stop
-        self._records = store.records()
-        self._proposer = study.proposer()
+        self._records = {record.number: record for record in store.records()}
         left, notes = store.unfinished()
         self._left = deque(left)
         self._under_way = 0
         self._failures = 0
-        self._next_number = 1 + max([r.number for r in self._records] + [p.number for p in left], default=0)
-        for record in self._records:
-            self._proposer.saw(record)
-        for proposal in left:
-            self._proposer.took(proposal.spec_id)
+        self._proposer = study.proposer()
+        begun = self._records | {proposal.number: proposal for proposal in left}
+        self._next_number = 1 + max(begun, default=0)
+        for _, trial in sorted(begun.items()):
+            self._proposer.began(trial)
+            if isinstance(trial, TrialRecord):
+                self._proposer.ended(trial)
         for note in notes:
             progress.note(note)
 
     @property
     def _trained(self) -> int:
-        return sum(record.trained for record in self._records)
+        return sum(record.trained for record in self._records.values())
+
+    @property
+    def records(self) -> list[TrialRecord]:
+        """All trials of the study, by number, earlier runs included."""
+        return [record for _, record in sorted(self._records.items())]
 
     def run(self) -> End:
         """Go on until there is nothing more to do, or a stop is asked for."""
-        self._progress.opened(self._config.name, self._config.trials, self._records)
+        self._progress.opened(self._config.name, self._config.trials, self.records)
         try:
             while (end := self._submit()) is None or self._under_way:
                 self._finish(*self._executor.collect())
@@ -156,7 +144,7 @@ class _Driver:
         if proposal is not None:
             self._next_number += 1
             self._store.propose(proposal)
-            self._proposer.took(proposal.spec_id)
+            self._proposer.began(proposal)
         return proposal
 
     def _task(self, proposal: Proposal) -> Task:
@@ -186,52 +174,17 @@ class _Driver:
         )
         self._store.finish(record)
         self._under_way -= 1
-        self._records = sorted([*self._records, record], key=lambda r: r.number)
-        self._proposer.saw(record)
+        self._records[record.number] = record
+        self._proposer.ended(record)
         self._failures = self._failures + 1 if record.state == "failed" else 0
         self._progress.finished(record)
+        for note in record.notes:
+            self._progress.note(f"trial {record.number} {note}")
         if record.trained and record.recipe.pretrained is not None and record.pretrained is None:
             self._progress.note(f"{record.name} began with fresh weights: recipe.pretrained has none for its encoder")
         if record.latency is not None and record.latency.contention.busy:
             others = record.latency.contention.others_percent_during
             self._progress.note(f"others used {others:.0f} % of the processor while trial {record.number} was measured")
-
-    def outcome(self, end: End) -> StudyOutcome:
-        """Say how it ended. Raises BudgetError if that is because of a budget that no proposal meets."""
-        counts = {state: sum(r.state == state for r in self._records) for state in ("complete", "rejected", "failed")}
-        line = self._line(end, counts)
-        self._progress.closed(line)
-        if end in ("proposals", "exhausted") and self._records and counts["rejected"] == len(self._records):
-            tried, budget = len(self._records), self._config.budget
-            raise BudgetError(f"none of {tried} networks meets the budget of {budget}; {self._nearest()}")
-        return StudyOutcome(folder=self._store.path, end=end, line=line, records=tuple(self._records))
-
-    def _line(self, end: End, counts: dict[str, int]) -> str:
-        trained = f"{counts['complete']} of {self._config.trials} trained"
-        reasons = {
-            "finished": "finished",
-            "proposals": f"stopped after {self._config.most_proposals} proposals (raise `proposals` to go on)",
-            "exhausted": "stopped: space exhausted, every network found in it has been tried",
-            "failing": f"stopped: {FAILURES_IN_A_ROW} failures in a row, the last: {self._last_failure()}",
-            "interrupted": "interrupted; the same command goes on from here",
-        }
-        line = f"{reasons[end]} ({trained}, {counts['rejected']} rejected, {counts['failed']} failed)"
-        unexplained = end in ("proposals", "exhausted") and counts["failed"] and not counts["complete"]
-        return f"{line}; the last failure: {self._last_failure()}" if unexplained else line
-
-    def _nearest(self) -> str:
-        """Say which rejected network is least over the budget, all limits together."""
-
-        def over(record: TrialRecord) -> float:
-            latency_ms = record.latency_ms if record.latency else None
-            excess = self._config.budget.excess(record.params, record.macs, latency_ms)
-            return sum(max(0.0, share) for share in excess.values())
-
-        record = min((r for r in self._records if r.state == "rejected"), key=lambda r: (over(r), r.number))
-        return f"the nearest is {record.name} (spec {record.spec_id}): {record.reason}"
-
-    def _last_failure(self) -> str | None:
-        return next((r.reason for r in reversed(self._records) if r.state == "failed"), None)
 
 
 def _now() -> str:

@@ -86,7 +86,7 @@ def _first(study: Study, most: int, report: Report) -> list[Planned]:
         proposal = proposer.next(number)
         if proposal is None:
             break
-        proposer.took(proposal.spec_id)
+        proposer.began(proposal)
         planned.append(_count(study, proposal))
         report("count", number, most)
     return planned

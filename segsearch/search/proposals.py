@@ -2,25 +2,21 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from segsearch.errors import InputError
 from segsearch.search.budget import Budget
 from segsearch.search.naming import network_name
 from segsearch.search.record import Proposal, TrialRecord
-from segsearch.search.sampler import Sampler, ask, seed_of, tell, uniform
+from segsearch.search.sampler import Sampler, Tpe, seed_of, uniform
 from segsearch.space.lower import lower
 from segsearch.space.nodes import Point, Space
 from segsearch.space.points import NamedPoint
 from segsearch.spec.network import NetworkSpec, check_size
 
-if TYPE_CHECKING:
-    from optuna.trial import FrozenTrial
-
 SAMPLER_ATTEMPTS = 20
-"""Proposals already seen before the sampler is left aside for a dice."""
+"""Proposals of known networks in a row after which the sampler is left aside for uniform draws."""
 UNIFORM_ATTEMPTS = 1000
-"""Rolls of the dice, all seen already, after which the space counts as exhausted."""
+"""Uniform draws of known networks in a row after which the space counts as exhausted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +30,7 @@ class GivenPoint:
 
 
 class Proposer:
-    """Knows what a study has seen; proposal ``n`` depends on the seed and on that alone."""
+    """Knows a study's trials; proposal ``n`` depends on them and on the seed, not on the order of their results."""
 
     def __init__(
         self,
@@ -47,21 +43,21 @@ class Proposer:
         sampler: Sampler = "tpe",
         startup: int = 8,
     ) -> None:
-        self._space, self._budget, self._size_hw = space, budget, size_hw
-        self._seed, self._sampler, self._startup = seed, sampler, startup
+        self._space, self._size_hw, self._seed, self._startup = space, size_hw, seed, startup
+        self._tpe = Tpe(space, budget) if sampler == "tpe" else None
         self._named = [(point.spec.id, point) for point in named if _fits(point.spec, size_hw)]
         self._seen: set[str] = set()
-        self._told: list[FrozenTrial] = []
 
-    def saw(self, record: TrialRecord) -> None:
-        """Learn from a finished trial; records come in the order of their numbers."""
-        self.took(record.spec_id)
-        if (told := tell(self._space, self._budget, record)) is not None:
-            self._told.append(told)
+    def began(self, trial: Proposal | TrialRecord) -> None:
+        """Take note of a trial, in the order of numbers: its network is not proposed again."""
+        self._seen.add(trial.spec_id)
+        if self._tpe is not None:
+            self._tpe.began(trial.number, trial.point)
 
-    def took(self, spec_id: str) -> None:
-        """Remember a network that is proposed already, finished or not."""
-        self._seen.add(spec_id)
+    def ended(self, record: TrialRecord) -> None:
+        """Learn from the result of a trial that has begun; results come in any order."""
+        if self._tpe is not None:
+            self._tpe.ended(record)
 
     def next(self, number: int) -> Proposal | None:
         """Propose the network of trial ``number``; None where the space has nothing new."""
@@ -79,9 +75,9 @@ class Proposer:
 
     def _draw(self, number: int, attempt: int) -> tuple[str, Point]:
         seed = seed_of(self._seed, number, attempt)
-        if self._sampler == "random" or attempt >= SAMPLER_ATTEMPTS or len(self._told) < self._startup:
+        if self._tpe is None or attempt >= SAMPLER_ATTEMPTS or self._tpe.learnt < self._startup:
             return "random", uniform(self._space, seed)
-        return "sampler", ask(self._space, self._told, seed)
+        return "sampler", self._tpe.ask(seed)
 
 
 def too_small(named: Iterable[NamedPoint | GivenPoint], size_hw: tuple[int, int]) -> list[str]:

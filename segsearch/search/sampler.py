@@ -1,13 +1,10 @@
-"""What Optuna is asked and told. The next point is a pure function of the space, the trials so far, and a seed.
-
-The study lives in memory and is built anew for every question from the records on disk, with a fresh sampler: nothing
-that Optuna keeps could disagree with them, and after a crash it proposes what it would have proposed without.
-"""
+"""What Optuna is asked and told. The next point is a pure function of the space, the trials so far, and a seed."""
 
 import hashlib
 import random
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 from segsearch.search.budget import Budget
@@ -16,8 +13,11 @@ from segsearch.space.nodes import Node, Point, Scalar, Space
 from segsearch.space.walk import contains, sample, suggest
 
 if TYPE_CHECKING:
+    from optuna import Trial
     from optuna.distributions import BaseDistribution
-    from optuna.trial import FrozenTrial
+    from optuna.samplers import BaseSampler
+
+Sampler = Literal["tpe", "random"]
 
 
 def seed_of(*parts: object) -> int:
@@ -30,58 +30,99 @@ def uniform(space: Space, seed: int) -> Point:
     return sample(space, random.Random(seed))
 
 
-def ask(space: Space, told: Sequence["FrozenTrial"], seed: int) -> Point:
-    """Ask the multi-objective TPE for one point (Ozaki et al. 2022), given all that the study knows.
+class Tpe:
+    """The multi-objective TPE (Ozaki et al. 2022) in one live Optuna study, told of each trial as it begins and ends.
 
-    Parameters that appear together are modelled together, so that a conditional space is not searched at random.
-
-    Args:
-        space: the tree to walk.
-        told: results of `tell`.
-        seed: of this one question.
+    Trials begin in the order of their numbers and may end in any order: equal trials and results give equal answers,
+    in whatever order the results arrived, and also where they are all read from disk. Trials under way count as bad
+    (constant liar), so that parallel trials differ.
     """
-    import optuna
+
+    def __init__(self, space: Space, budget: Budget) -> None:
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self._space, self._budget = space, budget
+        self._study = optuna.create_study(directions=["maximize", "minimize"], sampler=_given({}))
+        self._running: dict[int, Trial] = {}
+        self.learnt = 0
+        """Trials that it has results of, failed ones excluded."""
+
+    def began(self, number: int, point: Point) -> None:
+        """Add a trial that has no result yet; one whose point this space never proposes is left out."""
+        if not contains(self._space, point) or not _proposable(self._space, point):
+            return
+        params, distributions = _parameters(self._space, point)
+        self._study.sampler = _given(params)
+        self._running[number] = self._study.ask(fixed_distributions=distributions)
+
+    def ended(self, record: TrialRecord) -> None:
+        """Add the result of a trial that has begun.
+
+        A trained network is told with its mIoU and latency, a rejected one without. Both are told how far they are over
+        each limit: TPE counts those over a limit among the worst, the farther over the worse.
+        """
+        from optuna.trial import TrialState
+
+        trial = self._running.pop(record.number, None)
+        if trial is None:
+            return
+        if record.state == "failed":
+            self._study.tell(trial, state=TrialState.FAIL)
+            return
+        latency_ms = record.latency.median_ms if record.latency else None
+        for limit, excess in self._budget.excess(record.params, record.macs, latency_ms).items():
+            trial.set_constraint(limit, excess)
+        if record.trained:
+            self._study.tell(trial, [record.miou, record.latency_ms])
+        else:
+            self._study.tell(trial, state=TrialState.PRUNED)
+        self.learnt += 1
+
+    def ask(self, seed: int) -> Point:
+        """Propose one point; ``seed`` is of this one question.
+
+        Parameters that appear together are modelled together, so that a conditional space is not searched at random.
+        """
+        from optuna.samplers import TPESampler
+        from optuna.trial import TrialState
+
+        with _experimental():
+            self._study.sampler = TPESampler(seed=seed, multivariate=True, group=True, n_startup_trials=0)
+        trial = self._study.ask()
+
+        def answer(name: str, node: Node) -> Scalar:
+            values = node.proposals()
+            if len(values) == 1:
+                return values[0]
+            if _ordered(values):
+                return values[trial.suggest_int(name, 0, len(values) - 1)]
+            value = trial.suggest_categorical(name, values)
+            assert value is not None
+            return value
+
+        point = suggest(self._space, answer)
+        # a proposal that is used begins as every other does: this trial holds drafts of choices off its path
+        self._study.tell(trial, state=TrialState.FAIL)
+        return point
+
+
+def _given(params: dict[str, Any]) -> "BaseSampler":
+    """Return a sampler that answers with values given beforehand."""
+    from optuna.samplers import PartialFixedSampler, RandomSampler
+
+    with _experimental():
+        return PartialFixedSampler(params, RandomSampler(seed=0))
+
+
+@contextmanager
+def _experimental() -> Iterator[None]:
+    """Let optuna not warn that a part of it may change: its version is bounded."""
+    from optuna.exceptions import ExperimentalWarning
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # of group=True
-        sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, n_startup_trials=0)
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(directions=["maximize", "minimize"], sampler=sampler)
-    study.add_trials(told)
-    trial = study.ask()
-
-    def answer(name: str, node: Node) -> Scalar:
-        values = node.proposals()
-        if len(values) == 1:
-            return values[0]
-        if _ordered(values):
-            return values[trial.suggest_int(name, 0, len(values) - 1)]
-        value = trial.suggest_categorical(name, values)
-        assert value is not None
-        return value
-
-    return suggest(space, answer)
-
-
-def tell(space: Space, budget: Budget, record: TrialRecord) -> "FrozenTrial | None":
-    """Turn a record into what Optuna learns from; None if it failed, or this space never proposes its point.
-
-    A trained network is told with its mIoU and latency. A rejected one is told without values, but with how far it is
-    over each limit: the sampler counts it among the worst, the farther over the worse.
-    """
-    import optuna
-
-    if record.state == "failed" or not contains(space, record.point) or not _proposable(space, record.point):
-        return None
-    params, distributions = _parameters(space, record.point)
-    states = optuna.trial.TrialState
-    return optuna.trial.create_trial(
-        state=states.COMPLETE if record.trained else states.PRUNED,
-        values=[record.miou, record.latency_ms] if record.trained else None,
-        params=params,
-        distributions=distributions,
-        constraints=budget.excess(record.params, record.macs, record.latency.median_ms if record.latency else None),
-    )
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        yield
 
 
 def _proposable(space: Space, point: Point) -> bool:
@@ -107,7 +148,7 @@ def _parameters(space: Space, point: Point) -> tuple[dict[str, Any], dict[str, "
 
 
 def _distribution(values: Sequence[Scalar]) -> "BaseDistribution":
-    """Describe values as `ask` asks for them; numbers go by their place in the list, so that neighbours are known."""
+    """Describe values as `Tpe.ask` asks for them; numbers go by their place in the list: neighbours are similar."""
     from optuna.distributions import CategoricalDistribution, IntDistribution
 
     return IntDistribution(0, len(values) - 1) if _ordered(values) else CategoricalDistribution(list(values))
@@ -115,6 +156,3 @@ def _distribution(values: Sequence[Scalar]) -> "BaseDistribution":
 
 def _ordered(values: Sequence[Scalar]) -> bool:
     return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
-
-
-Sampler = Literal["tpe", "random"]

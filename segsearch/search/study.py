@@ -1,7 +1,6 @@
 """A study made ready: its space narrowed, its points checked, its data open, its device proven to be there."""
 
 import dataclasses
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -17,22 +16,22 @@ from segsearch.measure.conditions import Conditions
 from segsearch.measure.machine import device_name, find_device
 from segsearch.models.pretrained import IMAGENET, check_fits
 from segsearch.models.timm_encoder import word_of
+from segsearch.progress import Report
 from segsearch.remote.address import Address
 from segsearch.remote.client import Worker
 from segsearch.remote.measure import check_offer
 from segsearch.remote.token import need_token
 from segsearch.search.config import Remote, StudyConfig
-from segsearch.search.executors.base import Task, Work
+from segsearch.search.executors.base import Task
 from segsearch.search.proposals import GivenPoint, Proposer
 from segsearch.search.sampler import uniform
 from segsearch.search.store import StudyFile
-from segsearch.search.watch import StudyProgress
 from segsearch.space.families.timm import spelled_values
 from segsearch.space.load import load_space, narrow
 from segsearch.space.lower import encoders, lower
 from segsearch.space.nodes import Space
 from segsearch.space.points import NamedPoint, named_points
-from segsearch.trial import CHECKPOINT, TrialResult, TrialSetup, run_trial
+from segsearch.trial import TrialResult, TrialSetup, run_trial
 
 TRIED_POINTS = 50
 """Points drawn to see that a space is one of networks."""
@@ -100,30 +99,9 @@ def _conditions(config: StudyConfig) -> Conditions:
     return Conditions(device=device, backend=config.backend, threads=config.threads, timer=config.timer)
 
 
-def trial_work(setup: TrialSetup, progress: StudyProgress, stop: Callable[[], bool]) -> Work:
-    """Return what runs one trial here: told to ``progress``, ended between two steps once ``stop`` says so."""
-
-    def report(what: str, done: int, total: int) -> None:
-        progress.stage(what, done, total)
-        if stop():
-            raise KeyboardInterrupt
-
-    def work(task: Task) -> TrialResult:
-        try:
-            return run_trial(task.spec, setup, task.folder, seed=task.seed, report=report)
-        except InputError as error:
-            if not _useless(task.folder / CHECKPOINT, error):
-                raise
-            progress.note(f"trial {task.proposal.number} trains again from the start: {error}")
-            (task.folder / CHECKPOINT).unlink()
-            return run_trial(task.spec, setup, task.folder, seed=task.seed, report=report)
-
-    return work
-
-
-def _useless(checkpoint: Path, error: InputError) -> bool:
-    """Whether the error is that this file cannot be resumed from; a full disk names it too, but knows no cure."""
-    return error.place == str(checkpoint) and error.allowed is not None
+def run(setup: TrialSetup, task: Task, report: Report) -> TrialResult:
+    """Run one trial in this process; with ``setup`` bound by `functools.partial`, the work of an executor."""
+    return run_trial(task.spec, setup, task.folder, seed=task.seed, report=report)
 
 
 def _check_lowers(space: Space, place: str) -> None:

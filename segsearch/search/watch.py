@@ -14,8 +14,8 @@ class StudyProgress(Protocol):
     def started(self, proposal: Proposal) -> None:
         """Hear that a trial begins."""
 
-    def stage(self, what: str, done: int, total: int) -> None:
-        """Hear that the trial is ``done`` of ``total`` through a stage: build, measure, train, evaluate."""
+    def stage(self, number: int, what: str, done: int, total: int) -> None:
+        """Hear that trial ``number`` is ``done`` of ``total`` through a stage: build, measure, train, evaluate."""
 
     def finished(self, record: TrialRecord) -> None:
         """Hear that a trial ended; its record is on disk."""
@@ -36,7 +36,7 @@ class Silent:
     def started(self, proposal: Proposal) -> None:
         """Say nothing."""
 
-    def stage(self, what: str, done: int, total: int) -> None:
+    def stage(self, number: int, what: str, done: int, total: int) -> None:
         """Say nothing."""
 
     def finished(self, record: TrialRecord) -> None:

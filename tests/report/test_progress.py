@@ -26,7 +26,7 @@ def play(progress: StudyProgress) -> None:
     progress.opened("mine", 3, [record(1, miou=0.25)])
     progress.started(Proposal(number=2, origin="random", name="net [bold]2", point=done.point, spec_id=done.spec_id))
     for step in range(3):
-        progress.stage("train", step, 3)
+        progress.stage(2, "train", step, 3)
     progress.finished(done)
     progress.note("something")
     progress.closed("finished")

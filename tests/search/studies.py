@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from segsearch.progress import Report, silent
 from segsearch.search.budget import Budget
 from segsearch.search.config import StudyConfig, parse_study
 from segsearch.search.executors.base import Task
@@ -41,7 +42,7 @@ def luck(spec_id: str) -> float:
     return int(hashlib.sha256(spec_id.encode()).hexdigest()[:6], 16) / 16**6
 
 
-def made_up(task: Task) -> TrialResult:
+def made_up(task: Task, report: Report = silent) -> TrialResult:
     """Score a network by its id, its latency by another digest of it."""
     luck_ms = 1 + 20 * luck(task.spec.id + "ms")
     return result(task.proposal.point, miou=luck(task.spec.id), latency_ms=luck_ms)
@@ -51,7 +52,7 @@ def gated(limit_ms: float) -> Any:
     """As `made_up`, but what is slower is rejected."""
     budget = Budget(latency_ms=limit_ms)
 
-    def work(task: Task) -> TrialResult:
+    def work(task: Task, report: Report) -> TrialResult:
         outcome = made_up(task)
         assert outcome.latency is not None
         reason = budget.refusal(0, 0, outcome.latency.median_ms)
@@ -77,6 +78,7 @@ import sys
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
+from segsearch.progress import Report, silent
 from segsearch.search.budget import Budget
 from segsearch.search.config import StudyConfig
 from segsearch.search.driver import run_study
@@ -84,7 +86,7 @@ from segsearch.search.watch import Silent
 
 class Loud(Silent):
     def opened(self, name, wanted, records): print("opened", len(records), flush=True)
-    def stage(self, what, done, total): print(what, done, flush=True)
+    def stage(self, number, what, done, total): print(what, done, flush=True)
     def finished(self, record): print("finished", record.number, flush=True)
     def note(self, line): print("note", line, flush=True)
     def closed(self, line): print("closed", line, flush=True)

@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 
 from segsearch import files
 from segsearch.errors import BudgetError, InputError
-from segsearch.search.driver import FAILURES_IN_A_ROW, run_study
+from segsearch.progress import Report
+from segsearch.search.driver import run_study
 from segsearch.search.executors.base import Task
 from segsearch.search.lock import locked
+from segsearch.search.outcome import FAILURES_IN_A_ROW
 from segsearch.search.pareto import front
 from segsearch.search.store import StudyFolder
 from segsearch.search.watch import Silent
@@ -45,12 +47,12 @@ def dying(at: int, work: Any = made_up) -> Any:
     """Work that is killed in its ``at``-th trial."""
     count = 0
 
-    def run(task: Task) -> TrialResult:
+    def run(task: Task, report: Report) -> TrialResult:
         nonlocal count
         count += 1
         if count == at:
             raise SystemExit("killed")
-        return work(task)
+        return work(task, report)
 
     return run
 
@@ -138,7 +140,7 @@ def test_a_budget_that_nothing_meets_names_the_nearest(tmp_path: Path) -> None:
 def test_failures_are_not_called_a_budget_that_nothing_meets(tmp_path: Path) -> None:
     """Half of them met it, and then something else was wrong."""
 
-    def work(task: Task) -> TrialResult:
+    def work(task: Task, report: Report) -> TrialResult:
         bad = {"state": "failed", "reason": "DivergedError: at step 3"} if task.proposal.number % 2 else {}
         return result(task.proposal.point, latency_ms=5.0, **{"reason": "5.00 ms, allowed 4.00 ms", **bad})
 
@@ -165,12 +167,14 @@ def _data(height: int) -> dict[str, Any]:
     return {"name": "streets", "size": [height, 2 * height], "train": 4, "val": 2}
 
 
-def failing(task: Task) -> TrialResult:
+def failing(task: Task, report: Report) -> TrialResult:
     return result(task.proposal.point, state="failed", reason="RuntimeError: broken")
 
 
 def test_a_failure_is_recorded_and_the_study_goes_on(tmp_path: Path) -> None:
-    outcome = run_study(study(), tmp_path, work=lambda t: (failing if t.proposal.number % 2 else made_up)(t))
+    outcome = run_study(
+        study(), tmp_path, work=lambda t, report: (failing if t.proposal.number % 2 else made_up)(t, report)
+    )
     assert outcome.end == "finished"
     assert sum(r.state == "failed" for r in outcome.records) >= 4
     assert {r.reason for r in outcome.records if r.state == "failed"} == {"RuntimeError: broken"}

@@ -3,11 +3,11 @@ from hypothesis import strategies as st
 
 from segsearch.search.budget import Budget
 from segsearch.search.proposals import Proposer, too_small
-from segsearch.search.record import Proposal
+from segsearch.search.record import Proposal, TrialRecord
 from segsearch.space.families.timm import MODEL
 from segsearch.space.load import narrow
 from segsearch.space.lower import lower
-from segsearch.space.nodes import Space
+from segsearch.space.nodes import Point, Space
 from segsearch.space.points import named_points
 from segsearch.space.walk import contains
 
@@ -21,6 +21,10 @@ def proposer(space: Space | None = None, names: tuple[str, ...] = (), **settings
     return Proposer(space or unified(), points, **{"budget": Budget(), "size_hw": SIZE, "seed": 0, **settings})
 
 
+def made_up(number: int, point: Point) -> TrialRecord:
+    return record(number, point, miou=(number % 5) / 10, latency_ms=1.0 + number % 3)
+
+
 def run(chooser: Proposer, count: int) -> list[Proposal]:
     """Propose, and tell a made-up result at once."""
     proposals = []
@@ -29,7 +33,8 @@ def run(chooser: Proposer, count: int) -> list[Proposal]:
         if proposal is None:
             break
         proposals.append(proposal)
-        chooser.saw(record(number, proposal.point, miou=(number % 5) / 10, latency_ms=1.0 + number % 3))
+        chooser.began(proposal)
+        chooser.ended(made_up(number, proposal.point))
     return proposals
 
 
@@ -64,8 +69,41 @@ def test_one_that_is_built_anew_proposes_as_the_one_that_went_on() -> None:
     proposals = run(went_on, 12)
     anew = proposer(seed=3)
     for p in proposals:
-        anew.saw(record(p.number, p.point, miou=(p.number % 5) / 10, latency_ms=1.0 + p.number % 3))
+        anew.began(p)
+        anew.ended(made_up(p.number, p.point))
     assert anew.next(13) == went_on.next(13)
+
+
+@settings(max_examples=8)
+@given(order=st.permutations(range(1, 13)), under_way=st.integers(0, 4))
+def test_the_order_of_results_decides_nothing(order: list[int], under_way: int) -> None:
+    """Twelve trials that all began; the last ones to end are still under way, as they are when read from disk."""
+    proposals = run(proposer(seed=3, startup=4), 12)
+    finished = order[: 12 - under_way]
+    parallel, read = proposer(seed=3, startup=4), proposer(seed=3, startup=4)
+    for p in proposals:
+        parallel.began(p)
+        read.began(p)
+        if p.number in finished:
+            read.ended(made_up(p.number, p.point))
+    for number in finished:
+        parallel.next(20 + number)  # a question in between changes no later answer
+        parallel.ended(made_up(number, proposals[number - 1].point))
+    assert parallel.next(13) == read.next(13)
+    assert parallel.next(13).origin == "sampler"
+
+
+def test_trials_under_way_change_what_is_proposed() -> None:
+    proposals = run(proposer(seed=3, startup=4), 12)
+    answers = set()
+    for under_way in (0, 4, 8):
+        chooser = proposer(seed=3, startup=4)
+        for p in proposals:
+            chooser.began(p)
+            if p.number > under_way:
+                chooser.ended(made_up(p.number, p.point))
+        answers.add(chooser.next(13).spec_id)
+    assert len(answers) == 3
 
 
 def test_nothing_is_proposed_twice_and_a_small_space_is_exhausted() -> None:
@@ -80,7 +118,7 @@ def test_what_is_under_way_is_not_proposed_again() -> None:
     chooser = proposer(seed=5)
     first = chooser.next(1)
     assert first is not None
-    chooser.took(first.spec_id)
+    chooser.began(first)
     again = chooser.next(1)
     assert again is not None and again.spec_id != first.spec_id and again.attempt > 0
 

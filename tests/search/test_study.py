@@ -1,5 +1,7 @@
 """What is refused before a study's first trial."""
 
+import pickle
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -8,9 +10,11 @@ import torch
 
 from segsearch.errors import InputError
 from segsearch.models.encoder import Encoder
+from segsearch.progress import silent
 from segsearch.search.driver import run_study
+from segsearch.search.executors.base import Task
 from segsearch.search.sampler import uniform
-from segsearch.search.study import prepare
+from segsearch.search.study import prepare, run
 from segsearch.search.watch import Silent
 from segsearch.space.families.timm import MODEL
 from segsearch.space.lower import encoders, lower
@@ -90,3 +94,15 @@ def test_who_begins_with_fresh_weights_after_all_is_said(tmp_path: Path) -> None
     )
     assert [n for n in Notes.said if "fresh weights: recipe.pretrained has none" in n] == Notes.said
     assert len(Notes.said) == 2 and {record.pretrained for record in outcome.records} == {None}
+
+
+def test_a_trial_can_be_sent_elsewhere(tmp_path: Path) -> None:
+    """What an executor sends to another process: the work with all that it needs, and the task."""
+    study_ready = prepare(quick(recipe=RECIPE))
+    proposal = study_ready.proposer().next(1)
+    assert proposal is not None
+    task = Task(proposal=proposal, spec=lower(proposal.point), folder=tmp_path, seed=3, started_at="now")
+    work, sent = pickle.loads(pickle.dumps((partial(run, study_ready.setup), task)))
+    assert sent == task
+    result = work(sent, silent)
+    assert result.state == "complete" and result.spec_id == task.spec.id

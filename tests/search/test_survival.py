@@ -12,7 +12,6 @@ import pytest
 
 from segsearch.search.config import StudyConfig
 from segsearch.search.driver import run_study
-from segsearch.search.record import Proposal
 from segsearch.search.store import StudyFolder
 from segsearch.search.watch import Silent
 from segsearch.trial import CHECKPOINT
@@ -118,13 +117,10 @@ class Impatient(Silent):
     """Stops the study at the third step of the second training, and remembers the notes."""
 
     def __init__(self, at: int | None = None) -> None:
-        self.at, self.trial, self.notes = at, 0, list[str]()
+        self.at, self.notes = at, list[str]()
 
-    def started(self, proposal: Proposal) -> None:
-        self.trial = proposal.number
-
-    def stage(self, what: str, done: int, total: int) -> None:
-        if (what, done, self.trial) == ("train", 3, self.at):
+    def stage(self, number: int, what: str, done: int, total: int) -> None:
+        if (what, done, number) == ("train", 3, self.at):
             raise KeyboardInterrupt
 
     def note(self, line: str) -> None:
@@ -138,6 +134,6 @@ def test_a_damaged_checkpoint_costs_that_training_alone(whole: Path, tmp_path: P
     before, latency = finished(tmp_path), checkpoint.with_name("latency.json").read_bytes()
     again = Impatient()
     assert run_study(config(), tmp_path, progress=again).end == "finished"
-    assert sum(bool(re.match("trial 2 trains again from the start: .*checkpoint", n)) for n in again.notes) == 1
+    assert sum(bool(re.match("trial 2 trained again from the start: .*checkpoint", n)) for n in again.notes) == 1
     assert before.items() <= finished(tmp_path).items() and points(tmp_path) == points(whole)
     assert checkpoint.with_name("latency.json").read_bytes() == latency

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from segsearch.progress import Report
 from segsearch.search.record import Proposal
 from segsearch.spec.network import NetworkSpec
 from segsearch.trial import TrialResult
@@ -12,21 +13,23 @@ from segsearch.trial import TrialResult
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """One trial to run: plain data that can be sent elsewhere."""
+    """One trial to run: plain data that can be pickled and sent to another process."""
 
     proposal: Proposal
     spec: NetworkSpec
     folder: Path
     seed: int
+    """Of the initial weights, batches and augmentation."""
     started_at: str
 
 
-Work = Callable[[Task], TrialResult]
-"""Runs one trial; a trial that fails is a result, and what is raised ends the study."""
+Work = Callable[[Task, Report], TrialResult]
+"""Runs one trial and reports on it; what its report raises passes. Can be pickled, as `segsearch.search.study.run` is.
+A trial that fails is a result, and what is raised ends the study."""
 
 
 class Executor(Protocol):
-    """Runs tasks; only the driver writes the study, so an executor keeps nothing."""
+    """Runs tasks, passes on their reports, and stops them when it is asked to; only the driver writes records."""
 
     slots: int
     """Tasks that may be under way at once."""

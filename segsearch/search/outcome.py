@@ -1,0 +1,71 @@
+"""How a run of a study ended: one line for people, an exit code for the shell."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from segsearch.errors import BudgetError
+from segsearch.search.config import StudyConfig
+from segsearch.search.record import TrialRecord
+
+FAILURES_IN_A_ROW = 5
+"""So many failures, one after another, are not the networks' fault."""
+
+End = Literal["finished", "proposals", "exhausted", "failing", "interrupted"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyOutcome:
+    """How a run of a study ended: ``line`` says it for people."""
+
+    folder: Path
+    end: End
+    line: str
+    records: tuple[TrialRecord, ...]
+    """All trials of the study, by number, earlier runs included."""
+
+    @property
+    def exit_code(self) -> int:
+        """For the shell: 130 after Ctrl-C, 1 where something is wrong with all that were not rejected, else 0."""
+        nothing = any(r.state == "failed" for r in self.records) and not any(r.trained for r in self.records)
+        if nothing and self.end in ("proposals", "exhausted"):
+            return 1
+        return {"interrupted": 130, "failing": 1}.get(self.end, 0)
+
+
+def conclude(config: StudyConfig, folder: Path, end: End, records: Sequence[TrialRecord]) -> StudyOutcome:
+    """Say how a study ended. Raises BudgetError if that is because of a budget that no proposal meets."""
+    if end in ("proposals", "exhausted") and records and all(r.state == "rejected" for r in records):
+        nearest = _nearest(config, records)
+        raise BudgetError(f"none of {len(records)} networks meets the budget of {config.budget}; {nearest}")
+    return StudyOutcome(folder=folder, end=end, line=_line(config, end, records), records=tuple(records))
+
+
+def _line(config: StudyConfig, end: End, records: Sequence[TrialRecord]) -> str:
+    counts = Counter(record.state for record in records)
+    last_failure = next((r.reason for r in reversed(records) if r.state == "failed"), None)
+    reasons = {
+        "finished": "finished",
+        "proposals": f"stopped after {config.most_proposals} proposals (raise `proposals` to go on)",
+        "exhausted": "stopped: space exhausted, every network found in it has been tried",
+        "failing": f"stopped: {FAILURES_IN_A_ROW} failures in a row, the last: {last_failure}",
+        "interrupted": "interrupted; the same command goes on from here",
+    }
+    trained = f"{counts['complete']} of {config.trials} trained"
+    line = f"{reasons[end]} ({trained}, {counts['rejected']} rejected, {counts['failed']} failed)"
+    unexplained = end in ("proposals", "exhausted") and counts["failed"] and not counts["complete"]
+    return f"{line}; the last failure: {last_failure}" if unexplained else line
+
+
+def _nearest(config: StudyConfig, records: Sequence[TrialRecord]) -> str:
+    """Say which rejected network is least over the budget, all limits together."""
+
+    def over(record: TrialRecord) -> float:
+        latency_ms = record.latency_ms if record.latency else None
+        excess = config.budget.excess(record.params, record.macs, latency_ms)
+        return sum(max(0.0, share) for share in excess.values())
+
+    record = min((r for r in records if r.state == "rejected"), key=lambda r: (over(r), r.number))
+    return f"the nearest is {record.name} (spec {record.spec_id}): {record.reason}"
