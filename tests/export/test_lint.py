@@ -3,6 +3,7 @@
 import copy
 import io
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,9 @@ from export_networks import CLASSES, COLOURS, MEAN, SIZE, STD, ConvNorm, Small, 
 from torch import Tensor, nn
 
 from segsearch.errors import InputError, ProofError
-from segsearch.export.deploy import Deployed, deploy
+from segsearch.export.deploy import deploy
 from segsearch.export.lint import RULES, lint, lint_file
-from segsearch.export.onnx import Exported, to_onnx, trace
+from segsearch.export.onnx import Exported, to_onnx
 from segsearch.quiet import quiet
 
 
@@ -64,19 +65,25 @@ def warp(x: Tensor) -> Tensor:
 DEFECTS: dict[str, Callable[[], Any]] = {
     "linear-warp": lambda: graph_of(Of(warp), opset_version=20),
     "training-mode": lambda: in_training(ConvNorm(3, 4)),
-    "unrolled-pool": lambda: graph_of(Of(lambda x: sum(F.adaptive_avg_pool2d(x, n).mean() for n in (1, 2, 3, 6)))),
+    "unrolled-pool": lambda: graph_of(Of(lambda x: sum(F.adaptive_avg_pool2d(x, n).mean() for n in (1, 3)))),
     "mixed-corners": lambda: graph_of(Of(lambda x: bilinear(False)(bilinear(True)(bilinear(True)(x))))),
     "double": lambda: graph_of(Of(torch.relu).double()),
     "smooth-resize": lambda: graph_of(Of(lambda x: F.interpolate(x, size=(40, 50), mode="bicubic"))),
 }
 
 
+@cache
+def defect(rule: str) -> Any:
+    """A graph with one defect, made once: whoever changes it copies it."""
+    return DEFECTS[rule]()
+
+
 @pytest.mark.parametrize("rule", DEFECTS)
 def test_a_defect_is_found_by_its_rule_alone(rule: str) -> None:
-    assert rules(DEFECTS[rule]()) == {rule}
+    assert rules(defect(rule)) == {rule}
 
 
-@pytest.mark.parametrize("bins", [(2,), (3,), (6,), (1, 2, 4)])
+@pytest.mark.parametrize("bins", [(2,), (1, 4)])
 def test_each_pool_that_is_unrolled_is_found(bins: tuple[int, ...]) -> None:
     """Smaller pyramids have fewer nodes than many a sound network, so no count of nodes would tell."""
     made = graph_of(Of(lambda x: sum(F.adaptive_avg_pool2d(x, n).mean() for n in bins)))
@@ -139,9 +146,9 @@ def test_resizes_half_a_pixel_apart_are_found() -> None:
     assert rules(model) == set()
 
 
-@pytest.mark.parametrize("defect", ["linear-warp", "training-mode"])
-def test_a_defect_inside_a_function_or_a_branch_is_found(defect: str) -> None:
-    model = DEFECTS[defect]()
+@pytest.mark.parametrize("rule", ["linear-warp", "training-mode"])
+def test_a_defect_inside_a_function_or_a_branch_is_found(rule: str) -> None:
+    model = defect(rule)
     node = next(n for n in model.graph.node if n.op_type in ("GridSample", "BatchNormalization"))
     branch = onnx.helper.make_graph([node], "branch", [], [onnx.helper.make_empty_tensor_value_info(node.output[0])])
     inside = copy.deepcopy(model)
@@ -149,14 +156,14 @@ def test_a_defect_inside_a_function_or_a_branch_is_found(defect: str) -> None:
     inside.graph.node[at].CopyFrom(
         onnx.helper.make_node("If", ["yes"], list(node.output[:1]), then_branch=branch, else_branch=branch)
     )
-    assert defect in rules(inside)
+    assert rule in rules(inside)
     called = copy.deepcopy(model)
     opsets = list(model.opset_import)
     function = onnx.helper.make_function("local", "f", list(node.input), list(node.output), [node], opsets)
     called.functions.append(function)
     called.opset_import.append(onnx.helper.make_opsetid("local", 1))
     called.graph.node[at].CopyFrom(onnx.helper.make_node("f", node.input, node.output, domain="local"))
-    assert rules(called) == {defect}
+    assert rules(called) == {rule}
 
 
 def test_dropout_that_is_switched_off_is_sound() -> None:
@@ -255,7 +262,7 @@ def test_what_is_no_model_is_one_line(exported: Exported, tmp_path: Path) -> Non
         lint_file(tmp_path / "absent.onnx")
 
 
-def test_every_rule_says_why_and_has_a_defect_here(deployed: Deployed) -> None:
+def test_every_rule_says_why_and_has_a_defect_here(exported: Exported) -> None:
     assert all(len((rule.__doc__ or "").splitlines()[0]) > 40 for rule in RULES.values())
     assert set(RULES) - set(DEFECTS) == {"open-size", "frozen-size", "computed-size", "outside"}
-    assert lint(trace(deployed), SIZE) == []
+    assert lint(onnx.load(exported.path), SIZE) == []
