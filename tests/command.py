@@ -21,9 +21,9 @@ class Done:
     stderr: str
 
 
-def run(*arguments: str | Path, cwd: Path | None = None) -> Done:
+def run(*arguments: str | Path, cwd: Path | None = None, encoding: str = "utf-8") -> Done:
     """Run ``segsearch ARGUMENTS``, in the folder ``cwd``, with neither stream a terminal."""
-    out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding=encoding, write_through=True) for _ in range(2))
     before, handler, code = os.getcwd(), signal.getsignal(signal.SIGTERM), None
     os.chdir(cwd or before)
     try:
@@ -39,7 +39,7 @@ def run(*arguments: str | Path, cwd: Path | None = None) -> Done:
         os.chdir(before)
         signal.signal(signal.SIGTERM, handler)
     assert isinstance(code, int)
-    return Done(code, *(stream.buffer.getvalue().decode() for stream in (out, err)))
+    return Done(code, *(stream.buffer.getvalue().decode(encoding) for stream in (out, err)))
 
 
 def refusal(*arguments: str | Path, cwd: Path | None = None) -> str:

@@ -1,8 +1,15 @@
-"""Entry point: builds the app, turns what a user caused into one line and exit code 2."""
+"""Entry point: builds the app, and turns every error into one line and an exit code."""
 
+import os
+import shlex
 import signal
 import sys
+import tempfile
 import threading
+import traceback
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
 from types import FrameType
 from typing import Annotated, NoReturn
 
@@ -10,17 +17,19 @@ import typer
 
 from segsearch import __version__
 from segsearch.cli import export, leaderboard, look, remote, study, use
-from segsearch.errors import SegsearchError
+from segsearch.cli.streams import OUTPUT, complain, end_output, mend_streams, reader_left
+from segsearch.errors import SegsearchError, machine_fault, one_line
 
 INTERRUPTED = 130
 """What shells expect after Ctrl-C."""
+DEBUG = "SEGSEARCH_DEBUG"
+"""Environment variable that asks for the traceback of every error."""
 
 app = typer.Typer(
     name="segsearch",
     help="Search real-time segmentation networks: mIoU against latency measured on this very device.",
     epilog="First steps: `segsearch search quickstart --out runs/quickstart`, `segsearch show fpenet`.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -44,44 +53,86 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def root(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", envvar=DEBUG, help="Show the traceback of every error, too.")
+    ] = False,
 ) -> None:
     """Search real-time segmentation networks: mIoU against latency measured on this very device."""
+    if debug:
+        os.environ[DEBUG] = "1"
 
 
 def main() -> None:
-    """Run the command line; the exit code is 0, 2 for what a user caused, 130 after Ctrl-C or SIGTERM."""
+    """Run the command line and exit.
+
+    Exit codes: 0; 1 after an unexpected error, or where a check found a difference; 2 for what the user or the machine
+    caused, in one line on standard error; 3 where an exported file misses its budget; 130 after Ctrl-C or SIGTERM.
+    """
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _interrupt)
+    mend_streams()
+    code = _run([_with_home(word) for word in sys.argv[1:]])
+    if code == INTERRUPTED:
+        complain("interrupted")
+    if (fault := end_output()) is not None and code == 0:
+        complain(f"{OUTPUT}: {fault}")
+        code = 2
+    sys.exit(code)
+
+
+def _run(arguments: list[str]) -> int:
+    """Run one command; return the exit code."""
     try:
-        code = app(standalone_mode=False)
-    except SegsearchError as error:
-        code = _complain(str(error))
+        code = app(arguments, prog_name="segsearch", standalone_mode=False)
+    except SystemExit as ended:
+        code = 0 if reader_left() else ended.code  # typer and rich exit with 1 then
     except KeyboardInterrupt:
         code = INTERRUPTED
-    except BrokenPipeError:
-        code = 0  # the reader had enough, as `head` does
-    except OSError as error:  # of a path that nobody looked at first: too long, or in a closed folder
-        if error.filename is None:
-            raise
-        code = _complain(f"{error.filename}: {error.strerror}")
     except Exception as error:
-        # typer's usage errors: a flag that is unknown, misspelt or out of range
-        message = getattr(error, "format_message", None)
-        if message is None:
-            raise
-        code = _complain(message())
-    if code == INTERRUPTED:  # by Ctrl-C, which typer has caught without a word
-        print("segsearch: interrupted", file=sys.stderr)
-    sys.exit(code if isinstance(code, int) else 0)
+        if os.environ.get(DEBUG):
+            traceback.print_exc()
+        code, line = _told(error)
+        complain(line)
+    return code if isinstance(code, int) else 0
+
+
+def _told(error: Exception) -> tuple[int, str]:
+    """Return the exit code and the one line that an error ends with."""
+    usage = getattr(error, "format_message", None)  # of typer's errors: an unknown, misspelt or wrong option
+    if isinstance(error, SegsearchError) or usage is not None:
+        return 2, usage() if usage else str(error)
+    if isinstance(error, OSError) and error.filename is not None:  # a path that nobody looked at before
+        return 2, f"{error.filename}: {error.strerror}"
+    if (machine := machine_fault(error)) is not None:
+        return 2, str(machine)
+    return 1, f"unexpected error: {type(error).__name__}: {one_line(error)}; the details are in {_logged(error)}"
+
+
+def _logged(error: Exception) -> str:
+    """Write the traceback of a mistake of ours to a file in the cache folder, or in that for temporary files."""
+    from segsearch.download import cache_folder
+    from segsearch.files import write_atomic
+
+    facts = f"segsearch {__version__}, Python {sys.version}\n{shlex.join(sys.argv)}\n\n"
+    name = f"error-{datetime.now():%Y%m%d-%H%M%S}-{os.getpid()}.log"
+    for folder in (cache_folder, lambda: Path(tempfile.gettempdir())):
+        with suppress(OSError, RuntimeError, SegsearchError):
+            path = folder() / name
+            write_atomic(path, facts + "".join(traceback.format_exception(error)))
+            return str(path)
+    return f"no file, as none could be written ({DEBUG}=1 shows them)"
+
+
+def _with_home(word: str) -> str:
+    """Put the home folder in the place of ``~`` where the shell did not: behind ``=``, and in quotes."""
+    option, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
+    return option + equals + os.path.expanduser(value)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
     """End by SIGTERM as by Ctrl-C: nothing temporary is left behind; a second one ends at once."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     raise KeyboardInterrupt
-
-
-def _complain(message: str) -> int:
-    print(f"segsearch: {' '.join(message.split())}", file=sys.stderr)
-    return 2

@@ -22,7 +22,16 @@ def size_hw(text: str, place: str = "--size") -> tuple[int, int]:
 
 
 POINT_HELP = "A name (see `segsearch points`), a YAML or JSON file of choices, or a study's trial, runs/NAME#12."
-PointArgument = Annotated[str, typer.Argument(metavar="POINT", help=POINT_HELP)]
+
+
+def _names(incomplete: str) -> list[str]:
+    """Give the named points that a shell may complete a word to; it goes on to files by itself."""
+    from segsearch.space.points import named_points
+
+    return [name for name in named_points() if name.startswith(incomplete)]
+
+
+PointArgument = Annotated[str, typer.Argument(metavar="POINT", help=POINT_HELP, autocompletion=_names)]
 SizeOption = Annotated[str, typer.Option("--size", metavar="HxW", help="Input height x width in pixels.")]
 ClassesOption = Annotated[int, typer.Option("--classes", min=2, max=256, help="Number of classes.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print plain JSON for other programs.")]

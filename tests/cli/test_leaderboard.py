@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from command import run
 from search.studies import quick
-from test_cli import run
 
 from segsearch.search.driver import run_study
 
