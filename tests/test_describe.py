@@ -73,7 +73,7 @@ def test_a_study_begins_with_the_points_of_files(tmp_path: Path) -> None:
     proposals = []
     for number in (1, 2, 3):
         proposals.append(proposer.next(number))
-        proposer.took(proposals[-1].spec_id)
+        proposer.began(proposals[-1])
     told = [(p.name, p.origin, p.point["encoder.fpe.q"]) for p in proposals]
     assert told == [("mine", "given", 3), ("fpenet.json", "given", 5), ("fpenet", "named:fpenet", 9)]
 

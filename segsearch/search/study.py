@@ -117,7 +117,7 @@ def _check_lowers(space: Space, place: str) -> None:
             raise InputError(place, f"holds a point that is no network: {one_line(error)}") from error
 
 
-def _check_weights(pretrained: str | None, named: tuple[NamedPoint, ...], space: Space) -> None:
+def _check_weights(pretrained: str | None, named: tuple[NamedPoint | GivenPoint, ...], space: Space) -> None:
     """Raise InputError where a file of weights is not there, cannot be read, or fits no encoder of the study."""
     if pretrained is None or pretrained == IMAGENET:
         return
