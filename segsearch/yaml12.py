@@ -31,9 +31,12 @@ for _tag, (_pattern, _first) in _RULES.items():
 
 def _construct_int(loader: _Loader, node: yaml.ScalarNode) -> int:
     text = node.value
-    if text.startswith("0o"):
-        return int(text[2:], 8)
-    return int(text, 16) if text.startswith("0x") else int(text, 10)
+    base = {"0o": 8, "0x": 16}.get(text[:2], 10)
+    if len(text) > _MOST_DIGITS:
+        raise yaml.constructor.ConstructorError(
+            None, None, f"a whole number of {len(text)} digits is too large", node.start_mark
+        )
+    return int(text.removeprefix("0o"), base)
 
 
 def _construct_mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
@@ -50,6 +53,8 @@ def _construct_mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any
     return {loader.construct_object(k, deep=True): loader.construct_object(v, deep=True) for k, v in node.value}
 
 
+_MOST_DIGITS, _MOST_BYTES = 18, 4 * 2**20
+"""Of a whole number, which then fits 64 bits; of a file, which takes a minute to parse at that size."""
 _MOST = 10_000_000
 """Values and letters that a file may stand for; a few lines of aliases of aliases could fill any memory."""
 
@@ -102,6 +107,9 @@ def parse_yaml(text: str, place: str) -> dict[str, Any]:
 
 def _text(path: Path) -> str:
     try:
+        size = path.stat().st_size
+        if size > _MOST_BYTES:
+            raise InputError(path, f"is {size / 2**20:.0f} MB, too large for YAML or JSON", f"{_MOST_BYTES >> 20} MB")
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(path, f"cannot be read: {getattr(error, 'strerror', None) or 'not UTF-8 text'}") from error

@@ -13,6 +13,7 @@ from segsearch.yaml12 import load_yaml, parse_yaml
         ("-2", -2),
         ("0x1f", 31),
         ("0o17", 15),
+        ("-" + "9" * 17, -(10**17 - 1)),
         ("017", 17),
         ("no", "no"),
         ("on", "on"),
@@ -42,6 +43,8 @@ def test_scalars_mean_what_a_person_means(text: str, value: object) -> None:
         ("", "x.yaml: must be a mapping"),
         ("a: !!python/object/apply:os.system [ls]", "x.yaml:1: could not determine a constructor"),
         ("a: 1\n---\nb: 2", "x.yaml:2: expected a single document in the stream but found another document"),
+        ("a: 1\nb: " + "9" * 19, "x.yaml:2: a whole number of 19 digits is too large"),
+        ("a: 0x" + "f" * 10_000, "x.yaml:1: a whole number of 10002 digits is too large"),
         ("[1]: 2", "a key must be a plain word or number"),
         ("a: &a [*a]", "x.yaml:1: an anchor (&) contains its own alias (*)"),
         ("&a\nb: {c: *a}", ": an anchor (&) contains its own alias (*)"),
@@ -65,6 +68,9 @@ def test_unreadable_files(tmp_path) -> None:
     (tmp_path / "latin.yaml").write_bytes(b"a: \xff")
     with pytest.raises(InputError, match="not UTF-8"):
         load_yaml(tmp_path / "latin.yaml")
+    (tmp_path / "large.yaml").write_text("#" * (5 * 2**20))
+    with pytest.raises(InputError, match=r"large.yaml: is 5 MB, too large for YAML or JSON \(allowed: 4 MB\)"):
+        load_yaml(tmp_path / "large.yaml")
 
 
 def test_aliases_are_kept_but_cannot_fill_the_memory() -> None:

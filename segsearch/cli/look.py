@@ -97,12 +97,13 @@ def points(
 def space_show(name: SpaceArgument = "unified") -> None:
     """Print the tree of choices and how many networks it spans."""
     from segsearch.space.load import load_space
+    from segsearch.space.walk import allowed
 
     tree = load_space(name)
     for dotted, node in tree.nodes():
-        fixed = getattr(node, "fixed", None)
-        note = f"   searches propose {fixed}" if fixed is not None else ""
-        print(f"{'  ' * dotted.count('.')}{dotted}: {', '.join(map(str, node.accepted())) or 'any word'}{note}")
+        searched = getattr(node, "searched", None)
+        note = f"   searches propose {', '.join(map(str, searched))}" if searched is not None else ""
+        print(f"{'  ' * dotted.count('.')}{dotted}: {allowed(node)}{note}")
     print(f"{tree.name}: {tree.size:,} points, id {tree.id}")
 
 

@@ -76,13 +76,15 @@ class StudyConfig(Frozen):
     points: tuple[str, ...] | None = Field(
         default=None, description="points tried first, as `segsearch show` takes them; default one of each paper"
     )
-    trials: int = Field(ge=1, description="trained networks wanted")
+    trials: int = Field(ge=1, le=1_000_000, description="trained networks wanted")
     proposals: int | None = Field(
-        default=None, ge=1, description="most networks looked at; 20 per wanted trial without"
+        default=None, ge=1, le=100_000_000, description="most networks looked at; 20 per wanted trial without"
     )
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, le=2**63 - 1)
     sampler: Literal["tpe", "random"] = "tpe"
-    startup: int = Field(default=8, ge=1, description="trials before the sampler starts to learn from them")
+    startup: int = Field(
+        default=8, ge=1, le=1_000_000, description="trials before the sampler starts to learn from them"
+    )
 
     @property
     def most_proposals(self) -> int:

@@ -155,4 +155,6 @@ def _distribution(values: Sequence[Scalar]) -> "BaseDistribution":
 
 
 def _ordered(values: Sequence[Scalar]) -> bool:
-    return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+    return isinstance(values, range) or all(
+        isinstance(value, int | float) and not isinstance(value, bool) for value in values
+    )

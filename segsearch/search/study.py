@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
+import psutil
 import torch
 
 from segsearch import __version__
 from segsearch.data.open import open_data
 from segsearch.describe import read_point
-from segsearch.errors import InputError, one_line
+from segsearch.errors import InputError
 from segsearch.measure.backends.table import find_backend
 from segsearch.measure.conditions import Conditions
 from segsearch.measure.machine import device_name, find_device
@@ -74,6 +75,7 @@ def prepare(config: StudyConfig) -> Study:
     _check_lowers(space, config.space)
     named = _named(config)
     target = _target(config)
+    _check_batch(config)
     _check_weights(config.recipe.pretrained, named, space)
     file = StudyFile(
         segsearch=__version__, config=config, space_id=space.id, device=target.device, threads=target.threads
@@ -111,10 +113,17 @@ def _check_lowers(space: Space, place: str) -> None:
     for seed in range(TRIED_POINTS):
         try:
             lower(uniform(space, seed))
-        except KeyError as error:
-            raise InputError(place, f"has no choice or no family {error}", "the names of the space unified") from error
-        except (TypeError, ValueError) as error:
-            raise InputError(place, f"holds a point that is no network: {one_line(error)}") from error
+        except InputError as error:
+            raise InputError(place, f"holds a point that is no network: {error}") from error
+
+
+def _check_batch(config: StudyConfig) -> None:
+    """Raise InputError where one batch of images alone is larger than this machine's memory."""
+    height, width = config.recipe.crop or config.data.size
+    needed, there = 12 * config.recipe.batch_size * height * width, psutil.virtual_memory().total
+    if needed > there:
+        batch = f"{config.recipe.batch_size} images of {height}x{width} are {needed / 1e9:.1f} GB"
+        raise InputError("recipe.batch_size", f"{batch}, and this machine has {there / 1e9:.1f} GB of memory")
 
 
 def _check_weights(pretrained: str | None, named: tuple[NamedPoint | GivenPoint, ...], space: Space) -> None:

@@ -9,6 +9,7 @@ from segsearch.space.nodes import Choice, Group, Integer, Node, OneOf, Scalar, S
 from segsearch.space.walk import accept
 from segsearch.yaml12 import load_yaml
 
+MOST_NUMBER, MOST_POINTS = 10**9, 10**100
 _KINDS = ("choice", "integer", "word", "one_of")
 
 
@@ -30,7 +31,10 @@ def parse_space(data: dict[str, Any], place: object) -> Space:
             raise InputError(f"{place}.{key}", f"unknown key{meant(key, ('space', 'axes'))}", ("space", "axes"))
     if not isinstance(data.get("space"), str) or not isinstance(data.get("axes"), dict) or not data["axes"]:
         raise InputError(place, "a space needs its name and its choices", "space: NAME and axes: {...}")
-    return Space(name=data["space"], axes=_group(data["axes"], f"{Path(str(place)).name}:axes"))
+    space = Space(name=data["space"], axes=_group(data["axes"], f"{Path(str(place)).name}:axes"))
+    if space.size > MOST_POINTS:
+        raise InputError(place, "has more points than can be written down", "up to 1e100")
+    return space
 
 
 def _group(data: object, place: str) -> Group:
@@ -67,9 +71,9 @@ def _choice(data: dict[str, Any], place: str) -> Choice:
     if (
         not isinstance(options, list)
         or not options
-        or not all(isinstance(o, str | int | float | bool) for o in options)
+        or not all(isinstance(o, str) or (isinstance(o, int | float) and abs(o) <= MOST_NUMBER) for o in options)
     ):
-        raise InputError(place, "choice must be a list of words, numbers or truth values")
+        raise InputError(place, f"choice must be a list of words, truth values, or numbers up to {MOST_NUMBER:,}")
     if len({(type(o) is bool, o) for o in options}) != len(options):
         raise InputError(place, "choice names a value twice")
     return Choice(options=tuple(options), searched=_searched(data, options, place))
@@ -92,6 +96,8 @@ def _integer(data: dict[str, Any], place: str) -> Integer:
     bounds, step = data["integer"], data.get("step", 1)
     if not _whole(bounds) or len(bounds) != 2 or not _whole([step]) or step < 1:
         raise InputError(place, "integer must be [low, high] with a step of at least 1")
+    if max(map(abs, (*bounds, step))) > MOST_NUMBER:
+        raise InputError(place, "integer is too large", f"whole numbers from -{MOST_NUMBER:,} to {MOST_NUMBER:,}")
     if bounds[0] > bounds[1] or (bounds[1] - bounds[0]) % step:
         raise InputError(place, f"low <= high must hold in whole steps of {step}, got {bounds[0]} and {bounds[1]}")
     return Integer(low=bounds[0], high=bounds[1], step=step)
@@ -153,4 +159,6 @@ def _narrow_node(node: Node, name: str, wanted: dict[str, list[Scalar]]) -> Node
         return OneOf(arms={arm: _narrowed(node.arms[arm], f"{name}.{arm}.", wanted) for arm in arms})
     if values is None:
         return node
-    return Choice(options=tuple(values if isinstance(node, Word) else (v for v in node.accepted() if v in values)))
+    if isinstance(node, Choice):
+        return Choice(options=tuple(v for v in node.options if v in values))
+    return Choice(options=tuple(sorted(set(values)) if isinstance(node, Integer) else values))

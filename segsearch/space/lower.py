@@ -5,12 +5,13 @@ from dataclasses import replace
 
 from pydantic import ValidationError
 
-from segsearch.errors import InputError
+from segsearch.errors import InputError, one_line
 from segsearch.space.contexts import CONTEXT_CHOICES
 from segsearch.space.families.table import FAMILIES
 from segsearch.space.heads import HEAD_CHOICES
 from segsearch.space.necks import NECK_CHOICES, Lowered, Shared
 from segsearch.space.nodes import Point, Scalar, Space
+from segsearch.space.numbers import level
 from segsearch.space.walk import every_point
 from segsearch.spec.channels import encoder_levels, level_stages
 from segsearch.spec.context import ContextSpec
@@ -23,16 +24,21 @@ def lower(point: Point) -> NetworkSpec:
     """Return the network that a checked point of the unified tree stands for. Pure: equal choices, equal spec.
 
     Raises:
-        InputError: choices that no search combines: a level that the encoder lacks, a neck that cannot use it.
+        InputError: choices that no search combines: a level that the encoder lacks, a neck that cannot use it; or,
+            of somebody's own space, choices with other names or values than the unified space has.
     """
     try:
         return _lowered(point)
     except ValidationError as error:
         raise InputError("point", error.errors()[0]["msg"].removeprefix("Value error, ")) from error
+    except KeyError as error:
+        raise InputError("point", f"has no choice or no family {error}", "the names of the space unified") from error
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError("point", one_line(error)) from error
 
 
 def _lowered(point: Point) -> NetworkSpec:
-    finest, coarsest = _level(point["finest"]), _level(point["coarsest"])
+    finest, coarsest = level(point["finest"]), level(point["coarsest"])
     encoder = _cut(_encoder(point), coarsest)
     _has(encoder, finest)
     pyramid, neck = _neck(point, encoder, finest, coarsest)
@@ -50,14 +56,10 @@ def _lowered(point: Point) -> NetworkSpec:
 def encoders(space: Space) -> Iterator[AnyEncoder]:
     """Give every encoder that a search over ``space`` can propose, one by one, some of them more than once."""
     chosen = replace(space, axes={name: space.axes[name] for name in ("encoder_width", "encoder")})
-    levels = [_level(str(name)) for name in space.axes["coarsest"].proposals()]
+    levels = [level(name) for name in space.axes["coarsest"].proposals()]
     for point in every_point(chosen):
         whole = _encoder(point)
         yield from (_cut(whole, coarsest) for coarsest in levels)
-
-
-def _level(name: Scalar) -> int:
-    return int(str(name).removeprefix("P"))
 
 
 def _arm(point: Point, name: str) -> tuple[str, dict[str, Scalar]]:
@@ -72,10 +74,10 @@ def _encoder(point: Point) -> AnyEncoder:
     return FAMILIES[family](choices, float(point["encoder_width"]))
 
 
-def _has(encoder: AnyEncoder, level: int) -> None:
+def _has(encoder: AnyEncoder, finest: int) -> None:
     known = [f"P{stride.bit_length() - 1}" for stride in sorted(encoder_levels(encoder))]
-    if f"P{level}" not in known:
-        raise InputError("finest", f"P{level} is not among the levels of this encoder", known)
+    if f"P{finest}" not in known:
+        raise InputError("finest", f"P{finest} is not among the levels of this encoder", known)
 
 
 def _cut(encoder: AnyEncoder, coarsest: int) -> AnyEncoder:

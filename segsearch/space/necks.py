@@ -11,7 +11,7 @@ from functools import partial
 from typing import cast, get_args
 
 from segsearch.space.nodes import Scalar
-from segsearch.space.numbers import rounded
+from segsearch.space.numbers import level, rounded
 from segsearch.spec.channels import encoder_levels, pooled_strides, pyramid_levels
 from segsearch.spec.encoder import AnyEncoder
 from segsearch.spec.neck import (
@@ -63,8 +63,8 @@ def fam(choices: Choices, shared: Shared) -> Lowered:
     fused = range(shared.finest, shared.coarsest)
     if choices["levels"] == "all":
         return topdown("fam", choices, shared)
-    named = [int(level.removeprefix("P")) for level in str(choices["levels"]).split(",")]
-    warps = tuple(level for level in fused if level in named)
+    named = [level(word) for word in str(choices["levels"]).split(",")]
+    warps = tuple(at for at in fused if at in named)
     if fused and not warps:
         return topdown("fpn", choices, shared)
     return topdown("fam", choices, shared, warps=None if len(warps) == len(fused) else warps)

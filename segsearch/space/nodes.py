@@ -2,12 +2,14 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 Scalar = str | int | float | bool
 Point = dict[str, Scalar]
+MOST_LISTED = 1000
+"""Whole numbers that are written out one by one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,9 +41,9 @@ class Integer:
     high: int
     step: int = 1
 
-    def proposals(self) -> tuple[int, ...]:
-        """Values a search may propose."""
-        return tuple(range(self.low, self.high + 1, self.step))
+    def proposals(self) -> Sequence[int]:
+        """Values a search may propose: counted, looked into and drawn from without listing them."""
+        return range(self.low, self.high + 1, self.step)
 
     accepted = proposals
 
@@ -122,6 +124,13 @@ def _plain(group: Group) -> dict[str, object]:
     return {
         name: {arm: _plain(inside) for arm, inside in node.arms.items()}
         if isinstance(node, OneOf)
-        else [node.proposals(), node.options if isinstance(node, Choice) else None]
+        else [_listed(node.proposals()), node.options if isinstance(node, Choice) else None]
         for name, node in group.items()
     }
+
+
+def _listed(values: Sequence[Scalar]) -> object:
+    """Write values out, as ids of spaces have them; a long range by its ends and its step."""
+    if isinstance(values, range) and len(values) > MOST_LISTED:
+        return {"range": [values.start, values.stop, values.step]}
+    return list(values)

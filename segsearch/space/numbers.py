@@ -1,6 +1,7 @@
 """How choices become numbers of channels, blocks and rates."""
 
 import math
+import re
 
 from segsearch.space.nodes import Scalar
 
@@ -8,6 +9,13 @@ from segsearch.space.nodes import Scalar
 def numbers(text: Scalar) -> tuple[int, ...]:
     """Read ``"1,2,4,8"``."""
     return tuple(int(number) for number in str(text).split(","))
+
+
+def level(word: Scalar) -> int:
+    """Read ``"P3"``, a place in the pyramid. Raises ValueError for anything but P1 to P9."""
+    if not re.fullmatch("P[1-9]", str(word)):
+        raise ValueError(f"{word!r} is not a level, P1 to P9")
+    return int(str(word)[1:])
 
 
 def rounded(width: float, divisor: int = 8) -> int:

@@ -1,7 +1,7 @@
 """One walk over the tree, read several ways: by a search that proposes, by a dice, and by a point that is checked."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from segsearch.errors import InputError, meant
@@ -35,8 +35,8 @@ def sample(space: Space, rng: random.Random) -> Point:
     """Draw every choice on the path uniformly. What has one proposal is not drawn, so it can be added to a space."""
 
     def draw(name: str, node: Node) -> Scalar:
-        first, *others = node.proposals()
-        return rng.choice((first, *others)) if others else first
+        values = node.proposals()
+        return rng.choice(values) if len(values) > 1 else values[0]
 
     return suggest(space, draw)
 
@@ -73,7 +73,7 @@ def check(space: Space, written: Point, place: object = "point") -> Point:
         if name not in written:
             if isinstance(node, Choice) and node.fixed:
                 return node.proposals()[0]
-            raise InputError(f"{place}.{name}", "is missing", _allowed(node))
+            raise InputError(f"{place}.{name}", "is missing", allowed(node))
         return accept(node, written[name], f"{place}.{name}")
 
     point = suggest(space, read)
@@ -96,7 +96,10 @@ def accept(node: Node, value: object, place: str) -> Scalar:
     """Return the node's own value that a person means by ``value``. Raises InputError where there is none."""
     if isinstance(node, Word) and isinstance(value, str):
         return value
-    options = node.accepted()
+    options: Sequence[Scalar] = node.accepted()
+    if isinstance(node, Integer):  # looked up, as there may be too many to go through
+        found = isinstance(value, int | float) and not isinstance(value, bool) and value in options
+        options = [int(value)] if found and isinstance(value, int | float) else []
     if options and isinstance(options[0], bool):
         value = yes_or_no(value)
     for option in options:
@@ -104,10 +107,11 @@ def accept(node: Node, value: object, place: str) -> Scalar:
         if option == value and isinstance(option, bool) == isinstance(value, bool):
             return option
     words = options if isinstance(value, str) and not isinstance(node, Integer) else ()
-    raise InputError(place, f"{value!r} is not a choice{meant(value, words)}", _allowed(node))
+    raise InputError(place, f"{value!r} is not a choice{meant(value, words)}", allowed(node))
 
 
-def _allowed(node: Node) -> str:
+def allowed(node: Node) -> str:
+    """Write the values that a point may hold as people read them, ``2 to 6``."""
     if isinstance(node, Integer):
         return f"{node.low} to {node.high}" + (f" in steps of {node.step}" if node.step > 1 else "")
     if isinstance(node, Word):

@@ -8,8 +8,10 @@ from pydantic import Field, field_validator, model_validator
 from segsearch.errors import InputError
 from segsearch.frozen import Frozen, YesNo
 
-Side = Annotated[int, Field(ge=1)]
+Side = Annotated[int, Field(ge=1, le=8192)]
+Steps = Annotated[int, Field(ge=1, le=100_000_000)]
 Factor = Annotated[float, Field(gt=0)]
+Zoom = Annotated[float, Field(gt=0, le=64)]
 
 
 class Recipe(Frozen):
@@ -19,10 +21,10 @@ class Recipe(Frozen):
     seed is no part of it, so that several seeds of one recipe share an id.
     """
 
-    iterations: Annotated[int, Field(ge=1)] | None = None
-    epochs: Annotated[int, Field(ge=1)] | None = None
+    iterations: Steps | None = None
+    epochs: Steps | None = None
     batch_size: int = Field(
-        default=8, ge=2, description="images per step; BatchNorm learns nothing from one image of one pixel"
+        default=8, ge=2, le=65536, description="images per step; BatchNorm learns nothing from one image of one pixel"
     )
 
     optimizer: Literal["adam", "sgd"] = "adam"
@@ -34,10 +36,12 @@ class Recipe(Frozen):
     power: float = Field(
         default=0.9, ge=0, description="of the polynomial decay, taken per step; 0 keeps the rate constant"
     )
-    warmup: int = Field(default=0, ge=0, description="steps over which the rate grows linearly from near 0")
+    warmup: int = Field(
+        default=0, ge=0, le=100_000_000, description="steps over which the rate grows linearly from near 0"
+    )
 
     flip: YesNo = Field(default=True, description="mirror an image left to right, with probability 1/2")
-    scale: tuple[Factor, Factor] = Field(default=(0.5, 2.0), description="range of the random zoom")
+    scale: tuple[Zoom, Zoom] = Field(default=(0.5, 2.0), description="range of the random zoom")
     crop: tuple[Side, Side] | None = Field(default=None, description="(height, width) trained on; whole images without")
 
     class_weights: Literal["none", "enet"] = Field(default="none", description="how rare classes weigh in the loss")

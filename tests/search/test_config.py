@@ -84,6 +84,42 @@ def test_what_a_file_alone_cannot_tell_is_checked_before_the_first_trial(changes
         prepare(parse_study(MINIMAL | changes, "x"))
 
 
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        ("trials", 10**12),
+        ("proposals", 10**12),
+        ("startup", 10**12),
+        ("seed", 10**20),
+        ("threads", 10**6),
+        ("recipe.batch_size", 10**9),
+        ("recipe.iterations", 10**12),
+        ("recipe.epochs", 10**12),
+        ("recipe.warmup", 10**12),
+        ("recipe.crop", [10**6, 64]),
+        ("recipe.scale", [0.5, 1e9]),
+        ("data.size", [10**6, 10**6]),
+        ("data.train", 10**12),
+        ("data.val", 10**12),
+    ],
+)
+def test_numbers_beyond_all_sense_are_refused_by_their_key(place: str, value: object) -> None:
+    section, _, key = place.rpartition(".")
+    inside = {"iterations": 10} if key not in ("iterations", "epochs") else {}
+    base = {"recipe": inside, "data": {"name": "streets"}}
+    changes = {section: base[section] | {key: value}} if section else {key: value}
+    with pytest.raises(InputError, match=rf"x\.{place}.* should be less than or equal to [0-9.]+, got "):
+        parse_study(MINIMAL | changes, "x")
+
+
+def test_a_batch_larger_than_the_memory_is_refused_before_the_first_trial() -> None:
+    recipe = {"iterations": 10, "batch_size": 65_536}
+    with pytest.raises(
+        InputError, match=r"recipe.batch_size: 65536 images of 8192x8192 are 52776\.6 GB, and this mach"
+    ):
+        prepare(parse_study(MINIMAL | {"recipe": recipe, "data": {"name": "streets", "size": [8192, 8192]}}, "x"))
+
+
 def test_backends_are_those_that_exist() -> None:
     assert set(get_args(StudyConfig.model_fields["backend"].annotation)) == set(BACKENDS)
 
@@ -106,9 +142,20 @@ def test_shipped_studies_can_be_read() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "line"),
     [
-        ("  finest:", "  finesse:", "own.yaml: has no choice or no family 'finest'"),
-        ("      resnet:", "      vit:", "own.yaml: has no choice or no family 'vit'"),
-        ("[P1, ", "[top, P1, ", "own.yaml: holds a point that is no network: .*top"),
+        (
+            "  finest:",
+            "  finesse:",
+            "own.yaml: holds a point that is no network: point: has no choice or no family 'finest'",
+        ),
+        (
+            "      resnet:",
+            "      vit:",
+            "own.yaml: holds a point that is no network: .*has no choice or no family 'vit'",
+        ),
+        ("[P1, ", "[top, P1, ", "own.yaml: holds a point that is no network: .*'top' is not a level, P1 to P9"),
+        ("P8, P9]", "P8, P99999999999]", "holds a point that is no network: .*'P99999999999' is not a level"),
+        ("[all, P2,", "[all, P10,", "holds a point that is no network: .*'P10' is not a level"),
+        ("[16, 32, 48,", "[16, 1000000000, 48,", "holds a point that is no network: .*less than or equal to 8192"),
     ],
 )
 def test_a_space_of_something_else_is_refused_before_the_first_trial(

@@ -3,13 +3,16 @@ import random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from search.builders import record
 
 from segsearch.errors import InputError
+from segsearch.search.budget import Budget
+from segsearch.search.sampler import Tpe
 from segsearch.space.load import load_space, narrow, parse_space
 from segsearch.space.lower import lower
 from segsearch.space.nodes import OneOf
 from segsearch.space.points import named_points, override
-from segsearch.space.walk import check, contains, sample, suggest
+from segsearch.space.walk import check, contains, every_point, sample, suggest
 
 UNIFIED = load_space("unified")
 FPENET = named_points()["fpenet"].choices
@@ -164,6 +167,63 @@ def test_bad_narrowing(wanted: dict, message: str) -> None:
 def test_bad_spaces(axes: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
         parse_space({"space": "t", "axes": axes}, "t.yaml")
+
+
+HUGE = {"space": "t", "axes": {"n": {"integer": [-(10**9), 10**9], "step": 4}, "m": {"integer": [0, 300_000_000]}}}
+
+
+def test_a_long_range_is_counted_and_drawn_from_without_listing_it() -> None:
+    tree = parse_space(HUGE, "t.yaml")
+    assert tree.size == (5 * 10**8 + 1) * 300_000_001 and len(tree.id) == 12
+    point = sample(tree, random.Random(0))
+    assert check(tree, point) == point and point["n"] % 4 == 0
+    assert check(tree, {"n": 4.0, "m": 0}) == {"n": 4, "m": 0}
+    assert not any(contains(tree, {"n": n, "m": 0}) for n in (1, 4.5, True, "4", -(10**9) - 4, float("nan")))
+    with pytest.raises(
+        InputError, match=r"point.n: 3 is not a choice .allowed: -1000000000 to 1000000000 in steps of 4"
+    ):
+        check(tree, {"n": 3, "m": 0})
+    small = narrow(tree, {"n": [8, -4, 8]})
+    assert {sample(small, random.Random(i))["n"] for i in range(20)} == {-4, 8}
+    assert tree.id != parse_space({"space": "t", "axes": HUGE["axes"] | {"m": {"integer": [1, 300_000_000]}}}, "t").id
+
+
+def test_a_long_range_is_learnt_from() -> None:
+    tree = parse_space(HUGE, "t.yaml")
+    tpe = Tpe(tree, Budget())
+    tpe.began(1, {"n": 8, "m": 299_999_999})
+    tpe.ended(record(1, miou=0.5).model_copy(update={"point": {"n": 8, "m": 299_999_999}}))
+    assert tpe.learnt == 1 and contains(tree, tpe.ask(seed=1))
+
+
+def test_ids_of_the_shipped_spaces_stay() -> None:
+    assert UNIFIED.id == "a3b25e0dbc89"
+
+
+@pytest.mark.parametrize(
+    "axes",
+    [
+        {"a": {"integer": [0, 10**9 + 1]}},
+        {"a": {"integer": [-(10**12), 0]}},
+        {"a": {"choice": [1, 10**10]}},
+        {"a": {"choice": [1.5, 1e300]}},
+        {"a": {"choice": [float("inf")]}},
+        {"a": {"choice": [float("nan")]}},
+        {f"a{i}": {"integer": [0, 10**9]} for i in range(12)},
+    ],
+    ids=str,
+)
+def test_numbers_beyond_all_sense_are_refused(axes: dict) -> None:
+    with pytest.raises(InputError, match=r"too large|numbers up to 1,000,000,000|more points than can be written down"):
+        parse_space({"space": "t", "axes": axes}, "t.yaml")
+
+
+def test_every_point_of_a_small_space_is_listed_once() -> None:
+    axes = {"a": {"choice": [1, 2]}, "b": {"one_of": {"x": {"c": {"integer": [1, 3]}}, "y": {}}}, "d": {"choice": [5]}}
+    tree = parse_space({"space": "t", "axes": axes}, "t")
+    listed = list(every_point(tree))
+    assert len(listed) == tree.size == len({tuple(point.items()) for point in listed})
+    assert all(check(tree, point) == point for point in listed)
 
 
 def test_the_asker_sees_dotted_names_in_order() -> None:
