@@ -35,14 +35,13 @@ from segsearch.leaderboard.run import candidates_of
 from segsearch.measure.backends.base import Prepared
 from segsearch.measure.backends.onnx_file import written
 from segsearch.measure.backends.table import find_backend
+from segsearch.measure.conditions import torch_threads
 from segsearch.measure.cost import count
-from segsearch.measure.deployed import example_image
 from segsearch.measure.device_lock import timing, working
+from segsearch.measure.latency import example_image
 from segsearch.measure.load import LoadWatch
 from segsearch.measure.machine import device_name, find_device
-from segsearch.measure.stopwatch import CudaStopwatch, Stopwatch, WallStopwatch
-from segsearch.measure.threads import torch_threads
-from segsearch.measure.timer import no_garbage_collection
+from segsearch.measure.timer import Stopwatch, no_garbage_collection, stopwatch_of
 from segsearch.report.bars import bar
 
 CLASSES = 19
@@ -171,7 +170,7 @@ def roof(device: torch.device, stopwatch: Stopwatch) -> dict[str, float]:
 
 def one(candidate: Candidate, names: list[str], options: argparse.Namespace, peak: dict[str, float]) -> dict[str, Any]:
     """Measure one network in all runtimes; return the line that is kept of it."""
-    device, stopwatch = find_device(options.device), stopwatch_of(options.device)
+    device, stopwatch = find_device(options.device), stopwatch_of(find_device(options.device))
     network, start = fresh_network(candidate.spec, CLASSES).eval(), time.perf_counter()
     with contextlib.ExitStack() as stack:
         with working(device):
@@ -208,10 +207,6 @@ def one(candidate: Candidate, names: list[str], options: argparse.Namespace, pea
     }
 
 
-def stopwatch_of(device: str) -> Stopwatch:
-    return WallStopwatch() if device == "cpu" else CudaStopwatch()
-
-
 def header(options: argparse.Namespace) -> dict[str, Any]:
     """All that has to be the same for two lines to stand in one table."""
     return {
@@ -238,7 +233,7 @@ def measure_all(journal: Journal, options: argparse.Namespace) -> None:
     candidates, start = candidates_of(chosen), time.monotonic()
     known = {line["spec_id"] for line in journal.lines}
     missing = [c for c in candidates if c.spec.id not in known]
-    peak = roof(find_device(options.device), stopwatch_of(options.device)) if missing else {}
+    peak = roof(find_device(options.device), stopwatch_of(find_device(options.device))) if missing else {}
     with bar("deploy") as report:
         for done, candidate in enumerate(missing):
             report("measure", len(candidates) - len(missing) + done, len(candidates))

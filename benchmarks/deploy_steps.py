@@ -23,7 +23,7 @@ from segsearch.data.normalise import MEAN, STD
 from segsearch.export.deploy import deploy, network_masks
 from segsearch.export.onnx import trace
 from segsearch.export.steps import FOLDING, STEPS
-from segsearch.measure.deployed import example_image
+from segsearch.measure.latency import example_image
 from segsearch.models.build import build
 from segsearch.models.network import Network
 from segsearch.space.points import named_point

@@ -43,8 +43,7 @@ sys.path.insert(0, str(ROOT))  # runs from a checkout, installed or not
 from segsearch.errors import SegsearchError  # noqa: E402
 from segsearch.export.deploy import Deployed, deploy  # noqa: E402
 from segsearch.measure.backends.table import BACKENDS, find_backend  # noqa: E402
-from segsearch.measure.stopwatch import CudaStopwatch, WallStopwatch  # noqa: E402
-from segsearch.measure.timer import TimerSettings, sample_latencies  # noqa: E402
+from segsearch.measure.timer import TimerSettings, quantile, sample_alone, stopwatch_of  # noqa: E402
 from segsearch.models.build import build  # noqa: E402
 from segsearch.space.points import named_point, named_points  # noqa: E402
 
@@ -301,12 +300,12 @@ def latency(item: Item, size: tuple[int, int], device: str, steps: int) -> dict[
         float((prepared.mask(image) == mask).float().mean()) for image, mask in zip(images, masks, strict=True)
     ]
     settings = TimerSettings() if gpu else TimerSettings(min_samples=5, min_seconds=0, max_warmup_seconds=1)
-    samples = sample_latencies(prepared.run, settings=settings, stopwatch=CudaStopwatch() if gpu else WallStopwatch())
+    samples = sample_alone(prepared.run, settings=settings, stopwatch=stopwatch_of(torch.device(device)))
     peak_bytes = torch.cuda.max_memory_allocated() if gpu else None
     return {
         "median_ms": samples.median_ms,
-        "p10_ms": samples.p10_ms,
-        "p90_ms": samples.p90_ms,
+        "p10_ms": quantile(samples.samples_ms, 0.1),
+        "p90_ms": quantile(samples.samples_ms, 0.9),
         "samples_ms": [round(sample, 5) for sample in samples.samples_ms],
         "warmup_calls": samples.warmup_calls,
         "warmup_settled": samples.warmup_settled,

@@ -17,9 +17,8 @@ from rich.progress import track
 
 from segsearch.data.normalise import MEAN, STD
 from segsearch.measure.conditions import Conditions
-from segsearch.measure.deployed import measure_deployed
+from segsearch.measure.latency import measure_deployed
 from segsearch.measure.record import LatencyRecord
-from segsearch.measure.timer import CAREFUL, TimerSettings
 from segsearch.models.build import build
 from segsearch.space.points import named_point
 
@@ -32,13 +31,13 @@ def main() -> None:
         with busy(options.busy):
             loaded.append(_measure(options))
     lines = [
-        "| load | runs | reference moved | others used the processor | either | median of medians, ms | others, % |",
-        "|---|---|---|---|---|---|---|",
+        "| load | runs | reference moved | others used the processor | either | median of medians, ms"
+        " | median ratio to the reference | others, % |",
+        "|---|---|---|---|---|---|---|---|",
         _row(f"{options.busy} busy processes", loaded),
         _row("none of ours", quiet),
     ]
     head = f"{options.backend}, {options.point}, {options.size}, {options.threads} threads, on {loaded[0].device}"
-    head += ", with the care of `segsearch measure`" if options.careful else ", as studies are measured"
     text = "\n".join(["# Is foreign load noticed?", "", head, "", *lines]) + "\n"
     print(text)
     if options.out:
@@ -58,23 +57,24 @@ def busy(processes: int) -> Iterator[None]:
 
 
 def _row(load: str, records: list[LatencyRecord]) -> str:
-    counts = [sum(r.steady is False for r in records), sum(r.contention.busy for r in records)]
+    moved = [r.reference_drift is not None and r.reference_drift > r.timer.reference_tolerance for r in records]
+    counts = [sum(moved), sum(r.contention.busy for r in records), sum(not r.steady for r in records)]
     medians = torch.tensor([record.median_ms for record in records]).median()
+    ratios = torch.tensor([record.reference_ratio for record in records]).median()
     others = torch.tensor([record.contention.others_percent for record in records]).median()
     return (
-        f"| {load} | {len(records)} | {counts[0]} | {counts[1]} | {sum(r.doubtful for r in records)}"
-        f" | {medians:.2f} | {others:.0f} |"
+        f"| {load} | {len(records)} | {counts[0]} | {counts[1]} | {counts[2]}"
+        f" | {medians:.2f} | {ratios:.2f} | {others:.0f} |"
     )
 
 
 def _measure(options: argparse.Namespace) -> LatencyRecord:
     torch.manual_seed(0)
     height, width = map(int, options.size.split("x"))
-    timer = CAREFUL if options.careful else TimerSettings()
     return measure_deployed(
         build(named_point(options.point).spec),
         (height, width),
-        Conditions(backend=options.backend, threads=options.threads, timer=timer),
+        Conditions(backend=options.backend, threads=options.threads),
         mean=MEAN,
         std=STD,
     )
@@ -88,7 +88,6 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--point", default="fpenet_plain")
     parser.add_argument("--size", default="128x256")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--careful", action="store_true", help="with the care of `segsearch measure`: a minute each")
     parser.add_argument("--out", type=Path)
     return parser.parse_args()
 

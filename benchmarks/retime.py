@@ -13,7 +13,7 @@ from rich.progress import track
 
 from segsearch.data.normalise import MEAN, STD
 from segsearch.measure.conditions import Conditions
-from segsearch.measure.deployed import measure_deployed
+from segsearch.measure.latency import measure_deployed
 from segsearch.models.build import build
 from segsearch.search.store import StudyFolder
 

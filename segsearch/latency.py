@@ -35,16 +35,14 @@ from segsearch.errors import (
 from segsearch.export.deploy import deploy
 from segsearch.measure.backends.onnx_file import written
 from segsearch.measure.backends.table import file_backend, find_backend
-from segsearch.measure.conditions import PLAIN, Conditions
+from segsearch.measure.conditions import PLAIN, Conditions, check_threads
 from segsearch.measure.cost import count
-from segsearch.measure.deployed import example_image, measure_deployed
 from segsearch.measure.device_lock import working
-from segsearch.measure.latency import measure_file
+from segsearch.measure.latency import example_image, measure_deployed, measure_file
 from segsearch.measure.load import Contention
 from segsearch.measure.machine import find_device
 from segsearch.measure.memory import FullDeviceError
 from segsearch.measure.record import LatencyRecord
-from segsearch.measure.threads import check_threads
 from segsearch.measure.timer import TimerSettings, quantile
 from segsearch.models.build import build
 from segsearch.models.network import Network
@@ -234,7 +232,9 @@ def _request(subject: Subject, under: Conditions) -> Iterator[dict[str, Any]]:
     plain = {"under": dataclasses.asdict(under) | {"timer": under.timer.model_dump(mode="json")}}
     with contextlib.ExitStack() as stack:
         if isinstance(subject, NetworkSubject) and find_backend(under.backend).takes_file:
-            subject = stack.enter_context(_exported(subject, under))
+            runner = file_backend(under.backend, find_device(under.device).type, under.precision)
+            holds = runner.weights[under.precision] if under.precision else "float32"
+            subject = stack.enter_context(exported(subject, holds))
         if isinstance(subject, FileSubject):
             facts = {"label": subject.label, "spec_id": subject.spec_id, "macs": subject.macs}
             yield plain | {"file": str(subject.path.resolve()), **facts}
@@ -253,9 +253,11 @@ def _request(subject: Subject, under: Conditions) -> Iterator[dict[str, Any]]:
 
 
 @contextlib.contextmanager
-def _exported(subject: NetworkSubject, under: Conditions) -> Iterator[FileSubject]:
-    runner = file_backend(under.backend, find_device(under.device).type, under.precision)
-    holds = runner.weights[under.precision] if under.precision else "float32"
+def exported(subject: NetworkSubject, holds: str) -> Iterator[FileSubject]:
+    """Export a network, deployed, to an ONNX file with weights of the format ``holds`` that lives as long as the block.
+
+    Raises: as `segsearch.measure.backends.onnx_file.written`.
+    """
     network = subject.built()
     with contextlib.ExitStack() as stack:
         with working(torch.device("cpu")):

@@ -188,7 +188,7 @@ class _Trial:
         with suppress(OSError, ValueError, InputError):  # not there, or not whole
             return LatencyRecord.parse(json.loads(path.read_text(encoding="utf-8")), path)
         record = self._measured(network)
-        if record.doubtful and self._refused(record):
+        if not record.steady and self._refused(record):
             # somebody else's load must not cost a network its training: the better of two counts
             record = min(record, self._measured(network), key=lambda r: r.median_ms)
         write_atomic(path, json.dumps(record.model_dump(mode="json")))

@@ -16,7 +16,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from segsearch import __version__
-from segsearch.cli import export, leaderboard, look, remote, study, use
+from segsearch.cli import export, look, remote, study, timing, use
 from segsearch.cli.streams import OUTPUT, complain, end_output, mend_streams, reader_left
 from segsearch.errors import SegsearchError, machine_fault, one_line
 
@@ -34,11 +34,11 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for verb in (study.search, study.pareto, export.export, use.predict, use.measure, use.import_weights):
+for verb in (study.search, study.pareto, export.export, use.predict, timing.measure, use.import_weights):
     app.command()(verb)
 app.command()(remote.measure_worker)
-for timing in (leaderboard.leaderboard, leaderboard.rerank):
-    app.command()(timing)
+for comparing in (timing.leaderboard, timing.rerank):
+    app.command()(comparing)
 for looking in (look.show, look.diff, look.points, look.lint, look.schema):
     app.command()(looking)
 app.add_typer(look.space, name="space")

@@ -59,7 +59,7 @@ def diff(
 
 
 def _others(network: object, size: tuple[int, int]) -> list:  # type: ignore[type-arg]  # measure's types load torch
-    from segsearch.measure.counters import others
+    from segsearch.measure.conventions import others
 
     return list(others(network, size))  # type: ignore[arg-type]
 

@@ -9,9 +9,7 @@ from segsearch.errors import DeviceError, InputError, ProofError, machine_fault
 from segsearch.latency import NetworkSubject, latency_of
 from segsearch.leaderboard.protocol import MeasuringProtocol
 from segsearch.leaderboard.store import Measured, MeasuredStore
-from segsearch.measure.conditions import Unsteady
 from segsearch.measure.cost import count
-from segsearch.measure.record import LatencyRecord
 from segsearch.models.build import build
 from segsearch.progress import Report, silent
 from segsearch.spec.network import NetworkSpec
@@ -37,15 +35,14 @@ def fill(
     store: MeasuredStore,
     candidates: tuple[Candidate, ...],
     *,
-    unsteady: Unsteady = "note",
     report: Report = silent,
     note: Callable[[str], None] = lambda line: None,
 ) -> dict[str, str]:
     """Measure the candidates that the store lacks; each is on disk before the next begins.
 
     An interruption loses the measurement under way and nothing else. Returns the names of the networks that could not
-    be measured, each with the reason: too little memory, a backend that cannot take it, or, where ``unsteady``
-    refuses, a machine that moved. They are tried again next time.
+    be measured, each with the reason: too little memory, or a backend that cannot take it. They are tried again next
+    time.
 
     Raises:
         MissingExtraError: the backend is not installed.
@@ -58,7 +55,7 @@ def fill(
         if store.get(candidate.spec.id) is not None:
             continue
         try:
-            measured = _measured(candidate, store.protocol, unsteady)
+            measured = _measured(candidate, store.protocol)
         except (DeviceError, InputError, ProofError) as error:
             if fault := machine_fault(error):
                 raise fault from error
@@ -71,22 +68,16 @@ def fill(
     return failed
 
 
-def _measured(candidate: Candidate, protocol: MeasuringProtocol, unsteady: Unsteady) -> Measured:
+def _measured(candidate: Candidate, protocol: MeasuringProtocol) -> Measured:
     with torch.device("meta"):
         cost = count(build(candidate.spec, protocol.classes), protocol.size_hw)
     subject = NetworkSubject(
         spec=candidate.spec, classes=protocol.classes, size_hw=protocol.size_hw, label=candidate.name
     )
-    latency = latency_of(subject, protocol.conditions(unsteady))
+    latency = latency_of(subject, protocol.conditions, processes=protocol.processes)
     return Measured(spec_id=candidate.spec.id, params=cost.params, macs=cost.macs, latency=latency)
 
 
 def _line(name: str, measured: Measured) -> str:
-    return f"{name}: {measured.median_ms:.2f} ms ({measured.fps:.1f} FPS){_doubt(measured.latency)}"
-
-
-def _doubt(latency: LatencyRecord) -> str:
-    """Say why a latency is not to be trusted, if so."""
-    if latency.contention.busy:
-        return f"; {latency.contention.words}"
-    return f"; {latency.moved_words}" if latency.doubtful else ""
+    doubt = "" if measured.latency.steady else f"; not steady: {measured.latency.unsteady}"
+    return f"{name}: {measured.median_ms:.2f} ms ({measured.fps:.1f} FPS){doubt}"

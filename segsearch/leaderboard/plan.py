@@ -20,9 +20,10 @@ CONVOLUTION = (64, 64, 128)
 """Channels, height and width of the map whose 3x3 convolution stands for the device when nothing is measured yet."""
 SHARE = 0.3
 """Of that convolution's rate of multiply-adds, which whole networks reach; a rough guess."""
-PREPARING_SECONDS = {"eager": 2.0}
-OTHERS_PREPARING_SECONDS = 10.0
-"""Building, deploying, for most backends exporting; and the reference network between the samples."""
+EXPORTING_SECONDS = 4.0
+"""Of a network into the file that most backends run, once."""
+PROCESS_SECONDS = 2.5
+"""Loading libraries and the network, and the reference network between the samples, in each process."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,8 +91,9 @@ def _convolution_rate(protocol: MeasuringProtocol) -> float:
 
 
 def _seconds(latency_seconds: float, protocol: MeasuringProtocol) -> float:
-    timer = protocol.timer
+    timer, processes = protocol.timer, protocol.processes or 1
     block = max(timer.warmup_block_seconds, timer.warmup_block_calls * latency_seconds)
     warmup = max(latency_seconds, min(timer.max_warmup_seconds, 2 * block))
-    sampling = max(timer.min_seconds, timer.min_samples * latency_seconds, timer.spare_seconds)
-    return warmup + sampling + PREPARING_SECONDS.get(protocol.backend, OTHERS_PREPARING_SECONDS)
+    sampling = max(timer.min_seconds, timer.min_samples * latency_seconds)
+    exporting = 0.0 if protocol.backend == "eager" else EXPORTING_SECONDS
+    return processes * (warmup + sampling + PROCESS_SECONDS) + exporting

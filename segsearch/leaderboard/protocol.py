@@ -5,12 +5,11 @@ from pydantic import Field
 
 from segsearch.frozen import Frozen
 from segsearch.measure.backends.table import find_backend
-from segsearch.measure.conditions import Conditions, Unsteady
+from segsearch.measure.conditions import Conditions, check_threads
 from segsearch.measure.machine import device_name, find_device, software
-from segsearch.measure.threads import check_threads
 from segsearch.measure.timer import TimerSettings
 
-VERSION = 3
+VERSION = 4
 """Raised when what is timed changes, so that old measurements are not mixed with new ones."""
 
 
@@ -32,8 +31,11 @@ class MeasuringProtocol(Frozen):
     threads: int
     """Of the processor."""
     timer: TimerSettings
+    processes: int | None
+    """New processes that each network is timed in; None is the process that asks."""
 
-    def conditions(self, unsteady: Unsteady) -> Conditions:
+    @property
+    def conditions(self) -> Conditions:
         """Give what to measure under."""
         return Conditions(
             device=self.device,
@@ -41,7 +43,6 @@ class MeasuringProtocol(Frozen):
             precision=self.precision,
             threads=self.threads,
             timer=self.timer,
-            unsteady=unsteady,
         )
 
     @property
@@ -68,6 +69,7 @@ def settle(
     threads: int | None = None,
     classes: int = 19,
     timer: TimerSettings | None = None,
+    processes: int | None = None,
 ) -> MeasuringProtocol:
     """Fill in what is not said: float32 where the backend has it, torch's number of threads, the timer's defaults.
 
@@ -92,4 +94,5 @@ def settle(
         precision=precision or plain,
         threads=threads or torch.get_num_threads(),
         timer=(timer or TimerSettings()).on(where.type),
+        processes=processes,
     )

@@ -11,7 +11,7 @@ from segsearch.leaderboard.fill import fill, unique
 from segsearch.leaderboard.order import geometric_mean, kendall_tau
 from segsearch.leaderboard.protocol import MeasuringProtocol, settle
 from segsearch.leaderboard.store import Measured, MeasuredStore
-from segsearch.measure.conditions import Unsteady
+from segsearch.measure.timer import TimerSettings
 from segsearch.progress import Report, silent
 from segsearch.search.lock import locked
 from segsearch.search.pareto import front
@@ -89,6 +89,8 @@ def study_protocol(
     backend: str | None = None,
     precision: str | None = None,
     threads: int | None = None,
+    timer: TimerSettings | None = None,
+    processes: int | None = None,
 ) -> MeasuringProtocol:
     """Take a study's way of measuring, with what is given here in its place.
 
@@ -103,7 +105,8 @@ def study_protocol(
         precision=precision,
         threads=threads or config.threads,
         classes=_classes(_trained(store)),
-        timer=config.timer,
+        timer=timer or config.timer,
+        processes=processes,
     )
 
 
@@ -112,7 +115,6 @@ def rerank(
     protocol: MeasuringProtocol,
     *,
     all_trials: bool = False,
-    unsteady: Unsteady = "note",
     report: Report = silent,
     note: Callable[[str], None] = lambda line: None,
 ) -> Reranked:
@@ -131,7 +133,7 @@ def rerank(
     make_folder(folder / FOLDER)
     with locked(folder / FOLDER, "timing these networks"):
         store = MeasuredStore(folder / FOLDER, protocol)
-        failed = fill(store, candidates, unsteady=unsteady, report=report, note=note)
+        failed = fill(store, candidates, report=report, note=note)
     found = ((record, store.get(record.spec_id)) for record in chosen)
     networks = [Retimed(record=record, again=again) for record, again in found if again is not None]
     if not networks:

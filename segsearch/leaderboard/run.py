@@ -9,7 +9,6 @@ from segsearch.leaderboard.board import Agreement, Board, agreement, board_of
 from segsearch.leaderboard.fill import Candidate, fill, unique
 from segsearch.leaderboard.protocol import MeasuringProtocol
 from segsearch.leaderboard.store import MeasuredStore
-from segsearch.measure.conditions import Unsteady
 from segsearch.progress import Report, silent
 from segsearch.search.lock import locked
 from segsearch.space.points import NamedPoint
@@ -38,7 +37,6 @@ def run_leaderboard(
     protocols: Sequence[MeasuringProtocol],
     folder: Path,
     *,
-    unsteady: Unsteady = "note",
     report: Report = silent,
     note: Callable[[str], None] = lambda line: None,
 ) -> Leaderboard:
@@ -55,7 +53,7 @@ def run_leaderboard(
         for protocol in protocols:
             store = MeasuredStore(folder / MEASURED, protocol)
             note(f"{protocol}: {store.path}")
-            failed |= fill(store, candidates_of(points), unsteady=unsteady, report=report, note=note)
+            failed |= fill(store, candidates_of(points), report=report, note=note)
             boards.append(board_of(store, points))
     return Leaderboard(boards=tuple(boards), failed=failed)
 

@@ -1,18 +1,23 @@
 """Ways in which papers counted "FLOPs". One tally per network, one formula per convention.
 
 Two numbers compare only within one convention. `segsearch.measure.cost` counts what this project means by macs; the
-others exist to set a published figure beside the same count of our network.
+others exist to set a published figure beside the same count of our network. Two widely used counters run beside ours,
+so that their disagreement is on the table and not found out later.
 """
 
-from collections.abc import Callable, Iterable
+import copy
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from segsearch.errors import unknown
+from segsearch.errors import MissingExtraError, unknown
 from segsearch.frozen import Frozen
-from segsearch.measure.calls import Call, record_calls
-from segsearch.measure.cost import CONVOLUTIONS, TRANSPOSED, macs_of
-from segsearch.measure.elementwise import Elementwise
+from segsearch.measure.cost import CONVOLUTIONS, TRANSPOSED, Call, macs_of, record_calls
+from segsearch.quiet import quiet
 
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 _RELUS = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.ELU)
@@ -21,6 +26,62 @@ _POOLS = (
     *(nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d, nn.AdaptiveMaxPool3d),
     *(nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d),
 )
+
+
+Operation = Callable[[tuple[Any, ...], Tensor], int]
+
+
+def _each(args: tuple[Any, ...], out: Tensor) -> int:
+    """One per number of the result."""
+    return out.numel()
+
+
+def _read(args: tuple[Any, ...], out: Tensor) -> int:
+    """One per number that is summed up."""
+    return int(args[0].numel())
+
+
+def _window(args: tuple[Any, ...], out: Tensor) -> int:
+    """One per number under the kernel, for each number of the result."""
+    return int(out.numel() * math.prod(args[1]))
+
+
+OPERATIONS: Mapping[str, Operation] = {
+    "aten.add.Tensor": _each,
+    "aten.add_.Tensor": _each,
+    "aten.mul.Tensor": _each,
+    "aten.mul_.Tensor": _each,
+    "aten.silu.default": _each,  # x times sigmoid(x); the sigmoid itself is free
+    "aten.silu_.default": _each,
+    "aten.hardswish.default": _each,
+    "aten.hardswish_.default": _each,
+    "aten.mean.dim": _read,
+    "aten.adaptive_avg_pool2d.default": _read,
+    "aten._adaptive_avg_pool2d.default": _read,
+    "aten.avg_pool2d.default": _window,
+    "aten.max_pool2d_with_indices.default": _window,
+    "aten.max_pool2d.default": _window,
+}
+"""What counts, by torch's name of the operation. BatchNorm, ReLU, sigmoid, resizes and concatenation are free."""
+
+
+class Elementwise(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves its hooks untyped
+    """While it is entered, ``total`` grows by what `OPERATIONS` says of each operation that runs."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.total = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: object, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> object:
+        result = func(*args, **(kwargs or {}))
+        operation = OPERATIONS.get(str(func))
+        if operation is not None:
+            out = result[0] if isinstance(result, tuple) else result
+            # numbers without dimensions are learnt scalars, constants of the deployed network
+            self.total += operation(args, out) if out.dim() else 0
+        return result
 
 
 class Tally(Frozen):
@@ -39,7 +100,7 @@ class Tally(Frozen):
     resize_output_elements: int
     """Output elements of resizes, see `counts_as_resize`."""
     elementwise: int
-    """Sums, products and pooled numbers outside of convolutions, see `measure.elementwise`."""
+    """Sums, products and pooled numbers outside of convolutions, see `Elementwise`."""
 
 
 def tally(network: nn.Module, size_hw: tuple[int, int], batch: int = 1) -> Tally:
@@ -139,3 +200,77 @@ def _is_conv(module: nn.Module) -> bool:
 
 def _outputs(calls: Iterable[Call]) -> int:
     return sum(call.output_elements for call in calls)
+
+
+class OtherCount(Frozen):
+    """What another counter says about the same network at the same size."""
+
+    name: str
+    version: str
+    value: int
+    counts_what: str
+
+
+def others(network: nn.Module, size_hw: tuple[int, int]) -> list[OtherCount]:
+    """Ask every counter of `COUNTERS` about one image of (3, H, W), on the CPU, on copies of the network in eval mode.
+
+    Unlike `segsearch.measure.cost.count` they run the network on real numbers: memory and time are those of an
+    inference.
+
+    Raises:
+        MissingExtraError: the extra ``counters`` is not installed.
+    """
+    return [_ask(name, network, size_hw) for name in COUNTERS]
+
+
+def fvcore(network: nn.Module, image: Tensor) -> int:
+    """Count with the traced graph of fvcore's FlopCountAnalysis."""
+    try:
+        from fvcore.nn import FlopCountAnalysis
+    except ImportError as error:
+        raise MissingExtraError("fvcore", "counters") from error
+    analysis = FlopCountAnalysis(network, image).unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+    total: float = analysis.tracer_warnings("none").total()
+    return round(total)
+
+
+def thop(network: nn.Module, image: Tensor) -> int:
+    """Count with the module hooks of thop.profile."""
+    try:
+        from thop import profile
+    except ImportError as error:
+        raise MissingExtraError("thop", "counters") from error
+    total: float = profile(network, (image,), verbose=False)[0]
+    return round(total)
+
+
+Counter = Callable[[nn.Module, Tensor], int]
+COUNTERS: dict[str, tuple[Counter, str]] = {
+    "fvcore": (
+        fvcore,
+        "Its 'flops' are multiply-adds of conv, linear and matrix products, plus 1 to 5 operations per element of "
+        "BatchNorm, resizes, grid_sample and adaptive average pooling, functional ones too; scaled-dot-product "
+        "attention counts 0.",
+    ),
+    "thop": (
+        thop,
+        "Its 'macs' are multiply-adds of conv and linear modules, plus operations per element of BatchNorm (4), "
+        "average pooling and bilinear nn.Upsample modules (11); functional resizes, warps and matrix products count 0, "
+        "transposed convolutions too much.",
+    ),
+}
+
+
+def _ask(name: str, network: nn.Module, size_hw: tuple[int, int]) -> OtherCount:
+    from importlib.metadata import PackageNotFoundError, version
+
+    counter, counts_what = COUNTERS[name]
+    # A copy, since thop leaves buffers behind. On the CPU, since fvcore cannot trace meta tensors.
+    subject = copy.deepcopy(network).to("cpu").float().eval()
+    with quiet(), torch.inference_mode():
+        value = counter(subject, torch.zeros(1, 3, *size_hw))
+    try:
+        release = version(name)
+    except PackageNotFoundError:  # vendored without its metadata
+        release = "unknown"
+    return OtherCount(name=name, version=release, value=value, counts_what=counts_what)

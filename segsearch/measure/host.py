@@ -11,8 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from segsearch.frozen import Frozen
-from segsearch.measure.stopwatch import WallStopwatch
-from segsearch.measure.timer import Samples, TimerSettings, sample_latencies
+from segsearch.measure.timer import TimerSettings, WallStopwatch, quantile, sample_alone
 
 QUALITY = 90
 """Of the JPEG that is decoded."""
@@ -33,14 +32,13 @@ class HostLatency(Frozen):
 def measure_host(mask: Callable[[Tensor], Tensor], size_hw: tuple[int, int], settings: TimerSettings) -> HostLatency:
     """Time ``mask``, from uint8 [1, 3, H, W] to uint8 [1, H, W] on the host, behind the decoding of a JPEG."""
     encoded, watch = example_jpeg(size_hw), WallStopwatch()
-    whole = sample_latencies(lambda: mask(decode(encoded)).numpy(), settings=settings, stopwatch=watch)
-    alone: Samples = sample_latencies(
-        lambda: decode(encoded), settings=settings.model_copy(update={"min_seconds": 0.0}), stopwatch=watch
-    )
+    whole = sample_alone(lambda: mask(decode(encoded)).numpy(), settings=settings, stopwatch=watch)
+    short = settings.model_copy(update={"min_seconds": 0.0})
+    alone = sample_alone(lambda: decode(encoded), settings=short, stopwatch=watch)
     return HostLatency(
         median_ms=whole.median_ms,
-        p10_ms=whole.p10_ms,
-        p90_ms=whole.p90_ms,
+        p10_ms=quantile(whole.samples_ms, 0.1),
+        p90_ms=quantile(whole.samples_ms, 0.9),
         decode_ms=alone.median_ms,
         samples=len(whole.samples_ms),
     )

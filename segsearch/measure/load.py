@@ -1,17 +1,23 @@
-"""Who else was using the processor and the GPU while something was measured."""
+"""Who else used the processor and the GPU while something was measured, and what the GPU's driver tells of it.
 
+Nothing is ever set.
+"""
+
+import os
 import time
 from collections.abc import Iterable
-from typing import Self
+from dataclasses import dataclass
+from typing import Any, Self
 
 import psutil
 import torch
 
 from segsearch.frozen import Frozen
-from segsearch.measure.nvml import Gpu
 
 BUSY_PERCENT = 10.0
 """From this much foreign load of the whole processor on, a latency is not to be trusted."""
+MOST_NAMED, LEAST_NAMED_PERCENT = 3, 1.0
+"""Of the programs that were busy, these are named."""
 
 
 class Contention(Frozen):
@@ -23,10 +29,12 @@ class Contention(Frozen):
     others_percent_during: float
     gpu_others: int | None = None
     """Other processes with work on the GPU, before or after; None on a CPU or where the driver does not tell."""
+    names: tuple[str, ...] = ()
+    """Who used most of the processor meanwhile, such as ``python (pid 12) 48 %``."""
 
     @classmethod
     def most(cls, seen: Iterable[Self]) -> Self:
-        """Join what was seen during several measurements: the largest of each figure."""
+        """Join what was seen during several measurements: the largest of each figure, and who that was."""
         looks = list(seen)
         gpu_others = [look.gpu_others for look in looks if look.gpu_others is not None]
         return cls(
@@ -34,6 +42,7 @@ class Contention(Frozen):
             others_percent_before=max(look.others_percent_before for look in looks),
             others_percent_during=max(look.others_percent_during for look in looks),
             gpu_others=max(gpu_others, default=None),
+            names=max(looks, key=lambda look: look.others_percent).names,
         )
 
     @property
@@ -51,25 +60,29 @@ class Contention(Frozen):
         """Who was busy, for a sentence."""
         gpu = f"{self.gpu_others} other programs were on the GPU" if self.gpu_others else ""
         processor = f"other programs used {self.others_percent:.0f} % of the processor"
+        processor += f": {', '.join(self.names)}" if self.names else ""
         return " and ".join(filter(None, [gpu, processor if self.others_percent > BUSY_PERCENT or not gpu else ""]))
 
 
 class LoadWatch:
-    """Looks around when it is made and when `contention` is asked for."""
+    """Looks around for ``seconds`` when it is made, and again when `contention` is asked for."""
 
     def __init__(self, device: torch.device, seconds: float = 0.2) -> None:
         self.gpu = Gpu.find(device)
-        self._load_average, self._before = processor_load(seconds)
+        self._load_average = psutil.getloadavg()[0]
         self._gpu_before = self.gpu.other_processes() if self.gpu else None
-        self._processor = ProcessorWatch()
+        start = _times()
+        time.sleep(seconds)
+        self._before = _others_percent(start)
+        self.begin()
 
     def begin(self) -> None:
         """Start to watch the processor anew: what follows is the measurement, all before it was preparation."""
-        self._processor = ProcessorWatch()
+        self._programs, self._start = _programs(), _times()
 
     def contention(self) -> Contention:
         """Tell what was seen until now."""
-        during = self._processor.others_percent()
+        during = _others_percent(self._start)
         counts = [self._gpu_before, self.gpu.other_processes() if self.gpu else None]
         seen = [count for count in counts if count is not None]
         return Contention(
@@ -77,33 +90,154 @@ class LoadWatch:
             others_percent_before=self._before,
             others_percent_during=during,
             gpu_others=max(seen, default=None),
+            names=self._names() if max(self._before, during) > BUSY_PERCENT else (),
         )
 
-
-class ProcessorWatch:
-    """Tells how busy the processor was with the work of others since the watch was made."""
-
-    def __init__(self) -> None:
-        self._start = _times()
-
-    def others_percent(self) -> float:
-        """Percent of all cores used by other processes since then; 0 when no time has passed."""
-        total, busy, own = (now - then for now, then in zip(_times(), self._start, strict=True))
-        return min(100.0, max(0.0, 100 * (busy - own) / total)) if total > 0 else 0.0
+    def _names(self) -> tuple[str, ...]:
+        """Programs by what they used since `begin`, the busiest first, in percent of all cores."""
+        total = max(_times().everything - self._start.everything, 1e-9)
+        used = {
+            program: 100 * (seconds - self._programs.get(program, 0.0)) / total
+            for program, seconds in _programs().items()
+        }
+        busiest = sorted(used.items(), key=lambda pair: -pair[1])[:MOST_NAMED]
+        return tuple(f"{program} {percent:.0f} %" for program, percent in busiest if percent >= LEAST_NAMED_PERCENT)
 
 
-def processor_load(seconds: float = 0.2) -> tuple[float, float]:
-    """Watch the processor for a moment: load average of the last minute, and percent of all cores used by others."""
-    watch = ProcessorWatch()
-    time.sleep(seconds)
-    return psutil.getloadavg()[0], watch.others_percent()
+@dataclass(frozen=True)
+class _Times:
+    """Seconds over all cores since the system started."""
+
+    everything: float
+    busy: float
+    """Stolen ones too."""
+    own: float
+    stolen: float
 
 
-def _times() -> tuple[float, float, float]:
-    """Seconds over all cores since the system started: all, busy (stolen ones too), and busy with this process."""
+def _times() -> _Times:
     cores, own = psutil.cpu_times(), psutil.Process().cpu_times()
-    everything = (
-        sum(cores) - getattr(cores, "guest", 0.0) - getattr(cores, "guest_nice", 0.0)
-    )  # both are inside user and nice
-    idle = cores.idle + getattr(cores, "iowait", 0.0)
-    return everything, everything - idle, own.user + own.system
+    guests = getattr(cores, "guest", 0.0) + getattr(cores, "guest_nice", 0.0)  # both are inside user and nice
+    everything, idle = sum(cores) - guests, cores.idle + getattr(cores, "iowait", 0.0)
+    return _Times(everything, everything - idle, own.user + own.system, getattr(cores, "steal", 0.0))
+
+
+def _others_percent(start: _Times) -> float:
+    """Percent of all cores used by other processes since then; 0 when no time has passed."""
+    now = _times()
+    total = now.everything - start.everything
+    others = now.busy - start.busy - (now.own - start.own)
+    return min(100.0, max(0.0, 100 * others / total)) if total > 0 else 0.0
+
+
+def _programs() -> dict[str, float]:
+    """Seconds of the processor that each other process has used, by name; and that other virtual machines took."""
+    found = {"other virtual machines": _times().stolen}
+    for process in psutil.process_iter(["name", "cpu_times"]):
+        used = process.info["cpu_times"]
+        if process.pid != os.getpid() and used is not None:
+            found[f"{process.info['name']} (pid {process.pid})"] = used.user + used.system
+    return found
+
+
+REASONS = {
+    0x1: "idle",
+    0x2: "application clocks",
+    0x4: "power cap",
+    0x8: "hardware slowdown",
+    0x10: "sync boost",
+    0x20: "software thermal",
+    0x40: "hardware thermal",
+    0x80: "power brake",
+    0x100: "display clocks",
+}
+"""Bits of ``nvmlClocksEventReasons``; "idle" is said of a GPU without work."""
+HARMLESS = ("idle", "application clocks", "display clocks")
+
+
+class GpuState(Frozen):
+    """One look at a GPU; None is what its driver does not tell."""
+
+    sm_clock_mhz: int | None = None
+    memory_clock_mhz: int | None = None
+    temperature_c: int | None = None
+    power_w: float | None = None
+    power_limit_w: float | None = None
+    slowed_by: tuple[str, ...] = ()
+    """Why the clock is not at its highest."""
+
+
+class GpuLog(Frozen):
+    """The GPU before and after a measurement."""
+
+    before: GpuState
+    after: GpuState
+
+    @property
+    def throttled(self) -> tuple[str, ...]:
+        """What slowed the GPU down, other than a setting or having nothing to do."""
+        seen = dict.fromkeys((*self.before.slowed_by, *self.after.slowed_by))
+        return tuple(reason for reason in seen if reason not in HARMLESS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gpu:
+    """One GPU as NVML, its driver's library, knows it."""
+
+    nvml: Any
+    handle: Any
+
+    @classmethod
+    def find(cls, device: torch.device) -> Self | None:
+        """Find the GPU behind a torch device; None for a processor, or where NVML is not there or does not know it."""
+        if device.type != "cuda":
+            return None
+        return cls.by_uuid(str(torch.cuda.get_device_properties(device).uuid))
+
+    @classmethod
+    def by_uuid(cls, uuid: str) -> Self | None:
+        """Find a GPU by its number: torch counts what is visible, NVML what is built in."""
+        try:
+            import pynvml
+        except ImportError:
+            return None
+        try:
+            pynvml.nvmlInit()
+            handle = pynvml.nvmlDeviceGetHandleByUUID(uuid if uuid.startswith(("GPU-", "MIG-")) else f"GPU-{uuid}")
+        except pynvml.NVMLError:
+            return None
+        return cls(nvml=pynvml, handle=handle)
+
+    def state(self) -> GpuState:
+        """Look once."""
+        nvml = self.nvml
+        milliwatts = self._ask("nvmlDeviceGetPowerUsage"), self._ask("nvmlDeviceGetEnforcedPowerLimit")
+        power_w, power_limit_w = (None if value is None else value / 1000 for value in milliwatts)
+        bits = self._ask("nvmlDeviceGetCurrentClocksThrottleReasons") or 0
+        return GpuState(
+            sm_clock_mhz=self._ask("nvmlDeviceGetClockInfo", nvml.NVML_CLOCK_SM),
+            memory_clock_mhz=self._ask("nvmlDeviceGetClockInfo", nvml.NVML_CLOCK_MEM),
+            temperature_c=self._ask("nvmlDeviceGetTemperature", nvml.NVML_TEMPERATURE_GPU),
+            power_w=power_w,
+            power_limit_w=power_limit_w,
+            slowed_by=tuple(word for bit, word in REASONS.items() if bits & bit),
+        )
+
+    def other_processes(self) -> int | None:
+        """Count processes with work on this GPU, without this one.
+
+        In a container ours goes by a number that it does not know itself: one unknown is then taken to be ours.
+        """
+        running = self._ask("nvmlDeviceGetComputeRunningProcesses")
+        if running is None:
+            return None
+        others = [process.pid for process in running if process.pid != os.getpid()]
+        hidden = len(others) == len(running) and torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+        return max(0, len(others) - hidden)
+
+    def _ask(self, question: str, *about: object) -> Any:
+        """Ask NVML; None where this driver or card has none."""
+        try:
+            return getattr(self.nvml, question)(self.handle, *about)
+        except (self.nvml.NVMLError, AttributeError):
+            return None

@@ -1,20 +1,24 @@
 """One latency, and all that has to be known to believe or repeat it."""
 
-from pydantic import Field
+from typing import Annotated, Self
+
+from pydantic import BeforeValidator, Field, model_validator
 
 from segsearch.frozen import Frozen
 from segsearch.measure.host import HostLatency
-from segsearch.measure.load import Contention
+from segsearch.measure.load import Contention, GpuLog
 from segsearch.measure.machine import Software
-from segsearch.measure.nvml import GpuLog
-from segsearch.measure.timer import TimerSettings, moved_words, quantile
+from segsearch.measure.timer import TimerSettings, quantile
+
+_Gone = Annotated[None, BeforeValidator(lambda _: None), Field(exclude=True, repr=False)]
+"""What older versions wrote; read and dropped."""
 
 
 class LatencyRecord(Frozen):
     """Latency of one network under one backend on one device; two records compare only where all of that agrees.
 
     ``model_dump(mode="json")`` and ``LatencyRecord.parse`` are exact inverses. Fields with a default are younger than
-    the first records.
+    the first records, and what older versions wrote and is gone is ignored.
     """
 
     label: str
@@ -41,30 +45,31 @@ class LatencyRecord(Frozen):
     processors: tuple[int, ...] | None = None
     """Those that network and reference were held to, by number; None where they went where the system put them."""
     median_ms: float = Field(gt=0)
+    """Of all samples, as the clock told; of several processes the median of their medians."""
     p10_ms: float
     p90_ms: float
     samples_ms: tuple[float, ...] = Field(min_length=1)
     """In the order they were taken."""
+    process_medians_ms: tuple[float, ...] = ()
+    """Median of each new process; empty where it was measured in the process that asked."""
     warmup_calls: int
     warmup_settled: bool
     reference_ms: float | None = None
     """Latency of the reference network between the samples; None in records from before there was one."""
+    reference_samples_ms: tuple[float, ...] = ()
+    """Of the reference network, between the samples."""
     reference_drift: float | None = None
     """Largest fraction by which the reference beside the samples was off its level."""
-    steady: bool | None = None
-    """Whether that stayed within the timer's tolerance; None where no reference ran."""
+    steady: Annotated[bool, BeforeValidator(lambda told: True if told is None else told)] = True
+    """Whether that stayed within the timer's tolerance and nobody else used the processor or the GPU."""
     unsteady: str | None = None
     """Why it is not steady, and who else was busy."""
-    process_medians_ms: tuple[float, ...] = ()
-    """Median of each process where new ones were started; ``median_ms`` is the median of these."""
     retakes: int = 0
-    """Blocks or runs of samples that were thrown away because the reference had moved."""
-    slower: float = 0.0
-    """Fraction by which the reference beside the samples took longer than at rest; careful samples are scaled by it."""
-    quiet_share: float | None = None
-    """Share of the short runs of careful sampling beside which it had not; None where blocks were taken."""
+    """Blocks of samples that do not count, as the reference moved beside them."""
+    params: int | None = None
+    """Learnable numbers of the network, where it was built here."""
     macs: int | None = None
-    """Multiply-adds of the modules that were measured, the whole batch."""
+    """Multiply-adds of the network, the whole batch."""
     floor_ms: float | None = None
     """Below this the device cannot do it (`segsearch.measure.roofline`)."""
     memory_mib: float | None = None
@@ -78,6 +83,17 @@ class LatencyRecord(Frozen):
     """Clocks, heat and power before and after; None on a processor or without NVML."""
     started_at: str
     """Time of day in UTC, ISO 8601."""
+
+    slower: _Gone = None
+    quiet_share: _Gone = None
+
+    @model_validator(mode="after")
+    def _told(self) -> Self:
+        """Let ``unsteady`` say why where it does not: older versions told only of the reference in ``steady``."""
+        drift = None if self.steady else self.reference_drift or 0.0
+        words = self.unsteady or unsteady_words(drift, -1.0, self.contention)
+        self.__dict__.update(unsteady=words, steady=words is None)
+        return self
 
     @property
     def where(self) -> str:
@@ -100,21 +116,12 @@ class LatencyRecord(Frozen):
         return quantile(self.samples_ms, 0.75) - quantile(self.samples_ms, 0.25)
 
     @property
-    def timed_ms(self) -> float:
-        """The median as the clock told it, before scaling."""
-        return self.median_ms * (1 + self.slower)
-
-    @property
     def reference_ratio(self) -> float | None:
-        """Latency in units of the reference network's, from which the machine's drift has gone."""
-        return self.timed_ms / self.reference_ms if self.reference_ms else None
+        """Latency in units of the reference network's, from which most of the machine's drift has gone."""
+        return self.median_ms / self.reference_ms if self.reference_ms else None
 
-    @property
-    def doubtful(self) -> bool:
-        """Whether others were busy, or the reference network moved, while this was measured."""
-        return self.contention.busy or self.steady is False
 
-    @property
-    def moved_words(self) -> str:
-        """Say how the machine moved, where ``steady`` is False."""
-        return moved_words(self.timer, self.reference_drift or 0.0, self.slower, self.quiet_share)
+def unsteady_words(drift: float | None, tolerance: float, contention: Contention) -> str | None:
+    """Say why a measurement is not steady: how far the reference moved, and who was busy; None where it is."""
+    moved = f"the reference network moved {100 * drift:.0f} %" if drift is not None and drift > tolerance else ""
+    return "; ".join(filter(None, [moved, contention.words if contention.busy else ""])) or None

@@ -1,4 +1,4 @@
-"""The least time that a device needs for a number of multiply-adds and bytes, from what it was seen to do.
+"""The least time that a device needs for a network, from what the device was seen to do at best.
 
 A latency below it means that the work was not done, or not waited for. So the peak has to be one that nothing passes:
 the best single call of several shapes and kernels, of every number format that a runtime may fall back to, doubled for
@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from segsearch.errors import ProofError
-from segsearch.measure.examine import Work
-from segsearch.measure.stopwatch import Stopwatch
-from segsearch.measure.threads import torch_threads
+from segsearch.errors import InputError, ProofError
+from segsearch.measure.conditions import torch_threads
+from segsearch.measure.cost import macs_of, noted_calls
+from segsearch.measure.timer import Stopwatch
 
 MARGIN = 2.0
 """Real peak over the one that was seen, at most."""
@@ -31,6 +31,40 @@ _BYTES = {"cpu": (2**16, 2**20, 2**25), "cuda": (2**22, 2**25, 2**27)}
 
 
 @dataclass(frozen=True, kw_only=True)
+class Workload:
+    """What no way of running a network on one example can avoid."""
+
+    macs: int
+    """Multiply-adds of convolutions and linear layers, of the very modules that are measured."""
+    bytes: int
+    """Parameters once, the image in and the result out."""
+
+
+def examine(network: nn.Module, example: Tensor) -> Workload:
+    """Run ``network`` once in inference mode, where both lie, and count.
+
+    Raises:
+        InputError: the network turns gradients on inside, so that every run would build a graph.
+    """
+    with noted_calls(network) as calls, torch.inference_mode():
+        outputs = _tensors(network(example))
+    if any(output.requires_grad for output in outputs):
+        raise InputError("network", "builds an autograd graph in inference mode", "no enable_grad inside forward")
+    moved = [*network.parameters(), example, *outputs]
+    return Workload(
+        macs=sum(macs_of(call) for call in calls), bytes=sum(tensor.numel() * tensor.element_size() for tensor in moved)
+    )
+
+
+def _tensors(output: object) -> list[Tensor]:
+    """All tensors in an output, however it is wrapped."""
+    if isinstance(output, Tensor):
+        return [output]
+    inside = output.values() if isinstance(output, dict) else output if isinstance(output, list | tuple) else ()
+    return [tensor for part in inside for tensor in _tensors(part)]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Peak:
     """What a device was seen to do at best, per second."""
 
@@ -38,14 +72,14 @@ class Peak:
     bytes_per_second: float
     """Read and written."""
 
-    def floor_ms(self, work: Work, precision: str) -> float:
+    def floor_ms(self, work: Workload, precision: str) -> float:
         """Milliseconds below which ``work`` cannot be done."""
         macs_per_second = self.macs_per_second * (INT8_GAIN if precision == "int8" else 1.0)
         seconds = max(work.macs / macs_per_second, work.bytes / self.bytes_per_second)
         return 1000 * seconds / MARGIN
 
 
-def refuse_impossible(latency_ms: float, work: Work, peak: Peak, precision: str) -> float:
+def refuse_impossible(latency_ms: float, work: Workload, peak: Peak, precision: str) -> float:
     """Return the floor in milliseconds.
 
     Raises:
@@ -58,6 +92,9 @@ def refuse_impossible(latency_ms: float, work: Work, peak: Peak, precision: str)
             f" in less than {floor_ms:.4g} ms: the network did not run, or was not waited for"
         )
     return floor_ms
+
+
+_peaks: dict[torch.device, Peak] = {}
 
 
 def measured_peak(device: torch.device, threads: int, stopwatch: Stopwatch) -> Peak:
@@ -76,24 +113,17 @@ def measured_peak(device: torch.device, threads: int, stopwatch: Stopwatch) -> P
     return Peak(macs_per_second=times * one.macs_per_second, bytes_per_second=times * one.bytes_per_second)
 
 
-_peaks: dict[torch.device, Peak] = {}
-
-
 def _best(amounts: Iterator[tuple[int, Callable[[], object]]], stopwatch: Stopwatch) -> float:
     """Largest amount per second over all calls; a number format that the device does not know counts for nothing."""
     best = 0.0
     for amount, call in amounts:
         with contextlib.suppress(RuntimeError):
-            best = max(best, amount / _best_seconds(call, stopwatch))
+            first_ms = stopwatch.lap_ms(call)
+            calls = CALLS if first_ms < SLOW_MS else 1  # a format that is emulated and slow is tried once
+            best_ms = min(stopwatch.lap_ms(call) for _ in range(calls))
+            best = max(best, amount / max(best_ms / 1000, 1e-9))
     assert best > 0, "float32 runs everywhere"
     return best
-
-
-def _best_seconds(call: Callable[[], object], stopwatch: Stopwatch) -> float:
-    """Shortest of some calls; one that is emulated and slow is made once."""
-    first_ms = stopwatch.lap_ms(call)
-    calls = CALLS if first_ms < SLOW_MS else 1
-    return max(min(stopwatch.lap_ms(call) for _ in range(calls)) / 1000, 1e-9)
 
 
 def _multiplications(device: torch.device) -> Iterator[tuple[int, Callable[[], Tensor]]]:

@@ -7,8 +7,7 @@ from torch import Tensor, nn
 from segsearch.export.deploy import Deployed
 from segsearch.frozen import Frozen
 from segsearch.measure.conditions import PLAIN, Conditions
-from segsearch.measure.deployed import example_image
-from segsearch.measure.latency import measure
+from segsearch.measure.latency import example_image, measure
 from segsearch.measure.memory import FullDeviceError
 from segsearch.progress import Report, silent
 

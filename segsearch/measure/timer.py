@@ -1,25 +1,38 @@
-"""How often to call a function, and when to believe the clock.
+"""How a latency is sampled: blocks of calls between blocks of a fixed reference network, R A R A ... R.
 
-Warm-up goes on until two neighbouring blocks of calls have the same median; then every call is one sample. The median
-and the quantiles of all samples are kept, never a mean over a loop: on a shared machine the tail is long and says
-something. `segsearch.measure.interleave` and `segsearch.measure.careful` also ask a
-reference network whether the machine stood still.
+Warm-up goes on until two neighbouring blocks of calls have the same median; then every call is one sample. Quantiles of
+single calls are kept, never a mean over a loop: on a shared machine the tail is long and says something. Where the
+reference beside a block took longer or shorter than in the rest of the measurement, a few more blocks are taken, and
+the least disturbed ones count. A measurement always ends with samples; `Samples.drift` says how far the machine moved.
 """
 
 import contextlib
 import gc
 import statistics
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from segsearch.frozen import Frozen
-from segsearch.measure.stopwatch import Stopwatch, WallStopwatch, Work
+from segsearch.progress import Report, silent
+
+if TYPE_CHECKING:
+    import torch
 
 MOST_THREADS = 512
 """More than any processor has; far more end the process where it stands."""
+LEAD_SECONDS, LEAD_MOST_MS = 0.02, 200.0
+"""Calls before each block that do not count: the reference has filled the caches, and threads have fallen asleep. To a
+network that takes longer than that they make no difference."""
+_GONE = ("spare_seconds", "most_seconds", "least_quiet", "most_slower")
+"""Settings of older versions, ignored where a file has them."""
+
+Work = Callable[[], object]
+Laps = Sequence[float]
+"""Latencies of single calls in milliseconds, in the order they were taken."""
 
 
 class TimerSettings(Frozen):
@@ -38,103 +51,101 @@ class TimerSettings(Frozen):
     blocks: int = Field(default=5, ge=1)
     """Samples are taken in so many blocks, with the reference network before, between and after."""
     reference_tolerance: float = Field(default=0.03, ge=0)
-    """A block is retaken if the reference beside it is off its level by more than this fraction."""
+    """A block is disturbed if the reference beside it is off its level by more than this fraction."""
     retakes: int = Field(default=6, ge=0)
-    """Most blocks that are retaken before the machine counts as unsteady; one bad reference costs both its blocks."""
+    """Most blocks that are taken in place of disturbed ones."""
 
-    spare_seconds: float = Field(default=0.0, ge=0)
-    """Above 0, samples are taken with care instead (`segsearch.measure.careful`): for at least so long, in short runs
-    between short references, of the network prepared anew every second where the backend can."""
-    most_seconds: float = Field(default=40.0, ge=0)
-    """Care ends after this time, once ``min_samples`` are taken, quiet or not."""
-    least_quiet: float = Field(default=0.2, ge=0, le=1)
-    """Where a smaller share of the short runs is quiet, others are at work nearly all the while, and load memory where
-    the small reference does not feel it. Of 197 medians of 20 networks, those lay up to 7 % apart, the rest 2.7 %."""
-    most_slower: float = Field(default=0.1, ge=0)
-    """Care scales by the reference, but where that takes more than this fraction longer than at rest, the machine is
-    another one: not all networks slow down alike."""
-
-    @property
-    def block_samples(self) -> int:
-        """Least samples of one block."""
-        return -(-self.min_samples // self.blocks)
-
-    @property
-    def block_seconds(self) -> float:
-        """Least time in the calls of one block."""
-        return self.min_seconds / self.blocks
+    @model_validator(mode="before")
+    @classmethod
+    def _older(cls, data: Any) -> Any:
+        return {name: value for name, value in data.items() if name not in _GONE} if isinstance(data, dict) else data
 
     def on(self, kind: str) -> Self:
         """Adapt to a kind of device: a GPU gets 200 samples and 2 s where nobody asked for another number."""
         least = {"min_samples": 200, "min_seconds": 2.0} if kind == "cuda" else {}
-        unasked = {name: most for name, most in least.items() if getattr(self, name) in self._unasked(name)}
+        defaults = (TimerSettings(), QUOTED)
+        unasked = {n: most for n, most in least.items() if getattr(self, n) in [getattr(d, n) for d in defaults]}
         return self.model_copy(update=unasked)
 
-    def _unasked(self, name: str) -> set[object]:
-        """Values of a setting that nobody asked for by number."""
-        usual = [TimerSettings(), CAREFUL] if self.spare_seconds else [TimerSettings()]
-        return {getattr(settings, name) for settings in usual}
+
+QUOTED = TimerSettings(min_samples=10, min_seconds=0.5, warmup_block_calls=2, max_warmup_seconds=1.0, retakes=2)
+"""In each of several processes, for figures that people quote: processes differ more than the samples of one."""
 
 
-CAREFUL = TimerSettings(min_samples=12, min_seconds=0.5, spare_seconds=8.0)
-"""For figures that people will quote. `benchmarks/spread.py` measures how well they repeat."""
+class Stopwatch(Protocol):
+    """What tells the time: one implementation per kind of device, and a scripted one in tests."""
+
+    def now_seconds(self) -> float:
+        """Seconds since some fixed moment, for the rules on when to stop."""
+        ...
+
+    def lap_ms(self, work: Work) -> float:
+        """Do the work once, wait until it is done, and return how long it took in milliseconds."""
+        ...
+
+
+class WallStopwatch:
+    """The wall clock around one call that returns when its work is done."""
+
+    def now_seconds(self) -> float:
+        """Seconds of the performance counter."""
+        return time.perf_counter()
+
+    def lap_ms(self, work: Work) -> float:
+        """Milliseconds from the call to its return."""
+        start = time.perf_counter_ns()
+        work()
+        return (time.perf_counter_ns() - start) / 1e6
+
+
+class CudaStopwatch(WallStopwatch):
+    """A pair of CUDA events around one call on the current stream, waited for before the next.
+
+    Without the wait a queue builds up and the time is that of throughput; with it, launching is inside, as in live use.
+    """
+
+    def lap_ms(self, work: Work) -> float:
+        """Milliseconds between the two events, by the clock of the GPU."""
+        import torch
+
+        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
+        start.record()
+        work()
+        end.record()
+        end.synchronize()
+        return float(start.elapsed_time(end))
+
+
+def stopwatch_of(device: "torch.device") -> Stopwatch:
+    """Return the stopwatch of a device."""
+    return CudaStopwatch() if device.type == "cuda" else WallStopwatch()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Samples:
-    """Latencies in the order they were taken, and how warm-up went."""
+    """What was sampled, and how far the machine moved meanwhile."""
 
     samples_ms: tuple[float, ...]
-    """As timed in blocks; of short runs, scaled to the reference's latency at rest."""
+    """Of the blocks that count, in the order they were taken."""
     warmup_calls: int
     warmup_settled: bool
     """False where warm-up ended by ``max_warmup_seconds``: the machine was restless, or the network slow."""
+    reference_samples_ms: tuple[float, ...] = ()
+    """Of the reference network beside these blocks; empty where none ran."""
     reference_ms: float | None = None
-    """Latency of the reference network beside these samples; None where none ran."""
-    level_ms: float | None = None
-    """Latency of the reference network where the machine stood still; of blocks, or where it is known to."""
-    slower: float = 0.0
-    """Fraction by which the reference beside the samples took longer than at rest, and the network than they say."""
+    """Latency of the reference network beside these blocks: the median of `level_ms` over its blocks."""
     drift: float = 0.0
-    """Largest fraction by which the reference beside these samples was off its level."""
-    steady: bool = True
-    """False where too many blocks had to be retaken: these are then the quietest there were."""
+    """Largest fraction by which the reference beside these blocks was off its level in this measurement."""
     retakes: int = 0
-    """Blocks that were thrown away because the machine moved."""
-    quiet_share: float | None = None
-    """Share of short runs beside which the machine stood still; None where blocks were taken."""
+    """Blocks that were taken and do not count, as they were more disturbed."""
 
     @property
     def median_ms(self) -> float:
         """Half of the samples are below."""
         return quantile(self.samples_ms, 0.5)
 
-    @property
-    def timed_ms(self) -> float:
-        """The median as the clock told it, before scaling."""
-        return self.median_ms * (1 + self.slower)
 
-    @property
-    def p10_ms(self) -> float:
-        """A tenth of the samples is below."""
-        return quantile(self.samples_ms, 0.1)
-
-    @property
-    def p90_ms(self) -> float:
-        """Nine tenths of the samples are below."""
-        return quantile(self.samples_ms, 0.9)
-
-
-def moved_words(settings: TimerSettings, drift: float, slower: float, quiet_share: float | None) -> str:
-    """Say how the reference network told that the machine did not stand still."""
-    if quiet_share is None or drift > settings.reference_tolerance:
-        return f"the reference network moved {100 * drift:.0f} %"
-    if quiet_share < settings.least_quiet:
-        return f"the reference network stood still beside {100 * quiet_share:.0f} % of the runs only"
-    return f"the reference network took {100 * slower:.0f} % longer than at rest"
-
-
-def quantile(samples: Sequence[float], fraction: float) -> float:
+def quantile(samples: Laps, fraction: float) -> float:
     """Value below which ``fraction`` of the samples lie, between two samples by straight line (numpy's default)."""
     ordered = sorted(samples)
     place = fraction * (len(ordered) - 1)
@@ -143,20 +154,92 @@ def quantile(samples: Sequence[float], fraction: float) -> float:
     return ordered[low] + (place - low) * (ordered[high] - ordered[low])
 
 
-def sample_latencies(
-    call: Work, *, settings: TimerSettings | None = None, stopwatch: Stopwatch | None = None
+def level_ms(laps: Laps) -> float:
+    """Mean of all laps but the slowest tenth.
+
+    Where two programs share a core in turns of some milliseconds, most laps of one millisecond are as quick as ever and
+    the median does not move; the mean doubles. The tenth is for the interrupts of a quiet machine.
+    """
+    return statistics.fmean(sorted(laps)[: len(laps) - len(laps) // 10])
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Laps of one network, and those of the reference right before and right after."""
+
+    laps: Laps
+    before: Laps
+    after: Laps
+
+    def drift(self, level: float) -> float:
+        """Larger fraction by which the references are off ``level``."""
+        return max(abs(level_ms(side) / level - 1) for side in (self.before, self.after))
+
+
+def sample_beside(
+    call: Work,
+    reference: Callable[[], Laps],
+    *,
+    settings: TimerSettings,
+    stopwatch: Stopwatch,
+    report: Report = silent,
 ) -> Samples:
-    """Warm up, then time single calls, with Python's garbage collector held back.
+    """Warm up, then take blocks of calls between blocks of the reference network.
 
     Args:
         call: does the work once.
-        settings: when to stop; the defaults of `TimerSettings` when left out.
-        stopwatch: the wall clock when left out; `CudaStopwatch` for work on a GPU.
+        reference: times one block of the reference network.
+        settings: when to stop, and how many disturbed blocks are taken again.
+        stopwatch: of the device.
+        report: told of every block.
     """
-    settings, stopwatch = settings or TimerSettings(), stopwatch or WallStopwatch()
     with no_garbage_collection():
-        warmup_calls, settled = warm_up(call, settings, stopwatch)
-        samples = take(call, stopwatch, settings.min_samples, settings.min_seconds)
+        report("warm up", 0, settings.blocks)
+        reference()  # its own first calls
+        warmup_calls, settled, last_ms = _warm_up(call, settings, stopwatch)
+        blocks, before = list[_Block](), reference()
+        while not _enough(blocks, settings):
+            report("sample", min(len(blocks), settings.blocks - 1), settings.blocks)
+            if last_ms < LEAD_MOST_MS:
+                _take(call, stopwatch, 1, LEAD_SECONDS)
+            least, seconds = -(-settings.min_samples // settings.blocks), settings.min_seconds / settings.blocks
+            laps = _take(call, stopwatch, least, seconds)
+            after = reference()
+            blocks.append(_Block(laps, before, after))
+            before = after
+    level = _level(blocks)
+    calm = sorted(range(len(blocks)), key=lambda number: blocks[number].drift(level))[: settings.blocks]
+    chosen = [blocks[number] for number in sorted(calm)]
+    sides = [side for block in chosen for side in (block.before, block.after)]
+    return Samples(
+        samples_ms=tuple(lap for block in chosen for lap in block.laps),
+        warmup_calls=warmup_calls,
+        warmup_settled=settled,
+        reference_samples_ms=tuple(lap for side in {id(side): side for side in sides}.values() for lap in side),
+        reference_ms=statistics.median(map(level_ms, sides)),
+        drift=max(block.drift(level) for block in chosen),
+        retakes=len(blocks) - settings.blocks,
+    )
+
+
+def _level(blocks: Sequence[_Block]) -> float:
+    """Latency of the reference where the machine stands still: load and heat only make it slower."""
+    return quantile([level_ms(laps) for laps in (blocks[0].before, *(block.after for block in blocks))], 0.25)
+
+
+def _enough(blocks: Sequence[_Block], settings: TimerSettings) -> bool:
+    if len(blocks) < settings.blocks:
+        return False
+    level = _level(blocks)
+    quiet = sum(block.drift(level) <= settings.reference_tolerance for block in blocks)
+    return quiet >= settings.blocks or len(blocks) >= settings.blocks + settings.retakes
+
+
+def sample_alone(call: Work, *, settings: TimerSettings, stopwatch: Stopwatch) -> Samples:
+    """Warm up, then time single calls, without the reference network."""
+    with no_garbage_collection():
+        warmup_calls, settled, _ = _warm_up(call, settings, stopwatch)
+        samples = _take(call, stopwatch, settings.min_samples, settings.min_seconds)
     return Samples(samples_ms=tuple(samples), warmup_calls=warmup_calls, warmup_settled=settled)
 
 
@@ -173,30 +256,24 @@ def no_garbage_collection() -> Iterator[None]:
             gc.enable()
 
 
-def warm_up(call: Work, settings: TimerSettings, stopwatch: Stopwatch) -> tuple[int, bool]:
-    """Call until settled or out of time; return the number of calls and whether it settled."""
+def _warm_up(call: Work, settings: TimerSettings, stopwatch: Stopwatch) -> tuple[int, bool, float]:
+    """Call until settled or out of time; return the number of calls, whether it settled, and the last median."""
     deadline = stopwatch.now_seconds() + settings.max_warmup_seconds
     calls, before = 0, None
     while True:
-        block = _block(call, settings, stopwatch, deadline)
-        calls, median = calls + len(block), statistics.median(block)
+        end = stopwatch.now_seconds() + settings.warmup_block_seconds
+        laps = [stopwatch.lap_ms(call)]
+        while (now := stopwatch.now_seconds()) < deadline and (now < end or len(laps) < settings.warmup_block_calls):
+            laps.append(stopwatch.lap_ms(call))
+        calls, median = calls + len(laps), statistics.median(laps)
         if before is not None and abs(median - before) <= settings.warmup_tolerance * before:
-            return calls, True
+            return calls, True, median
         if stopwatch.now_seconds() >= deadline:
-            return calls, False
+            return calls, False, median
         before = median
 
 
-def _block(call: Work, settings: TimerSettings, stopwatch: Stopwatch, deadline: float) -> list[float]:
-    """One block of warm-up, cut short at ``deadline``; at least one call."""
-    end = stopwatch.now_seconds() + settings.warmup_block_seconds
-    laps = [stopwatch.lap_ms(call)]
-    while (now := stopwatch.now_seconds()) < deadline and (now < end or len(laps) < settings.warmup_block_calls):
-        laps.append(stopwatch.lap_ms(call))
-    return laps
-
-
-def take(call: Work, stopwatch: Stopwatch, least: int, seconds: float) -> list[float]:
+def _take(call: Work, stopwatch: Stopwatch, least: int, seconds: float) -> list[float]:
     """Laps in milliseconds, until there are ``least`` and ``seconds`` have passed."""
     end = stopwatch.now_seconds() + seconds
     laps: list[float] = []

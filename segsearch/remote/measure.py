@@ -1,4 +1,4 @@
-"""The same call as `segsearch.measure.deployed.measure_deployed`, against another machine."""
+"""The same call as `segsearch.measure.latency.measure_deployed`, against another machine."""
 
 import dataclasses
 import time
@@ -10,13 +10,13 @@ import torch
 from segsearch.errors import WorkerError
 from segsearch.export.deploy import Deployed
 from segsearch.measure.backends.base import FileBackend
+from segsearch.measure.backends.table import file_backend
 from segsearch.measure.conditions import Conditions
 from segsearch.measure.device_lock import working
 from segsearch.measure.record import LatencyRecord
 from segsearch.remote.client import Listen, Worker, WorkerBusyError
 from segsearch.remote.graph import digest, graph_bytes
 from segsearch.remote.protocol import Answer, Job, WorkerFacts, plain
-from segsearch.remote.timing import file_backend
 
 _ASK_AGAIN_SECONDS = 1.0
 

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from segsearch.errors import one_line
 from segsearch.frozen import Frozen
-from segsearch.measure.conditions import Conditions, Unsteady
+from segsearch.measure.conditions import Conditions
 from segsearch.measure.record import LatencyRecord
 from segsearch.measure.timer import MOST_THREADS, TimerSettings
 
@@ -57,7 +57,6 @@ class Job(Frozen):
     precision: Name | None = None
     threads: int | None = Field(default=None, ge=1, le=MOST_THREADS)
     timer: TimerSettings = TimerSettings()
-    unsteady: Unsteady = "note"
     host: bool = False
     """Whether to measure from an encoded image to a mask in memory too."""
     macs: int | None = Field(default=None, ge=0)

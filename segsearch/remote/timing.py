@@ -5,27 +5,23 @@ import socket
 import tempfile
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import ParamSpec, TypeVar, cast
+from typing import ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
 
 from segsearch.errors import InputError, WorkerError
 from segsearch.measure.backends.base import FileBackend, Prepared
-from segsearch.measure.backends.table import BACKENDS, find_backend
-from segsearch.measure.deployed import example_image
-from segsearch.measure.examine import Work
-from segsearch.measure.latency import Ready, measure_ready
+from segsearch.measure.backends.table import file_backend
+from segsearch.measure.latency import Ready, example_image, measure_ready
 from segsearch.measure.machine import find_device
 from segsearch.measure.record import LatencyRecord
+from segsearch.measure.roofline import Workload
 from segsearch.remote.graph import check_received, digest
 from segsearch.remote.protocol import Job
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
-
-FILE_BACKENDS = tuple(name for name, make in BACKENDS.items() if make().takes_file)
-"""Those that run an exported file; the others run torch modules, which are code."""
 
 
 def check_job(job: Job, graph: bytes, allowed: Collection[str]) -> tuple[FileBackend, torch.device]:
@@ -47,13 +43,6 @@ def check_job(job: Job, graph: bytes, allowed: Collection[str]) -> tuple[FileBac
     return backend, device
 
 
-def file_backend(name: str, device_kind: str, precision: str | None) -> FileBackend:
-    """Return a backend that runs exported graphs. Raises InputError for another one, else as `find_backend`."""
-    if name not in FILE_BACKENDS:
-        raise InputError("backend", f"{name!r} runs no exported graph, and nothing else is sent", FILE_BACKENDS)
-    return cast(FileBackend, find_backend(name, device_kind, precision))
-
-
 def time_graph(
     job: Job,
     graph: bytes,
@@ -70,7 +59,7 @@ def time_graph(
         graph: bytes of the file, as checked by `check_job`.
         backend: as found by `check_job`.
         device: as found by `check_job`.
-        each_call: called before every inference, and before the graph is opened once more; raises to stop.
+        each_call: called before every inference; raises to stop.
         tell: told the stage, now and again.
 
     Raises: as `segsearch.measure.latency.measure`, and whatever the backend raises for a graph that it cannot run.
@@ -81,7 +70,7 @@ def time_graph(
         prepared = _open(job, graph, backend, example)
         return Ready(
             prepared=_asked(prepared, each_call),
-            work=Work(macs=job.macs or 0, bytes=len(graph) + example.numel() + example[0, 0].numel()),
+            work=Workload(macs=job.macs or 0, bytes=len(graph) + example.numel() + example[0, 0].numel()),
             precision=prepared.facts.get("precision", job.precision or backend.precisions[0]),
             layout="contiguous",
         )
@@ -111,19 +100,7 @@ def _open(job: Job, graph: bytes, backend: FileBackend, example: Tensor) -> Prep
 
 def _asked(prepared: Prepared, each_call: Callable[[], object]) -> Prepared:
     """Ask before everything that a prepared graph does whether to go on; it costs a tenth of a microsecond."""
-    again = prepared.again
-
-    def once_more() -> Prepared:
-        each_call()
-        assert again is not None
-        return _asked(again(), each_call)
-
-    return dataclasses.replace(
-        prepared,
-        run=_asking(prepared.run, each_call),
-        mask=_asking(prepared.mask, each_call),
-        again=once_more if again else None,
-    )
+    return dataclasses.replace(prepared, run=_asking(prepared.run, each_call), mask=_asking(prepared.mask, each_call))
 
 
 def _asking(call: Callable[_P, _R], each_call: Callable[[], object]) -> Callable[_P, _R]:

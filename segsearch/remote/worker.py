@@ -14,13 +14,13 @@ import torch
 
 from segsearch import __version__
 from segsearch.errors import DeviceError, InputError, MissingExtraError, SegsearchError
-from segsearch.measure.backends.table import BACKENDS
+from segsearch.measure.backends.table import BACKENDS, FILE_BACKENDS
 from segsearch.measure.machine import available, device_name, find_device
 from segsearch.remote.address import Address, is_loopback, resolve
 from segsearch.remote.desk import Desk, GoneError, Visit
 from segsearch.remote.protocol import MOST_BYTES, Answer, Event, Failure, WorkerFacts, plain
 from segsearch.remote.server import Server
-from segsearch.remote.timing import FILE_BACKENDS, check_job, time_graph
+from segsearch.remote.timing import check_job, time_graph
 from segsearch.remote.token import LEAST, make_token
 
 _LAST_WORDS_SECONDS = 2.0

@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 
-from segsearch.measure.launch import launching
 from segsearch.measure.record import LatencyRecord
 from segsearch.measure.throughput import Throughput
 
-NOTABLE = 0.005
-"""A smaller difference from the machine at rest is not worth a line."""
+LAUNCH_BOUND = 1.3
+"""From this ratio of eager to graph latency on, a network waits for its kernels to be launched, not for them to run."""
 
 
 def sentence(record: LatencyRecord, spec_id: str) -> str:
@@ -15,11 +14,17 @@ def sentence(record: LatencyRecord, spec_id: str) -> str:
     height, width = record.size_hw
     lines = [
         f"{record.label} (id {spec_id}) at {height}x{width}, batch {record.batch}",
-        f"{record.median_ms:.2f} ms median ({record.fps:.1f} FPS), p10 {record.p10_ms:.2f}, p90 {record.p90_ms:.2f},"
-        f" p99 {record.p99_ms:.2f}, {len(record.samples_ms)} samples",
+        f"{record.median_ms:.2f} ms median ({record.fps:.1f} FPS){of_processes(record)}, p10 {record.p10_ms:.2f},"
+        f" p90 {record.p90_ms:.2f}, p99 {record.p99_ms:.2f}, {len(record.samples_ms)} samples",
         f"{record.backend} {record.backend_version}, {record.precision}, on {record.where}{_threads(record)}",
     ]
     return "\n".join([*lines, *_facts(record), *warnings(record)])
+
+
+def of_processes(record: LatencyRecord) -> str:
+    """Say how far the medians of several processes lie apart."""
+    medians = record.process_medians_ms
+    return f" of {len(medians)} processes, {min(medians):.2f} to {max(medians):.2f}" if len(medians) > 1 else ""
 
 
 def side_by_side(records: Sequence[LatencyRecord]) -> str:
@@ -29,7 +34,7 @@ def side_by_side(records: Sequence[LatencyRecord]) -> str:
     head = f"{first.label} (id {first.spec_id}) at {height}x{width}, batch {first.batch}, on {first.where}"
     lines = [
         f"  {record.backend:{wide}}  {record.median_ms:9.2f} ms  {record.fps:8.1f} FPS  p90 {record.p90_ms:9.2f}"
-        f"  {record.median_ms / first.median_ms:5.2f} x  {record.precision}"
+        f"  {record.median_ms / first.median_ms:5.2f} x  {record.precision}{of_processes(record)}"
         + (f"  host to host {record.host.median_ms:.2f} ms" if record.host else "")
         for record in records
     ]
@@ -38,12 +43,15 @@ def side_by_side(records: Sequence[LatencyRecord]) -> str:
 
 
 def _launching(records: Sequence[LatencyRecord]) -> list[str]:
-    """Say that a network waits for its kernels to be launched, where both ways of launching them were measured."""
+    """Say that a network waits for its kernels to be launched, where both ways of launching were measured alike."""
     by_backend = {record.backend: record for record in records}
     if not {"eager", "cudagraph"} <= by_backend.keys():
         return []
-    found = launching(by_backend["eager"], by_backend["cudagraph"])
-    return [f"launch-bound: eager takes {found.ratio:.2f} times as long as one CUDA graph"] if found.bound else []
+    eager, graph = by_backend["eager"], by_backend["cudagraph"]
+    ratio = eager.median_ms / graph.median_ms
+    alike = (eager.precision, eager.layout) == (graph.precision, graph.layout)
+    said = f"launch-bound: eager takes {ratio:.2f} times as long as one CUDA graph"
+    return [said] if alike and ratio > LAUNCH_BOUND else []
 
 
 def throughput_line(record: LatencyRecord, found: Throughput) -> str:
@@ -54,6 +62,7 @@ def throughput_line(record: LatencyRecord, found: Throughput) -> str:
 def latency_json(record: LatencyRecord, found: Throughput | None) -> dict[str, object]:
     """All of a record as plain data, and the figures that follow from it."""
     derived = {"id": record.spec_id, "fps": record.fps, "p99_ms": record.p99_ms, "iqr_ms": record.iqr_ms}
+    derived["reference_ratio"] = record.reference_ratio
     batches = {"throughput": found.model_dump(mode="json")} if found else {}
     return record.model_dump(mode="json") | derived | batches
 
@@ -61,10 +70,8 @@ def latency_json(record: LatencyRecord, found: Throughput | None) -> dict[str, o
 def warnings(record: LatencyRecord) -> list[str]:
     """List what makes a latency doubtful, one line each."""
     lines = []
-    if record.contention.busy:
-        lines.append(f"{record.contention.words}; measure again on a quiet machine")
-    if record.steady is False:
-        lines.append(f"{record.moved_words}: the machine was unsteady")
+    if not record.steady:
+        lines.append(f"not steady: {record.unsteady}; measure again on a quiet machine")
     if not record.warmup_settled:
         lines.append("the latency had not settled when warm-up ended")
     if record.gpu and record.gpu.throttled:
@@ -86,12 +93,6 @@ def _facts(record: LatencyRecord) -> list[str]:
     if record.memory_mib is not None:
         lines.append(
             f"peak memory {record.memory_mib:.0f} MiB" + (" beside the weights" * (record.device_kind == "cpu"))
-        )
-    if abs(record.slower) >= NOTABLE:
-        slower = "longer" if record.slower > 0 else "less"
-        lines.append(
-            f"as timed {record.timed_ms:.2f} ms; scaled, as the reference network took"
-            f" {100 * abs(record.slower):.0f} % {slower} than on this machine at rest"
         )
     if record.reference_ratio is not None and record.reference_ms is not None:
         lines.append(f"{record.reference_ratio:.3g} times the reference network ({record.reference_ms:.3f} ms)")

@@ -45,11 +45,9 @@ def order_lines(board: Board) -> list[str]:
         lines.append(f"Of those printed for this size: tau {_order(board.at_this_size)}.")
     if worst := _worst(board):
         lines.append(f"Worst swap: {sentence(worst)}.")
-    busy = sum(entry.measured.latency.doubtful for entry in board.entries)
+    busy = sum(not entry.measured.latency.steady for entry in board.entries)
     if busy:
-        lines.append(
-            f"Others were busy, or the reference network moved, during {busy} of {len(board.entries)} measurements."
-        )
+        lines.append(f"{busy} of {len(board.entries)} measurements were not steady: see the column in leaderboard.csv.")
     return lines or ["No two points have a printed speed: there is no order to compare."]
 
 

@@ -172,7 +172,7 @@ def _dots(axes: "Axes", records: Sequence[TrialRecord], marker: str, color: str,
 
 
 def _unsteady(record: TrialRecord) -> bool:
-    return record.latency is not None and record.latency.doubtful
+    return record.latency is not None and not record.latency.steady
 
 
 def _winner(measured: Sequence[TrialRecord], budget: Budget | None) -> TrialRecord | None:

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from segsearch.describe import Compared, Comparison, Description
-from segsearch.measure.counters import OtherCount
+from segsearch.measure.conventions import OtherCount
 
 
 def engineering(value: float) -> str:

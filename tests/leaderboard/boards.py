@@ -41,6 +41,7 @@ def protocol(**changes: object) -> MeasuringProtocol:
         precision="float32",
         threads=1,
         timer=TIMER,
+        processes=None,
     )
     return plain.model_copy(update=changes)
 

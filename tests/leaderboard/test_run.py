@@ -71,10 +71,10 @@ def test_another_protocol_is_another_file(tmp_path: Path) -> None:
 def test_what_a_device_cannot_run_is_left_out_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = filling.latency_of
 
-    def full(subject: NetworkSubject, *more: object) -> LatencyRecord:
+    def full(subject: NetworkSubject, *more: object, **named: object) -> LatencyRecord:
         if subject.label == "sgcpnet1":
             raise DeviceError("device: abacus has too little memory for this network and size")
-        return real(subject, *more)
+        return real(subject, *more, **named)
 
     monkeypatch.setattr(filling, "latency_of", full)
     found = run_leaderboard(POINTS, [quick()], tmp_path)

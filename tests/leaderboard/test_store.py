@@ -23,7 +23,7 @@ def test_measurements_from_before_a_setting_was_there_go_on(tmp_path: Path) -> N
     store.add(one)
     header, *rest = store.path.read_text().splitlines(keepends=True)
     written = json.loads(header)
-    del written["protocol"]["timer"]["spare_seconds"]
+    del written["protocol"]["timer"]["warmup_tolerance"]
     store.path.write_text("".join([json.dumps(written) + "\n", *rest]))
     assert MeasuredStore(tmp_path, protocol()).get(one.spec_id) == one
     written["protocol"]["timer"]["retakes"] = 99

@@ -138,27 +138,12 @@ class TestContract:
 
 
 @pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
-def test_the_same_is_ready_once_more_without_its_file(name):
-    """Timers ask for it: a second place in memory, after the file it came from is gone."""
-    network, (image, other) = Bytes().eval(), images()
-    prepared = prepare(name, "cpu", network, image)
-    assert prepared.again is not None
-    more = prepared.again()
-    assert more.facts == prepared.facts
-    assert more.run is not prepared.run
-    assert equal(first(more.run()), network(image)) > 0.999
-    assert equal(more.mask(other), network(other)) > 0.999
-    assert equal(first(prepared.run()), network(image)) > 0.999
-
-
-@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
 def test_an_opened_file_may_vanish(name, tmp_path):
     usable(name, "cpu")
     network, (image, _) = Bytes().eval(), images()
     with written(network, image, "float32") as path:
         prepared = BACKENDS[name]().open(path, image)
-    assert prepared.again is not None
-    assert equal(first(prepared.again().run()), network(image)) > 0.999
+    assert equal(first(prepared.run()), network(image)) > 0.999
 
 
 @pytest.mark.parametrize("name", ["eager", "onnxruntime", "openvino"])

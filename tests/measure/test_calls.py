@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from segsearch.errors import InputError
-from segsearch.measure.calls import record_calls, shadow
+from segsearch.measure.cost import record_calls, shadow
 
 from .networks import SIZE, Mini, state
 

@@ -3,9 +3,8 @@ import sys
 import pytest
 
 from segsearch.errors import MissingExtraError
-from segsearch.measure.conventions import tally
+from segsearch.measure.conventions import COUNTERS, others, tally
 from segsearch.measure.cost import count
-from segsearch.measure.counters import COUNTERS, others
 
 from .networks import SIZE, Mini, state
 

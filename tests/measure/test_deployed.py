@@ -2,9 +2,9 @@ import torch
 from torch import nn
 
 from segsearch.export import deploy
-from segsearch.measure import deployed
+from segsearch.measure import latency
 from segsearch.measure.conditions import Conditions
-from segsearch.measure.deployed import example_image, measure_deployed
+from segsearch.measure.latency import example_image, measure_deployed
 from segsearch.measure.timer import TimerSettings
 
 from .networks import SIZE, Mini
@@ -25,7 +25,7 @@ def test_the_image_is_always_the_same_noise() -> None:
 
 def test_the_deployed_form_is_what_is_timed(monkeypatch) -> None:
     seen: list[nn.Module] = []
-    monkeypatch.setattr(deployed, "measure", lambda network, *rest, **names: seen.append(network) or (*rest, names))
+    monkeypatch.setattr(latency, "measure", lambda network, *rest, **names: seen.append(network) or (*rest, names))
     network = Mini()
     network.classes = 4
     asked = Conditions(threads=1, timer=TIMER)

@@ -4,7 +4,8 @@ from torch import nn
 
 from segsearch.errors import InputError
 from segsearch.measure.cost import count
-from segsearch.measure.examine import examine, refuse_unfit
+from segsearch.measure.latency import refuse_unfit
+from segsearch.measure.roofline import examine
 
 from .networks import SIZE, Mini
 

@@ -4,9 +4,10 @@ import sys
 import time
 
 import pytest
+import torch
 
 from segsearch.measure import load
-from segsearch.measure.load import BUSY_PERCENT, Contention, ProcessorWatch, processor_load
+from segsearch.measure.load import BUSY_PERCENT, Contention, LoadWatch
 
 
 @pytest.mark.parametrize(
@@ -19,35 +20,44 @@ from segsearch.measure.load import BUSY_PERCENT, Contention, ProcessorWatch, pro
     ],
 )
 def test_own_work_is_not_the_work_of_others(then, now, percent, monkeypatch):
-    times = iter([then, now])
-    monkeypatch.setattr(load, "_times", lambda: next(times))
-    assert load.ProcessorWatch().others_percent() == pytest.approx(percent)
+    start, end = (load._Times(*seconds, 0.0) for seconds in (then, now))
+    monkeypatch.setattr(load, "_times", lambda: end)
+    assert load._others_percent(start) == pytest.approx(percent)
 
 
 def test_times_grow_and_own_work_is_in_them():
     before, start = load._times(), time.process_time()
     while time.process_time() - start < 0.3:
         pass
-    total, busy, own = (now - then for now, then in zip(load._times(), before, strict=True))
-    assert own == pytest.approx(0.3, abs=0.1)
-    assert total >= 0.25
-    assert 0.2 <= busy <= total
+    now = load._times()
+    assert now.own - before.own == pytest.approx(0.3, abs=0.1)
+    assert now.everything - before.everything >= 0.25
+    assert 0.2 <= now.busy - before.busy <= now.everything - before.everything
 
 
 def test_the_work_of_another_process_is_seen():
     with subprocess.Popen([sys.executable, "-S", "-c", "while True: pass"]) as other:
         try:
-            watch = ProcessorWatch()
+            watch = LoadWatch(torch.device("cpu"), 0.05)
             time.sleep(1.0)
-            assert watch.others_percent() > 0.3 * 100 / (os.cpu_count() or 1)
+            seen = watch.contention()
         finally:
             other.kill()
+    assert seen.others_percent_during > 0.3 * 100 / (os.cpu_count() or 1)
+    assert 0 <= seen.others_percent_before <= 100 and seen.load_average >= 0 and seen.gpu_others is None
+    if seen.busy:
+        assert any(f"(pid {other.pid})" in name for name in seen.names) and seen.names[0] in seen.words
+        assert not any(f"(pid {os.getpid()})" in name for name in seen.names)
 
 
-def test_load_is_read_in_its_ranges():
-    load_average, others = processor_load(0.05)
-    assert load_average >= 0
-    assert 0 <= others <= 100
+def test_the_busiest_of_several_looks_is_named():
+    looks = [
+        Contention(load_average=1.0, others_percent_before=b, others_percent_during=d, gpu_others=g, names=(n,))
+        for b, d, g, n in ((5.0, 20.0, None, "a"), (30.0, 1.0, 2, "b"))
+    ]
+    most = Contention.most(looks)
+    assert (most.others_percent_before, most.others_percent_during, most.gpu_others) == (30.0, 20.0, 2)
+    assert most.words == "2 other programs were on the GPU and other programs used 30 % of the processor: b"
 
 
 @pytest.mark.parametrize(

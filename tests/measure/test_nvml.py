@@ -7,9 +7,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from segsearch.measure import nvml
-from segsearch.measure.load import Contention
-from segsearch.measure.nvml import Gpu, GpuLog, GpuState
+from segsearch.measure import load as nvml
+from segsearch.measure.load import Contention, Gpu, GpuLog, GpuState
 
 
 class Error(Exception):

@@ -5,9 +5,8 @@ import torch
 
 from segsearch.errors import ProofError
 from segsearch.measure import roofline
-from segsearch.measure.examine import Work
-from segsearch.measure.roofline import MARGIN, Peak, measured_peak, refuse_impossible
-from segsearch.measure.stopwatch import WallStopwatch
+from segsearch.measure.roofline import MARGIN, Peak, Workload, measured_peak, refuse_impossible
+from segsearch.measure.timer import WallStopwatch
 
 CPU = torch.device("cpu")
 PEAK = Peak(macs_per_second=1e11, bytes_per_second=1e10)
@@ -16,10 +15,10 @@ PEAK = Peak(macs_per_second=1e11, bytes_per_second=1e10)
 @pytest.mark.parametrize(
     ("work", "precision", "floor_ms"),
     [
-        (Work(macs=10**9, bytes=0), "float32", 10 / MARGIN),
-        (Work(macs=10**9, bytes=0), "int8", 2.5 / MARGIN),
-        (Work(macs=0, bytes=10**7), "float32", 1 / MARGIN),
-        (Work(macs=10**9, bytes=10**9), "float32", 100 / MARGIN),
+        (Workload(macs=10**9, bytes=0), "float32", 10 / MARGIN),
+        (Workload(macs=10**9, bytes=0), "int8", 2.5 / MARGIN),
+        (Workload(macs=0, bytes=10**7), "float32", 1 / MARGIN),
+        (Workload(macs=10**9, bytes=10**9), "float32", 100 / MARGIN),
     ],
 )
 def test_the_floor_is_the_larger_of_two_times(work, precision, floor_ms):
@@ -27,7 +26,7 @@ def test_the_floor_is_the_larger_of_two_times(work, precision, floor_ms):
 
 
 def test_a_latency_that_cannot_be_names_both_figures():
-    work = Work(macs=10**9, bytes=1000)
+    work = Workload(macs=10**9, bytes=1000)
     assert refuse_impossible(5.1, work, PEAK, "float32") == 5.0
     with pytest.raises(ProofError) as error:
         refuse_impossible(4.9, work, PEAK, "float32")
@@ -61,5 +60,5 @@ def test_real_work_stays_above_its_floor():
         conv, image = torch.nn.Conv2d(channels, channels, 3, padding=1), torch.rand(1, channels, side, side)
         with torch.inference_mode():
             best_ms = min(WallStopwatch().lap_ms(lambda conv=conv, image=image: conv(image)) for _ in range(30))
-        work = Work(macs=channels**2 * 9 * side**2, bytes=4 * channels * side**2)
+        work = Workload(macs=channels**2 * 9 * side**2, bytes=4 * channels * side**2)
         refuse_impossible(best_ms, work, measured_peak(CPU, 1, WallStopwatch()), "float32")

@@ -8,15 +8,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segsearch.errors import InputError
-from segsearch.measure.stopwatch import WallStopwatch
 from segsearch.measure.timer import (
-    CAREFUL,
-    Samples,
+    LEAD_MOST_MS,
+    QUOTED,
     TimerSettings,
+    WallStopwatch,
+    level_ms,
     no_garbage_collection,
     quantile,
-    sample_latencies,
+    sample_alone,
+    sample_beside,
 )
+
+BLOCKS = TimerSettings(min_samples=50, min_seconds=1.0)
 
 
 class Script:
@@ -38,7 +42,7 @@ class Script:
 
 def run(latencies_ms, **settings):
     watch, calls = Script(latencies_ms), []
-    samples = sample_latencies(lambda: calls.append(1), settings=TimerSettings(**settings), stopwatch=watch)
+    samples = sample_alone(lambda: calls.append(1), settings=TimerSettings(**settings), stopwatch=watch)
     assert len(calls) == watch.laps == samples.warmup_calls + len(samples.samples_ms)
     return samples
 
@@ -100,10 +104,9 @@ def test_quantiles_are_numpys(values, fraction):
     assert quantile(values, fraction) == pytest.approx(np.quantile(values, fraction))
 
 
-def test_summaries_of_known_samples():
-    samples = Samples(samples_ms=tuple(float(i) for i in range(100, -1, -1)), warmup_calls=0, warmup_settled=True)
-    found = (samples.p10_ms, samples.median_ms, samples.p90_ms)
-    assert found == pytest.approx((10, 50, 90))
+def test_a_few_interrupts_are_forgiven_and_a_shared_core_is_not():
+    assert level_ms([1.0] * 28 + [9.0] * 2) == 1.0
+    assert level_ms([1.0] * 22 + [4.0] * 8) > 1.4
 
 
 @pytest.mark.parametrize("enabled", [True, False])
@@ -111,7 +114,7 @@ def test_garbage_collection_is_held_back_and_put_back(enabled):
     (gc.enable if enabled else gc.disable)()
     try:
         with pytest.raises(ZeroDivisionError):
-            sample_latencies(lambda: 1 // gc.isenabled())
+            sample_alone(lambda: 1 // gc.isenabled(), settings=TimerSettings(), stopwatch=WallStopwatch())
         assert gc.isenabled() == enabled
         with no_garbage_collection():
             assert not gc.isenabled()
@@ -120,12 +123,9 @@ def test_garbage_collection_is_held_back_and_put_back(enabled):
         gc.enable()
 
 
-def test_the_wall_clock_waits_for_the_device():
-    events = []
-    watch = WallStopwatch(synchronise=lambda: events.append("wait"))
-    lap = watch.lap_ms(lambda: (events.append("work"), time.sleep(0.02)))
-    assert events == ["wait", "work", "wait"]
-    assert lap >= 20  # a sleep never ends early
+def test_the_wall_clock_tells_how_long_a_call_took():
+    watch = WallStopwatch()
+    assert watch.lap_ms(lambda: time.sleep(0.02)) >= 20  # a sleep never ends early
     assert watch.now_seconds() <= watch.now_seconds()
 
 
@@ -135,10 +135,100 @@ def test_settings_refuse_what_cannot_be():
             TimerSettings.parse(wrong, "timer")
 
 
-@pytest.mark.parametrize("settings", [TimerSettings(), CAREFUL])
+def test_settings_of_older_versions_are_read_without_what_is_gone():
+    old = {"min_samples": 7, "spare_seconds": 8.0, "most_seconds": 40.0, "least_quiet": 0.2, "most_slower": 0.1}
+    assert TimerSettings.parse(old, "timer") == TimerSettings(min_samples=7)
+
+
+@pytest.mark.parametrize("settings", [TimerSettings(), QUOTED])
 def test_a_gpu_gets_more_samples_where_nobody_asked_for_a_number(settings):
     gpu = settings.on("cuda")
-    assert (gpu.min_samples, gpu.min_seconds, gpu.spare_seconds) == (200, 2.0, settings.spare_seconds)
+    assert (gpu.min_samples, gpu.min_seconds) == (200, 2.0)
     assert settings.on("cpu") == settings and gpu.on("cuda") == gpu
-    assert TimerSettings(min_samples=12).on("cuda").min_samples == 12
-    assert CAREFUL.model_copy(update={"min_samples": 7}).on("cuda").min_samples == 7
+    assert settings.model_copy(update={"min_samples": 12}).on("cuda").min_samples == 12
+
+
+def beside(references_ms, latencies_ms=None, settings=BLOCKS, **more):
+    """A machine whose reference takes what the script says, the last for ever; the first is of its warm-up."""
+    script = itertools.chain([1.0], references_ms, itertools.repeat(list(references_ms)[-1]))
+    order = []
+    watch = Script(latencies_ms or itertools.repeat(50.0))
+
+    def reference():
+        order.append("R")
+        return [next(script)] * 10
+
+    samples = sample_beside(lambda: order.append("A"), reference, settings=settings, stopwatch=watch, **more)
+    return samples, "".join(order)
+
+
+def test_a_steady_machine_gives_five_blocks_between_six_references():
+    samples, order = beside([1.0])
+    assert samples.samples_ms == (50.0,) * 50 and samples.median_ms == 50.0
+    assert (samples.retakes, samples.drift, samples.reference_ms) == (0, 0.0, 1.0)
+    assert samples.reference_samples_ms == (1.0,) * 60
+    blocks = order.split("R")[2:-1]  # behind the warm-up
+    assert [len(block) for block in blocks] == [1 + 10] * 5  # a call to lead in, then those that count
+
+
+@pytest.mark.parametrize(("latency_ms", "lead"), [(5.0, 4), (50.0, 1), (LEAD_MOST_MS - 1, 1), (LEAD_MOST_MS + 1, 0)])
+def test_calls_lead_in_where_they_make_a_difference(latency_ms, lead):
+    samples, order = beside([1.0], itertools.repeat(latency_ms))
+    calls = sum(len(block) for block in order.split("R")[2:-1])
+    assert calls == pytest.approx(len(samples.samples_ms) + 5 * lead, abs=5)  # sums of floats
+
+
+def test_two_percent_is_no_disturbance():
+    samples, _ = beside([1.0, 1.02, 1.0, 1.02, 1.0, 1.02])
+    assert samples.retakes == 0 and samples.drift == pytest.approx(0.02, abs=0.006)
+
+
+def test_both_blocks_beside_a_slow_reference_are_taken_again():
+    samples, order = beside([1.0, 1.0, 1.05, 1.0])
+    assert samples.drift == 0.0 and samples.retakes == 2 and len(samples.samples_ms) == 50
+    assert order.count("R") == 1 + 8
+
+
+def test_blocks_beside_a_slow_reference_do_not_count_and_what_counts_is_in_order():
+    calm, slow = [50.0] * 11, [90.0] * 11
+    latencies = itertools.chain([50.0] * 10, calm, slow, slow, [51.0] * 11, itertools.repeat(52.0))
+    samples, _ = beside([1.0, 1.0, 1.3, 1.0], latencies)
+    assert samples.samples_ms == (50.0,) * 10 + (51.0,) * 10 + (52.0,) * 30
+
+
+@pytest.mark.parametrize("retakes", [0, 1, 6])
+def test_a_machine_that_never_rests_is_measured_still_and_says_so(retakes):
+    references = [1.0 + 0.06 * (i * 7 % 5) for i in range(40)]
+    samples, order = beside(references, settings=BLOCKS.model_copy(update={"retakes": retakes}))
+    assert samples.drift > 0.03 and len(samples.samples_ms) == 50 and samples.retakes == retakes
+    assert order.count("R") == 1 + 1 + 5 + retakes
+
+
+def test_the_least_disturbed_blocks_count():
+    """Block by block the reference moves by 10, 20, 30 ... percent; two more than three are taken."""
+    references = [1.0, 1.1, 1.2, 1.3, 1.0, 1.0]
+    latencies = itertools.chain([50.0] * 10, *([50.0 + i] * 2 for i in range(5)))
+    few = TimerSettings(min_samples=3, min_seconds=0.0, blocks=3, retakes=2)
+    samples, _ = beside(references, latencies, few)
+    assert samples.samples_ms == (50.0, 51.0, 54.0)
+    assert samples.drift == pytest.approx(0.2)
+
+
+def test_a_clock_that_falls_slowly_is_drift_too():
+    assert beside([1.0 * 1.02**i for i in range(40)])[0].drift > 0.03
+
+
+@given(st.lists(st.floats(0.9, 1.5), min_size=20, max_size=20), st.integers(1, 60), st.integers(0, 8))
+def test_what_is_kept_is_never_less_than_asked_nor_more_disturbed_than_what_is_not(references, least, retakes):
+    settings = TimerSettings(min_samples=least, min_seconds=0.1, retakes=retakes)
+    samples, _ = beside(references, settings=settings)
+    assert len(samples.samples_ms) >= least and samples.retakes <= retakes
+    assert samples.drift >= 0
+    assert min(references) * (1 - 1e-9) <= samples.reference_ms <= max(references) * (1 + 1e-9)
+    assert samples.drift <= 0.03 or samples.retakes == retakes
+
+
+def test_progress_is_told():
+    told = []
+    beside([1.0], report=lambda *seen: told.append(seen))
+    assert told == [("warm up", 0, 5), *(("sample", done, 5) for done in range(5))]

@@ -21,14 +21,11 @@ class Prepared:
         mask: from an image on the host to the output on the host: copy, infer, copy. Same shape and type as the
             example.
         facts: whatever else changes a latency, such as the hash of an engine.
-        again: makes the same ready once more, elsewhere in memory, where a latency depends on the place and that takes
-            seconds at most.
     """
 
     run: Callable[[], object]
     mask: Callable[[Tensor], Tensor]
     facts: Mapping[str, str] = field(default_factory=dict)
-    again: "Callable[[], Prepared] | None" = None
 
 
 class Backend(Protocol):

@@ -8,14 +8,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from math import prod
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from segsearch.errors import InputError, MissingExtraError, one_line
 from segsearch.export.deploy import Deployed
-from segsearch.export.lint_rules import outside
 from segsearch.export.onnx import trace, trace_module
 
 _QUANTISING = {"QuantizeLinear", "DequantizeLinear", "QLinearConv", "ConvInteger", "DynamicQuantizeLinear"}
@@ -59,15 +58,8 @@ def as_held(example: Tensor, holds: str) -> Tensor:
     return example.to(_TYPES[holds]) if example.is_floating_point() else example
 
 
-class Checked(NamedTuple):
-    """What a sound file is: the precision to run it in, and whether all of its weights lie inside."""
-
-    precision: str
-    whole: bool
-
-
-def check_file(path: Path, example: Tensor, asked: str | None, weights: Mapping[str, str]) -> Checked:
-    """Check that ``path`` is an ONNX model for images like ``example``.
+def check_file(path: Path, example: Tensor, asked: str | None, weights: Mapping[str, str]) -> str:
+    """Check that ``path`` is an ONNX model for images like ``example``; return the precision to run it in.
 
     Args:
         path: the file.
@@ -79,8 +71,7 @@ def check_file(path: Path, example: Tensor, asked: str | None, weights: Mapping[
         MissingExtraError: onnx is not installed.
         InputError: no such file, no ONNX, of another model, or of another precision.
     """
-    model = _load(path)
-    graph = model.graph
+    graph = _load(path).graph
     inside = {weight.name for weight in graph.initializer}
     _check_faces(
         path, [_face(v) for v in graph.input if v.name not in inside], [_face(v) for v in graph.output], example
@@ -90,7 +81,7 @@ def check_file(path: Path, example: Tensor, asked: str | None, weights: Mapping[
     if (asked or next(iter(suiting), None)) not in suiting:
         problem = f"its weights are {held}" + (f", which does not run as {asked}" if asked else "")
         raise InputError(path, problem, suiting or weights.values())
-    return Checked(asked or suiting[0], whole=not any(True for _ in outside(model)))
+    return asked or suiting[0]
 
 
 def size_of(path: Path) -> tuple[int, int]:

@@ -1,7 +1,6 @@
 """onnxruntime, over an ONNX file, or over the network exported at the very size of the example."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -48,18 +47,13 @@ class OnnxRuntime:
         """See `FileBackend`."""
         check_ability(self, example.device.type, precision)
         name = provider(example.device)
-        precision, whole = check_file(path, example, precision, WEIGHTS)
+        precision = check_file(path, example, precision, WEIGHTS)
         check_ability(self, example.device.type, precision)
         check_hardware(example.device, precision)
         facts = {"precision": precision, "provider": name}
-        model = path.read_bytes() if whole else str(path)
 
-        def started() -> Prepared:
-            face = _on_cpu if example.device.type == "cpu" else _on_gpu
-            return face(_session(path, model, example.device, precision), example, facts)
-
-        # a second session of weights that lie elsewhere might find them gone
-        return replace(started(), again=started if whole else None)
+        face = _on_cpu if example.device.type == "cpu" else _on_gpu
+        return face(_session(path, example.device, precision), example, facts)
 
 
 def _onnxruntime() -> Any:
@@ -80,7 +74,7 @@ def provider(device: torch.device) -> str:
     return name
 
 
-def _session(path: Path, model: str | bytes, device: torch.device, precision: str) -> Any:
+def _session(path: Path, device: torch.device, precision: str) -> Any:
     runtime = _onnxruntime()
     options = runtime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = torch.get_num_threads(), 1
@@ -90,7 +84,7 @@ def _session(path: Path, model: str | bytes, device: torch.device, precision: st
         settings = {"device_id": str(device.index or 0), "use_tf32": str(int(precision == "tf32"))}
         providers.insert(0, ("CUDAExecutionProvider", settings))
     try:
-        session = runtime.InferenceSession(model, options, providers=providers)
+        session = runtime.InferenceSession(str(path), options, providers=providers)
     except Exception as error:  # onnxruntime's error classes have no base of their own
         raise UnfitError(path, f"cannot be loaded by onnxruntime: {one_line(error)}") from error
     if session.get_providers()[0] != provider(device):  # it falls back to the CPU without a word

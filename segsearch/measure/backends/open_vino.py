@@ -1,7 +1,6 @@
 """OpenVINO on the CPU, over an ONNX file, or over the network exported at the very size of the example."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -54,14 +53,10 @@ class OpenVino:
         """
         check_ability(self, example.device.type, precision)
         runtime = openvino()
-        precision = check_file(path, example, precision, WEIGHTS).precision
+        precision = check_file(path, example, precision, WEIGHTS)
         model = _read(path)
-
-        def started() -> Prepared:
-            compiled = _compile(path, model, precision)
-            return _prepared(runtime, compiled.create_infer_request(), example, _facts(compiled, precision))
-
-        return replace(started(), again=started)
+        compiled = _compile(path, model, precision)
+        return _prepared(runtime, compiled.create_infer_request(), example, _facts(compiled, precision))
 
 
 def _read(path: Path) -> Any:

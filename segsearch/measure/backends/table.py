@@ -47,7 +47,6 @@ def find_backend(name: str, device_kind: str | None = None, precision: str | Non
 
 def file_backend(name: str, device_kind: str | None = None, precision: str | None = None) -> FileBackend:
     """Return a backend that runs ONNX files. Raises InputError for another one, else as `find_backend`."""
-    backend = find_backend(name, device_kind, precision)
-    if not backend.takes_file:
+    if name not in FILE_BACKENDS:
         raise InputError("backend", f"{name!r} runs no exported graph", FILE_BACKENDS)
-    return cast(FileBackend, backend)
+    return cast(FileBackend, find_backend(name, device_kind, precision))

@@ -81,7 +81,7 @@ class TensorRt:
         """
         check_ability(self, example.device.type, precision)
         _tensorrt()
-        precision = check_file(path, example, precision, WEIGHTS).precision
+        precision = check_file(path, example, precision, WEIGHTS)
         check_hardware(example.device, precision)
         with torch.cuda.device(example.device):
             engine, facts = self._engine(path, precision, torch.cuda.get_device_name(example.device))

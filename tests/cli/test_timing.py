@@ -1,4 +1,4 @@
-"""The two verbs that time many networks, as people use them."""
+"""The verbs that time networks, as people use them."""
 
 import json
 import signal
@@ -9,11 +9,14 @@ from pathlib import Path
 
 import pytest
 from command import run
+from search.builders import latency
 from search.studies import quick
 
+import segsearch.latency
+from segsearch.measure.record import LatencyRecord
 from segsearch.search.driver import run_study
 
-QUICK = ("--size", "64x64", "--threads", "1", "--samples", "3", "--allow-busy", "--out", "board")
+QUICK = ("--size", "64x64", "--threads", "1", "--samples", "3", "--quick", "--out", "board")
 POINTS = ("--points", "fpenet", "--points", "sgcpnet1")
 
 
@@ -38,7 +41,7 @@ def test_a_leaderboard_and_again(tmp_path: Path) -> None:
 
 def test_a_study_timed_again(tmp_path: Path) -> None:
     run_study(quick(trials=2, sampler="random"), tmp_path / "study")
-    done = run("rerank", "study", "--all", "--allow-busy", "--size", "64x64", cwd=tmp_path)
+    done = run("rerank", "study", "--all", "--quick", "--size", "64x64", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     for piece in ("entered the front:", "left the front:", "between the two rankings of 2 networks"):
         assert piece in done.stdout
@@ -62,7 +65,36 @@ def test_ctrl_c_keeps_what_is_measured(tmp_path: Path) -> None:
     assert len(lines) >= 2 and [json.loads(line) for line in lines]
 
 
-@pytest.mark.parametrize("option", [("--points", "fpenet", "--paper", "fpenet"), ("--samples", "0")])
+@pytest.mark.parametrize("options", [[], ["--strict"], ["--strict", "--json"]])
+@pytest.mark.parametrize("steady", [True, False])
+def test_what_is_not_steady_is_printed_and_only_refused_where_asked(
+    options: list[str], steady: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the record is made up."""
+    asked: list[int | None] = []
+    why = None if steady else "the reference network moved 12 %"
+    record = latency(10.0, "fpenet").model_copy(update={"steady": steady, "unsteady": why})
+
+    def made_up(*_: object, processes: int | None, **more: object) -> LatencyRecord:
+        asked.append(processes)
+        return record
+
+    monkeypatch.setattr(segsearch.latency, "latency_of", made_up)
+    done = run("measure", "fpenet", "--size", "64x64", *options)
+    assert asked == [3] and done.returncode == (2 if options and not steady else 0)
+    if "--json" in options:
+        written = json.loads(done.stdout)
+        assert (written["median_ms"], written["steady"], written["unsteady"]) == (10.0, steady, why)
+    else:
+        assert "10.00 ms median" in done.stdout and ("warning: not steady: the reference" in done.stdout) != steady
+    line = "segsearch: --strict: fpenet under eager was not steady: the reference network moved 12 %\n"
+    assert done.stderr == (line if done.returncode else "")
+
+
+@pytest.mark.parametrize(
+    "option",
+    [("--points", "fpenet", "--paper", "fpenet"), ("--samples", "0"), ("--quick", "--processes", "2")],
+)
 def test_what_contradicts_itself_is_one_line(option: tuple[str, ...], tmp_path: Path) -> None:
     done = run("leaderboard", "--size", "64x64", *option, cwd=tmp_path)
     assert done.returncode == 2 and len(done.stderr.strip().splitlines()) == 1
