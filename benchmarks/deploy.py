@@ -73,11 +73,13 @@ def plain_eager(network: nn.Module, example: Tensor) -> Prepared:
 
     @torch.inference_mode()
     def run() -> Tensor:
-        return plain(example)
+        mask: Tensor = plain(example)
+        return mask
 
     @torch.inference_mode()
     def mask(image: Tensor) -> Tensor:
-        return plain(image.to(example.device)).to("cpu", torch.uint8)
+        found: Tensor = plain(image.to(example.device))
+        return found.to("cpu", torch.uint8)
 
     return Prepared(run=run, mask=mask)
 

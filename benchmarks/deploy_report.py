@@ -52,7 +52,7 @@ def _spread(line: Line, name: str) -> float:
     """Largest over smallest ratio of the rounds, minus one."""
     eager, deployed = ([statistics.median(laps) for laps in line["blocks_ms"][which]] for which in ("eager", name))
     ratios = [a / b for a, b in zip(eager, deployed, strict=True)]
-    return max(ratios) / min(ratios) - 1
+    return float(max(ratios) / min(ratios) - 1)
 
 
 def write_report(header: Line, lines: list[Line], stem: Path, command: str) -> tuple[Path, ...]:
@@ -92,7 +92,7 @@ def _summary(frame: pd.DataFrame, names: list[str]) -> str:
     for name in names:
         there = frame.dropna(subset=[f"{name}_ratio"])
         ratios = there[f"{name}_ratio"]
-        least, most = (there.loc[place] for place in (ratios.idxmin(), ratios.idxmax()))
+        least, most = (there.iloc[int(place)] for place in (ratios.argmin(), ratios.argmax()))
         ends = [f"{row[f'{name}_ratio']:.2f} (`{row['name']}`)" for row in (least, most)]
         roofs = geometric_mean(list(there[f"{name}_roofs"]))
         rows.append((name, str(len(there)), f"{geometric_mean(list(ratios)):.2f}", *ends, f"{roofs:.1f}"))

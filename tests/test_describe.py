@@ -7,8 +7,6 @@ from typing import Any
 import pytest
 import yaml
 from command import refusal, run
-from search.builders import record, some_point
-from search.studies import quick
 
 from segsearch.describe import describe, differ, read_point
 from segsearch.errors import InputError
@@ -16,6 +14,8 @@ from segsearch.report.diff import difference
 from segsearch.search.store import StudyFolder
 from segsearch.search.study import prepare
 from segsearch.space.points import named_point
+from tests.search.builders import record, some_point
+from tests.search.studies import quick
 
 
 @pytest.fixture

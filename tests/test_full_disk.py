@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_trial import POINT
 from torch import nn
 
 from segsearch.data.config import StreetsData
@@ -24,6 +23,7 @@ from segsearch.train.checkpoint import Stamp, save_checkpoint
 from segsearch.train.recipe import Recipe
 from segsearch.train.weights import save_weights
 from segsearch.trial import ERROR, TrialSetup, run_trial
+from tests.test_trial import POINT
 
 STAMP = Stamp(recipe="abc", seed=1, network="def", dataset="patches", images=4, steps=20)
 

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from foreign_names import efficientnet_b0, filled, mobilenetv3_small, resnet, shufflenetv2
 from torch import Tensor
 
 from segsearch.errors import InputError
@@ -11,6 +10,7 @@ from segsearch.models.build import build
 from segsearch.space.lower import lower
 from segsearch.space.points import named_point
 from segsearch.spec.network import NetworkSpec
+from tests.foreign_names import efficientnet_b0, filled, mobilenetv3_small, resnet, shufflenetv2
 
 PLAIN_STEM = {"encoder.resnet.stem": "plain", "encoder.resnet.stem_pool": "floor"}
 

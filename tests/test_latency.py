@@ -6,8 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from search.builders import latency as record
-from search.builders import small, some_point
 
 from segsearch import latency
 from segsearch.data.normalise import MEAN, STD
@@ -27,6 +25,8 @@ from segsearch.measure.conditions import Conditions
 from segsearch.measure.cost import count
 from segsearch.measure.timer import TimerSettings
 from segsearch.space.lower import lower
+from tests.search.builders import latency as record
+from tests.search.builders import small, some_point
 
 SIZE = (32, 48)
 TIMER = TimerSettings(min_samples=5, min_seconds=0, warmup_block_seconds=0, max_warmup_seconds=0.1, blocks=2, retakes=0)

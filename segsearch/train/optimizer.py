@@ -1,5 +1,7 @@
 """The optimiser of a recipe: which parameters decay, and at what rate they learn."""
 
+from typing import Any
+
 from torch import nn, optim
 
 from segsearch.train.recipe import Recipe
@@ -13,7 +15,7 @@ def make_optimizer(network: nn.Module, recipe: Recipe) -> optim.Optimizer:
     return optim.Adam(groups, lr=recipe.learning_rate, betas=(recipe.momentum, 0.999))
 
 
-def parameter_groups(network: nn.Module, recipe: Recipe) -> list[dict[str, object]]:
+def parameter_groups(network: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
     """Split the parameters into decayed ones and, unless `Recipe.decay_norm` is set, biases and normalisation weights.
 
     The latter are those of fewer than two dimensions; decaying only the others is "no bias decay" of "Bag of Tricks"
@@ -22,7 +24,7 @@ def parameter_groups(network: nn.Module, recipe: Recipe) -> list[dict[str, objec
     parameters = [p for p in network.parameters() if p.requires_grad]
     decayed = [p for p in parameters if recipe.decay_norm or p.ndim >= 2]
     spared = [p for p in parameters if not recipe.decay_norm and p.ndim < 2]
-    groups: list[dict[str, object]] = [
+    groups: list[dict[str, Any]] = [
         {"params": decayed, "weight_decay": recipe.weight_decay},
         {"params": spared, "weight_decay": 0.0},
     ]

@@ -1,15 +1,17 @@
 """Every block keeps this contract."""
 
+from typing import Any
+
 import pytest
 import torch
 
 from segsearch.models.blocks.fpe import FPEBlock
 from segsearch.models.blocks.table import BLOCKS
-from segsearch.spec.encoder import StageSpec
+from segsearch.spec.encoder import BlockName, StageSpec
 from segsearch.spec.rules import READERS
 
-RATES = {"fpe": (1, 2, 4, 8), "fpe_projected": (1, 2, 4, 8)}
-VARIANTS = {
+RATES: dict[str, tuple[int, ...]] = {"fpe": (1, 2, 4, 8), "fpe_projected": (1, 2, 4, 8)}
+VARIANTS: dict[str, dict[str, Any]] = {
     "kernel": {"kernel": 5},
     "expansion": {"expansion": 3},
     "inner": {"inner": 20},
@@ -20,14 +22,14 @@ VARIANTS = {
 }
 
 
-def read_by(name: str, variant: str) -> bool:
+def read_by(name: BlockName, variant: str) -> bool:
     field = next(iter(VARIANTS[variant]))
     return field not in READERS or name in READERS[field]
 
 
 @pytest.mark.parametrize(("name", "variant"), [(n, v) for n in BLOCKS for v in VARIANTS if read_by(n, v)])
 @pytest.mark.parametrize("stride", [1, 2])
-def test_every_field_that_a_block_reads_changes_it(name: str, variant: str, stride: int) -> None:
+def test_every_field_that_a_block_reads_changes_it(name: BlockName, variant: str, stride: int) -> None:
     plain = StageSpec(block=name, depth=1, width=16, stride=stride, dilations=RATES.get(name, (2,)))
     changed = plain.model_copy(update=VARIANTS[variant])
     blocks = [BLOCKS[name](16, stage, stride) for stage in (plain, changed)]
@@ -45,7 +47,7 @@ def test_every_field_that_a_block_reads_changes_it(name: str, variant: str, stri
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("in_channels", [16, 32])
 @pytest.mark.parametrize("size", [(8, 12), (9, 7), (1, 1)])
-def test_shape_and_gradients(name, stride, in_channels, size) -> None:
+def test_shape_and_gradients(name: BlockName, stride: int, in_channels: int, size: tuple[int, int]) -> None:
     stage = StageSpec(block=name, depth=1, width=32, stride=stride, dilations=RATES.get(name, (2,)))
     block = BLOCKS[name](in_channels, stage, stride)
     out = block(torch.randn(2, in_channels, *size))
@@ -56,7 +58,7 @@ def test_shape_and_gradients(name, stride, in_channels, size) -> None:
 
 @pytest.mark.parametrize("name", ["basic", "bottleneck", "fpe"])
 @pytest.mark.parametrize(("in_channels", "stride"), [(8, 1), (16, 1), (8, 2)])
-def test_a_block_ends_with_a_relu(name: str, in_channels: int, stride: int) -> None:
+def test_a_block_ends_with_a_relu(name: BlockName, in_channels: int, stride: int) -> None:
     """FPENet's published FLOPs need the last one as well."""
     stage = StageSpec(block=name, depth=1, width=8, stride=stride, dilations=RATES.get(name, (1,)))
     out = BLOCKS[name](in_channels, stage, stride)(torch.randn(2, in_channels, 8, 8))
@@ -123,13 +125,13 @@ def test_squeeze_excite_follows_the_blocks_input() -> None:
         ("fpe_projected", 8, 1, "ConvNorm"),
     ],
 )
-def test_residual_rules(name: str, in_channels: int, stride: int, shortcut: str) -> None:
+def test_residual_rules(name: BlockName, in_channels: int, stride: int, shortcut: str) -> None:
     block = BLOCKS[name](in_channels, StageSpec(block=name, depth=1, width=16, stride=stride), stride)
     assert type(block.shortcut).__name__ == shortcut
 
 
 @pytest.mark.parametrize(("name", "convolutions"), [("mbconv", 2), ("fused", 1), ("mobile", 3)])
-def test_who_expands_where_nothing_widens(name: str, convolutions: int) -> None:
+def test_who_expands_where_nothing_widens(name: BlockName, convolutions: int) -> None:
     block = BLOCKS[name](16, StageSpec(block=name, depth=1, width=16, stride=2), 2)
     assert sum(isinstance(m, torch.nn.Conv2d) for m in block.modules()) == convolutions
 

@@ -9,7 +9,7 @@ from torch import nn
 from segsearch.models.fusions import FAM, FUSIONS, MEU, GatedMEU, PairFusion, Warp
 
 
-def made(name: str, deep: int, shallow: int, width: int, align_corners: bool = False) -> PairFusion:
+def made(name: str, deep: int, shallow: int, width: int, *, align_corners: bool = False) -> PairFusion:
     if not FUSIONS[name].projects:
         deep = shallow = width
     return FUSIONS[name](deep, shallow, width, align_corners)
@@ -24,7 +24,7 @@ def made(name: str, deep: int, shallow: int, width: int, align_corners: bool = F
     align=st.booleans(),
 )
 def test_gives_the_shallow_size_and_the_width(name, widths, small, odd, align) -> None:
-    fusion = made(name, *widths, align)
+    fusion = made(name, *widths, align_corners=align)
     size = [max(1, 2 * s - o) for s, o in zip(small, odd, strict=True)]
     deep, shallow = (widths[2], widths[2]) if not fusion.projects else widths[:2]
     out = fusion(torch.randn(2, deep, *small), torch.randn(2, shallow, *size))

@@ -1,8 +1,10 @@
 """Every neck, one that will be added tomorrow included, keeps this contract, behind any encoder and between any levels."""
 
+from typing import Any
+
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from segsearch.errors import InputError
 from segsearch.export.deploy import fold
@@ -11,10 +13,12 @@ from segsearch.models.necks.nodes import WeightedSum
 from segsearch.models.necks.table import NECKS
 from segsearch.models.network import Network
 from segsearch.models.ops import Features
+from segsearch.spec.neck import Weights
 from segsearch.spec.network import NetworkSpec
+from tests.trained import as_if_trained
 
-STEM = {"widths": [8, 16], "strides": [2, 1]}
-ENCODERS = {
+STEM: dict[str, Any] = {"widths": [8, 16], "strides": [2, 1]}
+ENCODERS: dict[str, dict[str, Any]] = {
     "four strided stages": {
         "stem": STEM,
         "stages": [{"block": "basic", "depth": 1, "width": w, "stride": 2} for w in (8, 16, 24, 32)],
@@ -59,7 +63,7 @@ SPECS: dict[str, list[dict]] = {
     ],
     "skip": [{"low": 8, "width": 16}, {"low": 8, "width": 16, "smooth": True}],
 }
-HEADS = {
+HEADS: dict[str, dict[str, Any]] = {
     "plain": {"kind": "plain"},
     "concat": {"kind": "concat", "width": 16},
     "weighted": {"kind": "weighted", "width": 16},
@@ -72,7 +76,7 @@ def made(name: str, neck: dict, encoder: str, finest: int, coarsest: int, head: 
     """Network of one neck: on PF..PC, the latter pooled if beyond the encoder, the encoder cut if finer."""
     last = LAST[encoder]
     coarsest = min(coarsest, last) if name == "aggregate" else coarsest
-    pyramid = {"finest": min(finest, coarsest), "coarsest": coarsest}
+    pyramid: dict[str, Any] = {"finest": min(finest, coarsest), "coarsest": coarsest}
     if neck.get("bias"):
         own = min(last, coarsest) - pyramid["finest"] + 1
         pyramid |= {"at": "neck" if coarsest > last else "encoder", "expand": [24] * own}
@@ -90,18 +94,6 @@ def watched(network: Network, image: Tensor) -> Features:
     network.head.register_forward_pre_hook(lambda module, args: seen.update(args[0]))
     network(image)
     return seen
-
-
-def lively(network: Network) -> Network:
-    """Statistics, gains and weights of sums as after some training, negative ones included."""
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.weight.data.uniform_(0.7, 1.3)
-            module.running_mean.uniform_(-0.2, 0.2)
-            module.running_var.uniform_(0.6, 1.6)
-        elif isinstance(module, WeightedSum) and module.kind != "plain":
-            module.weights.data.uniform_(-0.5, 2)
-    return network.eval()
 
 
 def close(a: Tensor, b: Tensor) -> None:
@@ -152,7 +144,7 @@ def test_every_weight_gets_a_gradient(name: str, neck: dict, head: str) -> None:
 @pytest.mark.parametrize(("name", "neck"), CASES, ids=BY_NAME)
 @torch.no_grad()
 def test_images_of_a_batch_do_not_mix(name: str, neck: dict) -> None:
-    network = lively(made(name, neck, "four strided stages", 2, 6))
+    network = as_if_trained(made(name, neck, "four strided stages", 2, 6))
     images = torch.randn(2, 3, 65, 70)
     close(network(images)[:1], network(images[:1]))
 
@@ -160,7 +152,7 @@ def test_images_of_a_batch_do_not_mix(name: str, neck: dict) -> None:
 @pytest.mark.parametrize(("name", "neck"), CASES, ids=BY_NAME)
 @torch.no_grad()
 def test_folded_and_exported_it_gives_the_same(name: str, neck: dict) -> None:
-    network = lively(made(name, neck, "a stem that pools", 2, 6, "weighted"))
+    network = as_if_trained(made(name, neck, "a stem that pools", 2, 6, "weighted"))
     image = torch.randn(1, 3, 65, 70)
     logits = network(image)
     folded = fold(network)
@@ -173,6 +165,7 @@ def test_folded_and_exported_it_gives_the_same(name: str, neck: dict) -> None:
 @torch.no_grad()
 def test_sums_weigh_as_their_papers_say() -> None:
     maps = [torch.full((1, 1, 1, 1), value) for value in (1.0, 10.0, 100.0)]
+    kind: Weights
     for kind, expected in (("softmax", 37.0), ("relu", 111 / 3.0001), ("plain", 111.0)):
         assert float(WeightedSum(3, kind)(*maps)) == pytest.approx(expected)
     half = WeightedSum(2, "relu")

@@ -1,16 +1,16 @@
 """One small network, deployed and exported once for all tests of the room."""
 
 import pytest
-from export_networks import CLASSES, COLOURS, MEAN, SIZE, STD, Small, lively
 from torch import nn
 
 from segsearch.export.deploy import Deployed, deploy
 from segsearch.export.onnx import Exported, OnnxModel, to_onnx
+from tests.export.networks import CLASSES, COLOURS, MEAN, SIZE, STD, Small, randomized
 
 
 @pytest.fixture(scope="session")
 def network() -> nn.Module:
-    return lively(Small())
+    return randomized(Small())
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -18,8 +19,8 @@ ARTEFACT = Timing(latency_ms=20.0, covers="mask", backend="onnxruntime", device=
 AGREEMENT = Agreement(images=3, pixels=3000, equal=2999, fraction=2999 / 3000, worst=0.999, classes_seen=2)
 
 
-def card(**changes: object) -> Card:
-    fields: dict[str, object] = {
+def card(**changes: Any) -> Card:
+    fields: dict[str, Any] = {
         "name": "resnet18x0.75/fam",
         "spec": "0123456789ab",
         "point": {"encoder": "resnet", "encoder.depth": 18, "width": 0.75, "lite": False},
@@ -110,11 +111,10 @@ def test_unseen_images_are_reported_apart() -> None:
     assert "never saw, the trained network reaches mIoU 44.0 %" in markdown(card(report_miou=0.44))
 
 
-def form(**changes: object) -> Artefact:
+def form(**changes: Any) -> Artefact:
     file = File(name="model.onnx", sha256="0f" * 32, size_bytes=1234)
-    return Artefact(
-        **({"format": "onnx", "files": (file,), "runtime": "onnxruntime 1", "agreement": AGREEMENT} | changes)
-    )
+    fields: dict[str, Any] = {"format": "onnx", "files": (file,), "runtime": "onnxruntime 1", "agreement": AGREEMENT}
+    return Artefact(**(fields | changes))
 
 
 def test_each_form_is_listed_with_its_files_and_its_own_precision() -> None:
@@ -145,7 +145,14 @@ def test_a_budget_of_another_device_is_neither_met_nor_missed() -> None:
 
 
 def test_a_point_without_a_study_claims_nothing() -> None:
-    nothing = {"study": None, "data": None, "miou": None, "iou": {}, "artefact_miou": None, "search": None}
+    nothing: dict[str, Any] = {
+        "study": None,
+        "data": None,
+        "miou": None,
+        "iou": {},
+        "artefact_miou": None,
+        "search": None,
+    }
     page = markdown(card(**nothing, recipe=None, settings={}, seed=None, images=0, weights="fresh"))
     assert "There is no mIoU" in page and "Weights: fresh." in page and "None" not in page
     assert row(page, "latency") == ["20.00 ms"] and row(page, "parameters") == ["12.346 M"]

@@ -3,11 +3,11 @@ import copy
 import numpy as np
 import pytest
 import torch
-from export_networks import MEAN, SIZE, STD, Small, lively, pictures
 from torch import nn
 
 from segsearch.errors import InputError
 from segsearch.export.deploy import Deployed, deploy, fold, network_masks
+from tests.export.networks import MEAN, SIZE, STD, Small, pictures, randomized
 
 LEFT_OVERS = (nn.BatchNorm2d, nn.Dropout, nn.Dropout2d)
 
@@ -18,18 +18,18 @@ def as_batch(image: np.ndarray) -> torch.Tensor:
 
 @pytest.mark.parametrize("size", [(64, 96), SIZE])
 def test_folded_logits_equal_the_unfolded(size: tuple[int, int]) -> None:
-    network = lively(Small()).double()
+    network = randomized(Small()).double()
     image = torch.randn(2, 3, *size, dtype=torch.float64)
     folded = fold(network)
     assert torch.allclose(folded(image), network.eval()(image), rtol=1e-9, atol=1e-9)
 
 
 def test_folding_leaves_nothing_of_training_behind_and_the_original_alone() -> None:
-    network = lively(Small())
+    network = randomized(Small())
     before = copy.deepcopy(network.state_dict())
     folded = fold(network)
     assert not [m for m in folded.modules() if isinstance(m, LEFT_OVERS)]
-    assert not folded.training and len(folded.auxiliary) == 0
+    assert isinstance(folded, Small) and not folded.training and len(folded.auxiliary) == 0
     assert len(folded.supervise(torch.randn(1, 3, 32, 32))) == 1
     assert network.training and len(network.auxiliary) == 1
     assert all(torch.equal(before[key], value) for key, value in network.state_dict().items())
@@ -38,7 +38,7 @@ def test_folding_leaves_nothing_of_training_behind_and_the_original_alone() -> N
 def test_folding_a_transposed_convolution() -> None:
     network = nn.Module()
     network.conv, network.norm = nn.ConvTranspose2d(3, 4, 2, 2), nn.BatchNorm2d(4)
-    lively(network)
+    randomized(network)
     image = torch.randn(1, 3, 5, 5)
     folded = fold(network)
     assert torch.allclose(folded.conv(image), network.eval().norm(network.conv(image)), atol=1e-5)
@@ -66,7 +66,7 @@ def test_deployed_gives_the_networks_masks(network: nn.Module, deployed: Deploye
 
 
 def test_deployed_is_frozen_in_eval_and_in_float32() -> None:
-    artefact = deploy(lively(Small()).double(), (32, 64), MEAN, STD)
+    artefact = deploy(randomized(Small()).double(), (32, 64), MEAN, STD)
     assert not artefact.training
     assert not [name for name, p in artefact.named_parameters() if p.requires_grad]
     assert {p.dtype for p in artefact.parameters()} == {torch.float32}
@@ -94,7 +94,7 @@ def test_what_cannot_be_deployed_is_refused() -> None:
 
 
 def test_256_classes_fit_a_byte() -> None:
-    mask = deploy(lively(Small(classes=256)), (32, 32), MEAN, STD)(torch.zeros(1, 3, 32, 32, dtype=torch.uint8))
+    mask = deploy(randomized(Small(classes=256)), (32, 32), MEAN, STD)(torch.zeros(1, 3, 32, 32, dtype=torch.uint8))
     assert mask.dtype == torch.uint8
 
 

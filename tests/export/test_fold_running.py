@@ -60,7 +60,7 @@ class Peeking(nn.Module):
         return [x + self.bn(x)]
 
 
-def lively(network: nn.Module) -> nn.Module:
+def randomized(network: nn.Module) -> nn.Module:
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.running_mean.uniform_(-1, 1)
@@ -72,7 +72,7 @@ def lively(network: nn.Module) -> nn.Module:
 
 
 def test_every_norm_is_folded_where_it_may_be_and_kept_as_numbers_where_not() -> None:
-    network = lively(Net()).double()
+    network = randomized(Net()).double()
     image = torch.randn(2, 3, 20, 22, dtype=torch.float64)
     with torch.no_grad():
         before = network(image)
@@ -87,7 +87,7 @@ def test_every_norm_is_folded_where_it_may_be_and_kept_as_numbers_where_not() ->
 
 
 def test_a_reader_that_is_not_seen_is_noticed() -> None:
-    network = lively(Peeking())
+    network = randomized(Peeking())
     with (
         pytest.raises(ProofError, match=r"mine cannot be folded: its maps change by \d+\.\d%"),
         same_maps(network, "mine"),
@@ -107,7 +107,7 @@ def test_a_module_may_fold_what_is_below_it() -> None:
         def fold_norms(self) -> None:
             fold_by_running(self.net)
 
-    network = lively(Own())
+    network = randomized(Own())
     image = torch.randn(1, 3, 20, 22)
     folded = fold(network)
     with torch.no_grad():

@@ -5,7 +5,6 @@ from typing import Any
 import onnx
 import onnxruntime
 import pytest
-from export_networks import SIZE, pictures
 
 from segsearch.errors import ProofError
 from segsearch.export.deploy import Deployed
@@ -13,6 +12,7 @@ from segsearch.export.graph import check_graph
 from segsearch.export.onnx import Exported, trace
 from segsearch.export.quantise import quantise
 from segsearch.remote.graph import graph_bytes
+from tests.export.networks import SIZE, pictures
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from segsearch.errors import InputError
 from segsearch.export.images import find_images, output_names, read_image, resize_mask, write_png
 
 
-def save(path: Path, mode: str = "RGB", size: tuple[int, int] = (6, 4), **options: object) -> Path:
+def save(path: Path, mode: str = "RGB", size: tuple[int, int] = (6, 4), **options: Any) -> Path:
     Image.new(mode, size, 1).save(path, **options)
     return path
 

@@ -12,7 +12,6 @@ import onnx
 import pytest
 import torch
 import torch.nn.functional as F
-from export_networks import CLASSES, COLOURS, MEAN, SIZE, STD, ConvNorm, Small, lively
 from torch import Tensor, nn
 
 from segsearch.errors import InputError, ProofError
@@ -20,6 +19,7 @@ from segsearch.export.deploy import deploy
 from segsearch.export.lint import RULES, lint, lint_file
 from segsearch.export.onnx import Exported, to_onnx
 from segsearch.quiet import quiet
+from tests.export.networks import CLASSES, COLOURS, MEAN, SIZE, STD, ConvNorm, Small, randomized
 
 
 class Of(nn.Module):
@@ -46,7 +46,8 @@ def in_training(module: nn.Module) -> Any:
     """The older exporter keeps what training does; the newer one turns BatchNorm around by itself."""
     written, example = io.BytesIO(), torch.zeros(1, 3, 23, 30)
     with quiet():
-        torch.onnx.export(module, (example,), written, dynamo=False, training=torch.onnx.TrainingMode.TRAINING)
+        kind: Any = torch.onnx.TrainingMode.TRAINING
+        torch.onnx.export(module, (example,), written, dynamo=False, training=kind)  # type: ignore[arg-type]
     return onnx.load_model_from_string(written.getvalue())
 
 
@@ -58,6 +59,10 @@ def bilinear(align: bool, **options: Any) -> Callable[[Tensor], Tensor]:
     return lambda x: F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=align, **options)
 
 
+def pooled(*bins: int) -> Callable[[Tensor], Tensor]:
+    return lambda x: torch.stack([F.adaptive_avg_pool2d(x, n).mean() for n in bins])
+
+
 def warp(x: Tensor) -> Tensor:
     return F.grid_sample(x, x[:, :2].permute(0, 2, 3, 1), mode="bilinear", align_corners=True)
 
@@ -65,7 +70,7 @@ def warp(x: Tensor) -> Tensor:
 DEFECTS: dict[str, Callable[[], Any]] = {
     "linear-warp": lambda: graph_of(Of(warp), opset_version=20),
     "training-mode": lambda: in_training(ConvNorm(3, 4)),
-    "unrolled-pool": lambda: graph_of(Of(lambda x: sum(F.adaptive_avg_pool2d(x, n).mean() for n in (1, 3)))),
+    "unrolled-pool": lambda: graph_of(Of(pooled(1, 3))),
     "mixed-corners": lambda: graph_of(Of(lambda x: bilinear(False)(bilinear(True)(bilinear(True)(x))))),
     "double": lambda: graph_of(Of(torch.relu).double()),
     "smooth-resize": lambda: graph_of(Of(lambda x: F.interpolate(x, size=(40, 50), mode="bicubic"))),
@@ -86,8 +91,7 @@ def test_a_defect_is_found_by_its_rule_alone(rule: str) -> None:
 @pytest.mark.parametrize("bins", [(2,), (1, 4)])
 def test_each_pool_that_is_unrolled_is_found(bins: tuple[int, ...]) -> None:
     """Smaller pyramids have fewer nodes than many a sound network, so no count of nodes would tell."""
-    made = graph_of(Of(lambda x: sum(F.adaptive_avg_pool2d(x, n).mean() for n in bins)))
-    assert rules(made) == {"unrolled-pool"}
+    assert rules(graph_of(Of(pooled(*bins)))) == {"unrolled-pool"}
 
 
 @pytest.mark.parametrize("bins", [1, 5])
@@ -231,7 +235,8 @@ def test_weights_elsewhere_are_found(exported: Exported, tmp_path: Path) -> None
 
 
 def test_the_exporter_refuses_a_network_with_a_defect(tmp_path: Path) -> None:
-    mixed = lively(Small())
+    mixed = Small()
+    randomized(mixed)
     mixed.align_corners = True
     with pytest.raises(ProofError, match="resizes by align_corners, 5 others do not agree"):
         to_onnx(deploy(mixed, SIZE, MEAN, STD), tmp_path / "m.onnx", classes=CLASSES, colours=COLOURS)

@@ -3,17 +3,18 @@ import logging
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 import torch
-from export_networks import CLASSES, COLOURS, MEAN, SIZE, STD, pictures
 
 import segsearch
 from segsearch.errors import InputError, MissingExtraError
 from segsearch.export.deploy import Deployed
 from segsearch.export.onnx import Exported, OnnxModel, load_session, to_onnx, trace
+from tests.export.networks import CLASSES, COLOURS, MEAN, SIZE, STD, pictures
 
 
 def test_the_file_is_alone_and_is_what_was_reported(exported: Exported) -> None:
@@ -42,7 +43,7 @@ def test_the_file_alone_says_what_it_is(model: OnnxModel, exported: Exported) ->
 
 def test_nothing_of_the_exporting_machine_is_in_the_file(exported: Exported) -> None:
     content = exported.path.read_bytes()
-    for trail in (str(Path(segsearch.__file__).parent), "export_networks", "site-packages", "stack_trace"):
+    for trail in (str(Path(segsearch.__file__).parent), "networks.py", "site-packages", "stack_trace"):
         assert trail.encode() not in content
 
 
@@ -133,6 +134,7 @@ def test_metadata_that_lie_about_the_graph_are_refused(exported: Exported, tmp_p
 
 
 def test_an_image_of_another_kind_is_refused(model: OnnxModel) -> None:
-    for image in (np.zeros((96, 203, 3), np.uint8), np.zeros((*SIZE, 3), np.float32), np.zeros(SIZE, np.uint8)):
+    images: list[Any] = [np.zeros((96, 203, 3), np.uint8), np.zeros((*SIZE, 3), np.float32), np.zeros(SIZE, np.uint8)]
+    for image in images:
         with pytest.raises(InputError, match=r"image: must be uint8 \(97, 203, 3\), got"):
             model.predict(image)

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from export_networks import MEAN, SIZE, STD, pictures
 from torch import nn
 
 from segsearch.errors import InputError, MissingExtraError
@@ -13,6 +12,7 @@ from segsearch.export.deploy import network_masks
 from segsearch.export.onnx import Exported
 from segsearch.export.openvino import OpenVinoModel, openvino, to_openvino
 from segsearch.export.parity import agreement, prove
+from tests.export.networks import MEAN, SIZE, STD, pictures
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,8 @@
 import numpy as np
-from export_networks import pictures
 
 from segsearch.export.onnx import Exported, OnnxModel
 from segsearch.export.openvino import core, read_model
+from tests.export.networks import pictures
 
 
 def test_openvino_gives_the_artefacts_masks_by_its_fast_argmax(exported: Exported, model: OnnxModel) -> None:

@@ -3,13 +3,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from export_networks import CLASSES, COLOURS, MEAN, SIZE, STD, pictures
 from torch import nn
 
 from segsearch.errors import ProofError
 from segsearch.export.deploy import deploy, network_masks
 from segsearch.export.onnx import OnnxModel, to_onnx
 from segsearch.export.parity import agreement, prove
+from tests.export.networks import CLASSES, COLOURS, MEAN, SIZE, STD, pictures
 
 
 def test_the_artefact_is_proven_on_images(network: nn.Module, model: OnnxModel) -> None:

@@ -61,6 +61,6 @@ def test_pools_without_one_size_stay_adaptive_and_keep_no_hooks() -> None:
 def test_a_pool_with_two_names_is_replaced_at_both() -> None:
     pool = nn.AdaptiveAvgPool2d(3)
     network = nn.ModuleDict({"a": nn.Sequential(pool), "b": nn.Sequential(pool)})
-    network.forward = lambda image: network["a"](image) + network["b"](image)  # type: ignore[method-assign]
+    network.forward = lambda image: network["a"](image) + network["b"](image)
     fix_pools(network, watch(network, torch.randn(1, 3, 7, 7)))
     assert not [m for m in network.modules() if isinstance(m, nn.AdaptiveAvgPool2d)]

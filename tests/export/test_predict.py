@@ -2,12 +2,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from export_networks import COLOURS, SIZE, pictures
 from PIL import Image
 
 from segsearch.errors import InputError
 from segsearch.export.onnx import OnnxModel
 from segsearch.export.predict import overlay, predict_files
+from tests.export.networks import COLOURS, SIZE, pictures
 
 
 @pytest.fixture

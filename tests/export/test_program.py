@@ -3,7 +3,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from export_networks import MEAN, STD, pictures
 from torch import nn
 
 import segsearch
@@ -11,6 +10,7 @@ from segsearch.errors import InputError
 from segsearch.export.deploy import Deployed, network_masks
 from segsearch.export.parity import agreement, prove
 from segsearch.export.program import Program, to_program
+from tests.export.networks import MEAN, STD, pictures
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@ from pathlib import Path
 
 import onnx
 import pytest
-from export_networks import MEAN, SIZE, STD, pictures
 from torch import nn
 
 from segsearch.errors import InputError
@@ -12,6 +11,7 @@ from segsearch.export.lint import lint_file
 from segsearch.export.onnx import Exported, OnnxModel
 from segsearch.export.parity import agreement
 from segsearch.export.quantise import classifiers, quantise
+from tests.export.networks import MEAN, SIZE, STD, pictures
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from covering import covering, name, sampled
-from export_networks import CLASSES, COLOURS, MEAN, SIZE, STD, lively, pictures
 
 from segsearch.export.deploy import deploy, fold, network_masks
 from segsearch.export.onnx import OnnxModel, to_onnx
@@ -14,13 +12,15 @@ from segsearch.models.build import build
 from segsearch.space.lower import lower
 from segsearch.space.nodes import Point
 from segsearch.space.points import named_points
+from tests.covering import covering, name, sampled
+from tests.export.networks import CLASSES, COLOURS, MEAN, SIZE, STD, pictures, randomized
 
 NIGHTLY = pytest.mark.nightly
 
 
 @pytest.mark.parametrize("point", covering()[5::12], ids=name)
 def test_folding_keeps_the_logits_of_any_point(point: Point) -> None:
-    network = lively(build(lower(point), len(CLASSES), "both")).double().eval()
+    network = randomized(build(lower(point), len(CLASSES), "both")).double().eval()
     image = torch.randn(1, 3, 75, 101, dtype=torch.float64)
     with torch.no_grad():
         expected = network(image)
@@ -40,7 +40,7 @@ def test_folding_keeps_the_logits_of_any_point(point: Point) -> None:
     ],
 )
 def test_the_artefact_of_any_point_is_proven(point: Point, size_hw: tuple[int, int], tmp_path: Path) -> None:
-    network = lively(build(lower(point), len(CLASSES)))
+    network = randomized(build(lower(point), len(CLASSES)))
     deployed = deploy(network, size_hw, MEAN, STD)
     exported = to_onnx(deployed, tmp_path / "model.onnx", classes=CLASSES, colours=COLOURS)
     found = agreement(

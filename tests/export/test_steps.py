@@ -5,8 +5,6 @@ from functools import cache
 
 import pytest
 import torch
-from covering import covering, name, sampled
-from export_networks import CLASSES, MEAN, STD, Small, lively, pictures
 from torch import Tensor, nn
 
 from segsearch.errors import InputError
@@ -21,6 +19,8 @@ from segsearch.models.network import Network
 from segsearch.space.lower import lower
 from segsearch.space.nodes import Point
 from segsearch.space.points import named_points
+from tests.covering import covering, name, sampled
+from tests.export.networks import CLASSES, MEAN, STD, Small, pictures, randomized
 
 ODD, EVEN = (75, 101), (64, 128)
 NAMED = ("fpenet", "sfnet_r18", "sfnet_df1", "dfanet_a", "sgcpnet1", "eseg_lite_s")
@@ -38,7 +38,7 @@ def named(name: str) -> Network:
 
 def of(point: Point) -> Network:
     network = build(lower(point), len(CLASSES))
-    lively(network)
+    randomized(network)
     return network.eval()
 
 
@@ -75,7 +75,7 @@ def test_a_wide_classifier_sees_the_same_border(name: str) -> None:
     """Maps may be made larger than the image (see ``overshoot``); a 3x3 classifier still reads zeros around its map."""
     point = dict(named_points()[name].choices) | {"head.plain.kernel": 3, "align_corners": False}
     network = build(lower(point), len(CLASSES))
-    lively(network)
+    randomized(network)
     assert deploy(network.eval(), EVEN, MEAN, STD).network.beyond != (0, 0)
     image = as_batch(EVEN)
     expected = plain_logits(network, image).argmax(1)
@@ -227,7 +227,8 @@ def test_a_copy_in_half_precision_runs(name: str, dtype: torch.dtype) -> None:
         assert (half(image) == deployed(image)).float().mean() > 0.9
     exact = [m.places for m in half.modules() if isinstance(m, Warp)]
     kept = [m.places for m in deployed.modules() if isinstance(m, Warp)]
-    assert all(torch.equal(a, b) for a, b in zip(exact, kept, strict=True))
+    for a, b in zip(exact, kept, strict=True):
+        assert a is not None and b is not None and torch.equal(a, b)
 
 
 @pytest.mark.parametrize("name", ["fpenet", "sfnet_df1", "sgcpnet1"])

@@ -22,6 +22,7 @@ def test_filtering_before_the_resize_gives_what_filtering_after_does(fine, shrin
     channels = {4: 3, 8: 5, 16: 2}
     sizes = {4: fine, 8: tuple(-(-f // s) for f, s in zip(fine, shrink, strict=True)), 16: (1, 2)}
     merge = fold(ConvNorm(10, 6)).double()
+    assert isinstance(merge, ConvNorm) and merge.conv.bias is not None
     nn.init.normal_(merge.conv.bias)
     features = {s: torch.randn(2, c, *sizes[s], dtype=torch.float64) for s, c in channels.items()}
     resize = Resize(align)

@@ -1,3 +1,5 @@
+from typing import Literal
+
 import pytest
 import torch
 
@@ -19,6 +21,6 @@ def test_a_long_skip_joins_the_first_and_the_last_map_of_the_stages_own_resoluti
 
 
 @pytest.mark.parametrize(("pool", "pixels"), [("floor", 3), ("ceil", 4)])
-def test_the_stems_pool_rounds_as_named(pool: str, pixels: int) -> None:
+def test_the_stems_pool_rounds_as_named(pool: Literal["floor", "ceil"], pixels: int) -> None:
     features = Stem(StemSpec(widths=(8, 12), strides=(2, 1), pool=pool))(torch.rand(1, 3, 12, 12))
     assert {s: tuple(f.shape[1:]) for s, f in features.items()} == {2: (12, 6, 6), 4: (12, pixels, pixels)}

@@ -9,29 +9,43 @@ from torch import Tensor, nn
 from segsearch.models.encoder import Encoder
 from segsearch.space.families.table import FAMILIES
 from segsearch.space.load import load_space
-from segsearch.space.nodes import Group, OneOf
+from segsearch.space.nodes import Group, OneOf, Point, Scalar
 from segsearch.spec.channels import encoder_levels, stage_strides, stages_at, stages_out
 from segsearch.spec.encoder import EncoderSpec, StageSpec, StemSpec
 
 UNIFIED = load_space("unified")
-ARMS: dict[str, Group] = dict(UNIFIED.axes["encoder"].arms)  # type: ignore[union-attr]
-RESNET = {"dilations": "1,1,1,1", "stem": "deep", "stem_pool": "ceil", "output_stride": 32}
-DF = {"depth": 1.0, "taps": "strides"}
-XCEPTION = {"repeats": "4,6,4", "attention": "fc", "code": "paper"}
-HUAIFENG = {"variant": "a", "repeats": "3,6,3", "attention": "fc", "code": "huaifeng1993"}
-MBCONV = {"block": "mbconv", "output_stride": 32}
-FUSED = {"block": "fused", "output_stride": 32}
-SHUFFLE = {"repeats": "4,8,4", "conv5": True, "stem_pool": "ceil"}
-FPE = {"p": 3, "q": 9, "expansion": 4, "dilations": "1,2,4,8", "cascade": True, "long_skip": True, "code": "paper"}
+ARMS: dict[str, Group] = dict(UNIFIED.axes["encoder"].arms)
+RESNET: Point = {"dilations": "1,1,1,1", "stem": "deep", "stem_pool": "ceil", "output_stride": 32}
+DF: Point = {"depth": 1.0, "taps": "strides"}
+XCEPTION: Point = {"repeats": "4,6,4", "attention": "fc", "code": "paper"}
+HUAIFENG: Point = {"variant": "a", "repeats": "3,6,3", "attention": "fc", "code": "huaifeng1993"}
+MBCONV: Point = {"block": "mbconv", "output_stride": 32}
+FUSED: Point = {"block": "fused", "output_stride": 32}
+SHUFFLE: Point = {"repeats": "4,8,4", "conv5": True, "stem_pool": "ceil"}
+FPE: Point = {
+    "p": 3,
+    "q": 9,
+    "expansion": 4,
+    "dilations": "1,2,4,8",
+    "cascade": True,
+    "long_skip": True,
+    "code": "paper",
+}
 
 
 def parameters(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters())
 
 
-def made(family: str, width: float, **choices: object) -> Encoder:
+def spec_of(family: str, width: float, choices: dict[str, Scalar]) -> EncoderSpec:
+    spec = FAMILIES[family](choices, width)
+    assert isinstance(spec, EncoderSpec)
+    return spec
+
+
+def made(family: str, width: float, **choices: Scalar) -> Encoder:
     with torch.device("meta"):
-        return Encoder(FAMILIES[family](choices, width))
+        return Encoder(spec_of(family, width, choices))
 
 
 @pytest.mark.parametrize(
@@ -118,7 +132,7 @@ def test_parts_of_mobilenetv3() -> None:
 def test_depths_of_efficientnet() -> None:
     depths = {1.1: [2, 3, 3, 4, 4, 5, 2], 1.8: [2, 4, 4, 6, 6, 8, 2], 3.1: [4, 7, 7, 10, 10, 13, 4], 0.6: [1, 2, 2, 2, 2, 3, 1]}  # fmt: skip
     for depth, expected in depths.items():
-        spec = FAMILIES["efficientnet"](MBCONV | {"depth": depth}, 1.0)
+        spec = spec_of("efficientnet", 1.0, MBCONV | {"depth": depth})
         assert [stage.depth for stage in spec.stages] == expected
 
 
@@ -146,11 +160,11 @@ def drawn(family: str, rng: random.Random) -> Encoder:
     choices = {name: rng.choice(node.accepted()) for name, node in ARMS[family].items()}
     assert not [n for n in ARMS[family].values() if isinstance(n, OneOf)]
     width = rng.choice(UNIFIED.axes["encoder_width"].proposals())
-    return Encoder(FAMILIES[family](choices | SMALL.get(family, {}), float(width)))
+    return Encoder(spec_of(family, float(width), choices | SMALL.get(family, {})))
 
 
 OURS = [family for family in FAMILIES if family != "timm"]
-SMALL = {"resnet": {"depth": 10}, "efficientnet": {"depth": 0.6}}
+SMALL: dict[str, Point] = {"resnet": {"depth": 10}, "efficientnet": {"depth": 0.6}}
 """Depths only repeat blocks; the wide and deep are built above without memory."""
 
 
@@ -188,7 +202,7 @@ def test_stages_are_made_anew_for_any_input(family: str) -> None:
 
 
 def test_the_attention_weighs_the_last_map_alone() -> None:
-    encoder = Encoder(FAMILIES["xception"](XCEPTION | {"variant": "b"}, 1.0)).eval()
+    encoder = Encoder(spec_of("xception", 1.0, XCEPTION | {"variant": "b"})).eval()
     seen: list[Tensor] = []
     encoder.attention.register_forward_hook(lambda m, args, out: seen.extend((args[0], out)))
     with torch.no_grad():
@@ -198,8 +212,7 @@ def test_the_attention_weighs_the_last_map_alone() -> None:
 
 
 def test_tapped_maps_of_one_stride() -> None:
-    stage = {"block": "basic", "depth": 1, "width": 8}
-    stages = tuple(StageSpec(**stage, stride=s) for s in (2, 2, 1))
+    stages = tuple(StageSpec(block="basic", depth=1, width=8, stride=s) for s in (2, 2, 1))
     spec = EncoderSpec(stem=StemSpec(widths=(8,), strides=(2,)), stages=stages, taps=(0, 1, 2))
     features = Encoder(spec)(torch.randn(2, 3, 32, 48))
     assert {s: tuple(f.shape[2:]) for s, f in features.items()} == {4: (8, 12), 8: (4, 6), 16: (4, 6)}

@@ -1,11 +1,11 @@
 """Outputs of the released codes, under weights drawn by tensor name, against ours filled by `import-weights`."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from golden import OUTPUTS, assert_given, drawn, image, shapes
-from torch import Tensor, nn
+from torch import Tensor
 
 from segsearch.importer import import_state
 from segsearch.models.checkpoint_file import read_checkpoint
@@ -14,6 +14,7 @@ from segsearch.models.released import RELEASE_OF
 from segsearch.space.lower import lower
 from segsearch.space.nodes import Point
 from segsearch.space.points import named_points
+from tests.golden import OUTPUTS, assert_given, drawn, image, shapes
 
 CASES: dict[str, tuple[str, Point]] = {
     "sfnet_df1_paper|ceil=False|64x96": ("sfnet_df1", {}),
@@ -40,7 +41,7 @@ def released_file(case: str, folder: Path) -> Path:
 
 def captured(network: Network, given: Tensor) -> dict[str, Tensor]:
     seen: dict[str, Tensor] = {}
-    watched: dict[str, nn.Module] = {}
+    watched: dict[str, Any] = {}
     if len(network.auxiliary):
         watched = {"ppm": network.context, "logits_low": network.head}
         for i, stride in enumerate(sorted(network.neck.smooths, key=int)):

@@ -4,6 +4,7 @@ import torch
 from segsearch.models.levels import Levels
 from segsearch.spec.encoder import EncoderSpec, StageSpec, StemSpec
 from segsearch.spec.neck import PyramidSpec
+from segsearch.spec.words import Pool
 
 
 def encoder(*widths: int) -> EncoderSpec:
@@ -15,7 +16,7 @@ def encoder(*widths: int) -> EncoderSpec:
 
 @pytest.mark.parametrize("size", [(8, 12), (7, 5), (1, 1)])
 @pytest.mark.parametrize("pool", ["avg", "max"])
-def test_an_even_map_stays_even_in_every_pooled_level(pool: str, size: tuple[int, int]) -> None:
+def test_an_even_map_stays_even_in_every_pooled_level(pool: Pool, size: tuple[int, int]) -> None:
     """The padding of the border is not part of an average."""
     levels = Levels(PyramidSpec(finest=3, coarsest=6, pool=pool), encoder(2, 3, 5))
     height, width = size

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from foreign_names import efficientnet_b0, filled, mobilenetv3_small, resnet, shufflenetv2
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -15,17 +14,19 @@ from segsearch.models import pretrained
 from segsearch.models.encoder import Encoder
 from segsearch.models.pretrained import IMAGENET, SOURCES, UNLEARNT, Source, fill, source_of, start_from
 from segsearch.space.families.table import FAMILIES
+from segsearch.space.nodes import Point, Scalar
 from segsearch.spec.encoder import EncoderSpec, StageSpec, StemSpec
+from tests.foreign_names import efficientnet_b0, filled, mobilenetv3_small, resnet, shufflenetv2
 
-RESNET = {"dilations": "1,1,1,1", "stem": "plain", "stem_pool": "floor", "output_stride": 32}
-SHUFFLE = {"repeats": "4,8,4", "conv5": True, "stem_pool": "floor"}
-MBCONV = {"block": "mbconv", "output_stride": 32, "depth": 1.0}
+RESNET: Point = {"dilations": "1,1,1,1", "stem": "plain", "stem_pool": "floor", "output_stride": 32}
+SHUFFLE: Point = {"repeats": "4,8,4", "conv5": True, "stem_pool": "floor"}
+MBCONV: Point = {"block": "mbconv", "output_stride": 32, "depth": 1.0}
 TINY = EncoderSpec(
     stem=StemSpec(widths=(4,), strides=(2,)), stages=(StageSpec(block="conv", depth=1, width=8, stride=2),)
 )
 
 
-def made(family: str, width: float, **choices: object) -> EncoderSpec:
+def made(family: str, width: float, **choices: Scalar) -> EncoderSpec:
     spec = FAMILIES[family](choices, width)
     assert isinstance(spec, EncoderSpec)
     return spec

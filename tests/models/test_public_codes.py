@@ -2,14 +2,15 @@
 
 import pytest
 import torch
-from golden import OUTPUTS, assert_given, drawn, image, shapes
 from torch import Tensor
 
 from segsearch.export.deploy import fold
 from segsearch.importer import Imported, import_state
 from segsearch.models.build import build
-from segsearch.models.released import RELEASES, from_released, renamed
+from segsearch.models.released import RELEASES, from_released
+from segsearch.models.renaming import renamed
 from segsearch.space.points import named_points
+from tests.golden import OUTPUTS, assert_given, drawn, image, shapes
 
 POINTS = ("fpenet_xiaoyufenfei", "dfanet_huaifeng1993")
 CASES = [f"{point}|{size}" for point in POINTS for size in ("64x128", "104x136")]

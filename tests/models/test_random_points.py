@@ -9,9 +9,7 @@ import json
 
 import pytest
 import torch
-from covering import AXES, covering, name, sampled
 from torch import Tensor, nn
-from trained import as_if_trained
 
 from segsearch.export.deploy import fold
 from segsearch.models.build import build
@@ -23,6 +21,8 @@ from segsearch.space.nodes import Point
 from segsearch.space.walk import check
 from segsearch.spec.channels import encoder_levels, pyramid_levels
 from segsearch.spec.network import NetworkSpec, scaled_size
+from tests.covering import AXES, covering, name, sampled
+from tests.trained import as_if_trained
 
 SIZE = (45, 61)
 CLASSES = 5

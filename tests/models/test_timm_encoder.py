@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from timm_here import timm_or_skip
 from torch import nn
 
 from segsearch.errors import InputError, MissingExtraError
@@ -24,6 +23,8 @@ from segsearch.space.lower import lower
 from segsearch.space.points import named_point
 from segsearch.space.walk import check
 from segsearch.spec.encoder import TimmSpec
+from tests.timm_here import timm_or_skip
+from tests.trained import as_if_trained
 
 RESNET18 = TimmSpec(kind="timm", name="resnet18", finest=1, channels=(64, 64, 128, 256, 512))
 WORDS = {
@@ -40,15 +41,7 @@ def network(word: str) -> Network:
     base = {k: v for k, v in named_point("sfnet_r18").choices.items() if not k.startswith("encoder.")}
     point = base | {"encoder": "timm", MODEL: word, "coarsest": "P5"}
     torch.manual_seed(0)
-    made = build(lower(check(load_space("unified"), point)), 5, "both")
-    generator = torch.Generator().manual_seed(0)
-    for module in made.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            for tensor, low, high in (
-                (module.weight, 0.7, 1.3), (module.bias, -0.2, 0.2), (module.running_mean, -0.2, 0.2), (module.running_var, 0.6, 1.6)
-            ):  # fmt: skip
-                tensor.data.uniform_(low, high, generator=generator)
-    return made
+    return as_if_trained(build(lower(check(load_space("unified"), point)), 5, "both")).train()
 
 
 def test_only_the_adapter_imports_timm() -> None:

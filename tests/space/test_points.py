@@ -1,9 +1,12 @@
+from typing import Literal
+
 import pytest
 import torch
 from torch import nn
 
 from segsearch.errors import InputError
 from segsearch.measure.cost import count
+from segsearch.models.auxiliary import Auxiliary
 from segsearch.models.build import build
 from segsearch.space.load import load_space
 from segsearch.space.lower import lower
@@ -101,7 +104,7 @@ MACS = {
 """Multiply-adds of independent builds, at the size that the point's file names."""
 
 
-def ghost(name: str, classes: int = 19, auxiliary: str = "none") -> nn.Module:
+def ghost(name: str, classes: int = 19, auxiliary: Auxiliary = "none") -> nn.Module:
     with torch.device("meta"):
         return build(named_points()[name].spec, classes, auxiliary)
 
@@ -155,7 +158,7 @@ def test_one_id_one_network() -> None:
         ("eseg_l", 150, "none", 70_534_106),
     ],
 )
-def test_other_classes_and_auxiliary_heads(name: str, classes: int, auxiliary: str, expected: int) -> None:
+def test_other_classes_and_auxiliary_heads(name: str, classes: int, auxiliary: Auxiliary, expected: int) -> None:
     assert params(ghost(name, classes, auxiliary)) == expected
 
 
@@ -183,6 +186,6 @@ def test_unknown_point() -> None:
         ("0.4M", "nearest", 378_391, True),
     ],
 )
-def test_printed_digits(printed: str, rounding: str, ours: int, same: bool) -> None:
+def test_printed_digits(printed: str, rounding: Literal["nearest", "down"], ours: int, same: bool) -> None:
     row = Published(metric="flops", printed=printed, where="x", rounding=rounding)
     assert row.prints(ours) is same

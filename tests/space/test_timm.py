@@ -9,7 +9,7 @@ from segsearch.search.naming import network_name
 from segsearch.space.families.timm import MODEL, spelled_out, spelled_values, timm, written
 from segsearch.space.load import load_space, narrow, parse_space
 from segsearch.space.lower import lower
-from segsearch.space.nodes import Point
+from segsearch.space.nodes import Point, Scalar
 from segsearch.space.points import named_point
 from segsearch.space.walk import check, sample
 from segsearch.spec.channels import encoder_levels
@@ -21,7 +21,7 @@ WORD = "resnet18@P1:64,64,128,256,512"
 REPVIT = "repvit_m0_9@P2:48,96,192,384"
 
 
-def point(word: str = WORD, **changes: object) -> Point:
+def point(word: str = WORD, **changes: Scalar) -> Point:
     base = {k: v for k, v in named_point("sfnet_r18").choices.items() if not k.startswith("encoder.")}
     return check(UNIFIED, base | {"encoder": "timm", MODEL: word, "coarsest": "P5"} | changes)
 
@@ -65,7 +65,7 @@ def test_a_level_that_it_lacks_is_refused() -> None:
 
 
 def test_dfa_cannot_run_its_stages_again() -> None:
-    dfa = {"fusion": "dfa", "fusion.dfa.networks": 2, "fusion.dfa.decoder": "none"}
+    dfa: Point = {"fusion": "dfa", "fusion.dfa.networks": 2, "fusion.dfa.decoder": "none"}
     chosen = {k: v for k, v in point().items() if not k.startswith("fusion.")} | dfa
     with pytest.raises(InputError, match="an aggregate neck runs the encoder's stages again, timm's resnet18 has none"):
         lower(check(UNIFIED, chosen))

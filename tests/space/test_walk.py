@@ -10,7 +10,7 @@ from segsearch.search.budget import Budget
 from segsearch.search.sampler import Tpe
 from segsearch.space.load import load_space, narrow, parse_space
 from segsearch.space.lower import lower
-from segsearch.space.nodes import OneOf
+from segsearch.space.nodes import OneOf, Point, Scalar
 from segsearch.space.points import named_points, override
 from segsearch.space.walk import check, contains, every_point, sample, suggest
 
@@ -36,7 +36,7 @@ def test_sampling_repeats_and_varies() -> None:
 
 
 def test_every_value_of_every_node_is_sampled() -> None:
-    rng, seen = random.Random(0), {}
+    rng, seen = random.Random(0), dict[str, set[Scalar]]()
     for _ in range(3000):
         for name, value in sample(UNIFIED, rng).items():
             seen.setdefault(name, set()).add(value)
@@ -241,7 +241,10 @@ def test_the_asker_sees_dotted_names_in_order() -> None:
 
 def test_choices_that_change_nothing_change_no_id() -> None:
     single = FPENET | {"finest": "P3", "coarsest": "P3"}
-    changes = ({"fusion": "fpn", "fusion.fpn.style": "sfnet"}, {"fusion": "fam", "fusion.fam.levels": "all"})
+    changes: tuple[Point, ...] = (
+        {"fusion": "fpn", "fusion.fpn.style": "sfnet"},
+        {"fusion": "fam", "fusion.fam.levels": "all"},
+    )
     others = [override(UNIFIED, single, change) for change in changes]
     assert len({lower(p).id for p in (single, single | {"smooth": True}, *others)}) == 1
     one_branch = FPENET | {"encoder.fpe.dilations": "1"}

@@ -1,4 +1,5 @@
 import copy
+from typing import Any
 
 import pytest
 
@@ -19,10 +20,10 @@ PLAIN = {
 
 def changed(**changes: object) -> dict:
     """PLAIN with ``part__field=value`` set; a double underscore steps inside, a number into a list."""
-    data = copy.deepcopy(PLAIN)
+    data: dict[str, Any] = copy.deepcopy(PLAIN)
     for path, value in changes.items():
         *steps, last = path.split("__")
-        here = data
+        here: Any = data
         for step in steps:
             here = here[int(step) if step.isdigit() else step]
         here[last] = value
@@ -47,7 +48,7 @@ def test_a_spec_survives_json() -> None:
 def test_a_spec_is_frozen() -> None:
     spec = NetworkSpec.parse(PLAIN, "network")
     with pytest.raises(ValueError, match="frozen"):
-        spec.input_scale = 0.5  # type: ignore[misc]
+        spec.input_scale = 0.5
     assert len({spec, NetworkSpec.parse(PLAIN, "network")}) == 1
 
 

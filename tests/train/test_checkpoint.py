@@ -2,6 +2,7 @@ import dataclasses
 import pickle
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +12,12 @@ from segsearch.errors import InputError
 from segsearch.train.checkpoint import Stamp, fingerprint, load_checkpoint, save_checkpoint
 
 STAMP = Stamp(recipe="abc", seed=1, network="def", dataset="patches", images=4, steps=20)
-STATE = {"weights": {"a": torch.arange(600.0)}, "losses": [1.0, 0.5], "random": torch.get_rng_state(), "none": None}
+STATE: dict[str, Any] = {
+    "weights": {"a": torch.arange(600.0)},
+    "losses": [1.0, 0.5],
+    "random": torch.get_rng_state(),
+    "none": None,
+}
 
 
 @pytest.fixture
@@ -66,7 +72,7 @@ def test_one_flipped_bit_in_a_tensor(path: Path) -> None:
 
 
 class _Evil:
-    def __reduce__(self) -> tuple[object, tuple[str]]:
+    def __reduce__(self) -> Any:
         return Path.touch, (Path("evil"),)
 
 

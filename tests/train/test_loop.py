@@ -9,7 +9,7 @@ from torch import Tensor
 from segsearch.data.dataset import Pair
 from segsearch.errors import DeviceError, InputError
 from segsearch.train.evaluate import evaluate
-from segsearch.train.loop import train
+from segsearch.train.loop import OnStep, train
 from segsearch.train.recipe import Recipe
 from segsearch.train.schedule import poly
 from segsearch.train.session import DivergedError, Step
@@ -29,7 +29,7 @@ class _Stop(BaseException):
     """What a callback may raise to end a training."""
 
 
-def _stop_at(step: int, error: BaseException) -> object:
+def _stop_at(step: int, error: BaseException) -> OnStep:
     def on_step(told: Step) -> None:
         if told.done == step:
             raise error
@@ -119,7 +119,7 @@ class _Pressed(TinyNet):
 def test_sigint_ends_the_step_saves_and_interrupts(tmp_path: Path) -> None:
     path = tmp_path / "run.pt"
     torch.manual_seed(0)
-    pressed, steps = _Pressed(), []
+    pressed, steps = _Pressed(), list[Step]()
     with pytest.raises(KeyboardInterrupt):
         train(pressed, RECIPE, DATA, seed=5, checkpoint=path, on_step=steps.append)
     assert len(steps) == 7
@@ -146,7 +146,7 @@ def test_out_of_memory_passes_and_a_torn_step_is_never_saved(tmp_path: Path) -> 
     torch.manual_seed(0)
     with pytest.raises(torch.OutOfMemoryError):
         train(_Failing(), RECIPE, DATA, seed=5, checkpoint=path, every_seconds=0)
-    resumed, steps = tiny(seed=1), []
+    resumed, steps = tiny(seed=1), list[Step]()
     train(resumed, RECIPE, DATA, seed=5, checkpoint=path, on_step=steps.append)
     assert len(steps) == 14 and same_weights(resumed, _straight())
 

@@ -61,7 +61,7 @@ def test_survives_json() -> None:
 
 def test_is_frozen() -> None:
     with pytest.raises(ValidationError):
-        Recipe(iterations=10).iterations = 3  # type: ignore[misc]
+        Recipe(iterations=10).iterations = 3
 
 
 @given(epochs=st.integers(1, 300), images=st.integers(1, 3000), batch_size=st.integers(2, 64))

@@ -2,6 +2,7 @@ import copy
 
 import pytest
 import torch
+from torch import nn
 
 from segsearch.data.dataset import IGNORE
 from segsearch.errors import InputError, SegsearchError
@@ -65,9 +66,11 @@ def test_clip_bounds_the_whole_gradient() -> None:
 
 def test_auxiliary_heads_learn_when_the_recipe_has_them() -> None:
     network = tiny(auxiliary=True)
-    before = network.auxiliary[0].weight.detach().clone()
+    (head,) = network.auxiliary
+    assert isinstance(head, nn.Conv2d)
+    before = head.weight.detach().clone()
     _session(network, auxiliary="encoder").step(*_batch())
-    assert not torch.equal(before, network.auxiliary[0].weight)
+    assert not torch.equal(before, head.weight)
     with pytest.raises(InputError, match=r"recipe\.auxiliary: 'none', but the network has auxiliary heads"):
         _session(network).step(*_batch())
 

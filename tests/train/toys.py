@@ -1,5 +1,7 @@
 """A dataset and networks small enough to learn within a test."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -65,7 +67,7 @@ class TinyNet(nn.Module):
         return self.supervise(image)[0]
 
 
-def tiny(seed: int = 0, **choices: int | bool) -> TinyNet:
+def tiny(seed: int = 0, **choices: Any) -> TinyNet:
     """A TinyNet with the same initial weights for the same seed."""
     torch.manual_seed(seed)
     return TinyNet(**choices)

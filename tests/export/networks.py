@@ -1,11 +1,15 @@
 """A small network with what exporters trip over: pyramid pooling, a flow warp, dropout, auxiliary heads."""
 
+from typing import TypeVar
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from segsearch.models.necks.nodes import WeightedSum
+
+N = TypeVar("N", bound=nn.Module)
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 SIZE = (97, 203)
@@ -78,11 +82,12 @@ class Small(nn.Module):
         return self.supervise(image)[0]
 
 
-def lively(network: nn.Module, seed: int = 0) -> nn.Module:
+def randomized(network: N, seed: int = 0) -> N:
     """Give every weight and BatchNorm statistic a value far from its neutral one, so that a lost one shows."""
     random = torch.Generator().manual_seed(seed)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
+            assert module.running_mean is not None and module.running_var is not None
             module.running_mean.normal_(0, 0.5, generator=random)
             module.running_var.uniform_(0.3, 3, generator=random)
             module.weight.data.uniform_(0.5, 2, generator=random)
