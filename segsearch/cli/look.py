@@ -28,13 +28,10 @@ def show(
         extra = {"counters": [c.model_dump(mode="json") for c in counts]} if counters else {}
         print(json.dumps(shown.as_json() | extra, indent=2))
         return
-    from rich import print as render
-
     from segsearch.report import point as report
+    from segsearch.report.console import show as render
 
-    render(report.description(shown))
-    if counts:
-        render(report.others(counts))
+    render(report.description(shown), *([report.others(counts)] if counts else []))
 
 
 def diff(
@@ -51,8 +48,7 @@ def diff(
     if as_json:
         print(json.dumps(found.as_json(), indent=2))
         return
-    from rich import print as render
-
+    from segsearch.report.console import show as render
     from segsearch.report.diff import difference
 
     render(difference(found))
@@ -66,31 +62,52 @@ def _others(network: object, size: tuple[int, int]) -> list:  # type: ignore[typ
 
 def points(
     paper: Annotated[str | None, typer.Option("--paper", metavar="NAME", help="Of one paper, such as sgcpnet.")] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Count all again; exit 1 where a file states otherwise.")
+    ] = False,
+    table: Annotated[
+        Path | None, typer.Option("--table", metavar="FILE.md", help="Write all published figures beside ours there.")
+    ] = None,
     as_json: JsonOption = False,
-    table: Annotated[Path | None, typer.Option("--table", metavar="FILE.md", help="Write the table instead.")] = None,
 ) -> None:
-    """List the papers' networks that are points of the space: what the papers print, ours, and where they differ."""
-    from segsearch.describe import compare_all
+    """List the papers' networks that are points of the space; `segsearch show NAME` tells all of one.
 
-    compared = compare_all(paper)
-    if table is not None:
+    Example: segsearch points --paper sgcpnet
+    """
+    if check:
+        _recount(paper, as_json)
+    elif table is not None:
+        from segsearch.describe import compare_all
         from segsearch.files import write_atomic
         from segsearch.report.published import markdown
 
-        write_atomic(table, markdown(compared))
-        return
+        write_atomic(table, markdown(compare_all(paper)))
+    else:
+        from segsearch.report.console import show
+        from segsearch.report.point import points
+        from segsearch.space.points import points_of
+
+        chosen = points_of(paper)
+        if as_json:
+            print(
+                json.dumps({name: p.model_dump(mode="json", exclude_none=True) for name, p in chosen.items()}, indent=2)
+            )
+            return
+        show(points(chosen.values()))
+
+
+def _recount(paper: str | None, as_json: bool) -> None:
+    from segsearch.describe import recount
+    from segsearch.report.bars import bar
+
+    with bar("count") as report:
+        found = recount(paper, report)
     if as_json:
-        plain = {
-            point.name: point.model_dump(mode="json", exclude_none=True) | {"published": [c.as_json() for c in rows]}
-            for point, rows in compared
-        }
-        print(json.dumps(plain, indent=2))
-        return
-    from rich import print as render
-
-    from segsearch.report import point as report
-
-    render(report.points(compared))
+        print(json.dumps([wrong.as_json() for wrong in found], indent=2))
+    else:
+        print("\n".join(map(str, found)) or "all as their files state")
+    if found:
+        raise typer.Exit(1)
 
 
 @space.command("show")

@@ -1,13 +1,17 @@
 """What `segsearch show` and `segsearch points` print."""
 
 import json
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from segsearch.describe import Compared, Comparison, Description
-from segsearch.measure.conventions import OtherCount
+if TYPE_CHECKING:  # these load torch, which the list of points does without
+    from segsearch.describe import Comparison, Description
+    from segsearch.measure.conventions import OtherCount
+    from segsearch.space.points import NamedPoint
 
 
 def engineering(value: float) -> str:
@@ -18,7 +22,7 @@ def engineering(value: float) -> str:
     return f"{value:g}"
 
 
-def description(shown: Description) -> Group:
+def description(shown: "Description") -> Group:
     """Point, spec and id, cost per part, published beside ours, deviations."""
     height, width = shown.size_hw
     title = Text.assemble((shown.name, "bold"), f"  id {shown.spec.id}  at {height}x{width}, {shown.classes} classes")
@@ -33,7 +37,7 @@ def description(shown: Description) -> Group:
     return Group(*pieces)  # type: ignore[arg-type]  # all are renderables
 
 
-def others(counts: list[OtherCount]) -> Table:
+def others(counts: "list[OtherCount]") -> Table:
     """Render other tools' counts of the same network."""
     table = _table("counted by others", ("tool", "left"), ("count", "right"), ("what it counts", "left"))
     for count in counts:
@@ -41,50 +45,49 @@ def others(counts: list[OtherCount]) -> Table:
     return table
 
 
-def points(compared: Compared) -> Table:
-    """List the named points: what their papers print, ours beside it where it can be counted, and how they deviate."""
-    columns = ("name", "params, MACs", "published", "ours", "source and deviations")
-    table = _table("named points", *((name, "left") for name in columns))
-    for point, rows in compared:
-        expected = point.expected
-        ours = (
-            f"{expected.params:,}\n{engineering(expected.macs)} at {expected.size[0]}x{expected.size[1]}"
-            if expected
-            else ""
-        )
-        printed = "\n".join(f"{_figure(c)} {c.row.printed} {c.row.device or c.row.split or ''}".strip() for c in rows)
-        table.add_row(
-            f"{point.name}\n{point.spec.id}",
-            ours,
-            printed,
-            "\n".join(map(_ours, rows)),
-            "\n".join((f"{point.title}: {point.source}", *point.deviations)),
-        )
-        table.add_section()
+def points(listed: Iterable["NamedPoint"]) -> Table:
+    """List named points, one line each: our counts as their file states them, and what the paper prints of it."""
+    columns = (("name", "left"), ("id", "left"), ("params", "right"), ("MACs", "right"), ("at", "left"))
+    table = _table("named points", *columns, no_wrap=True)
+    table.add_column("paper prints")
+    last = None
+    for point in listed:
+        if point.paper != last:
+            table.add_section()
+        last = point.paper
+        counted = ("", "", "", "")
+        if (own := point.expected) is not None:
+            counted = (own.spec_id, f"{own.params:,}", engineering(own.macs), f"{own.size[0]}x{own.size[1]}")
+        table.add_row(point.name, *counted, _headline(point))
     return table
 
 
-def _ours(c: Comparison) -> str:
-    if c.ours is None or c.residual is None:
-        return ""
-    return f"{engineering(c.ours)} " + ("same digits" if c.same_digits else f"{c.residual:+.1%}")
+def _headline(point: "NamedPoint") -> str:
+    """Write the first accuracy and the first speed that the paper prints, and on what."""
+    first = {row.metric: row for row in reversed(point.published)}
+    words = []
+    if (miou := first.get("miou")) is not None:
+        words.append(" ".join(filter(None, (f"{miou.printed} %", miou.dataset, miou.split))))
+    if (fps := first.get("fps")) is not None:
+        words.append(" ".join(filter(None, (f"{fps.printed} FPS", fps.device and f"on {fps.device}"))))
+    return ", ".join(words)
 
 
-def _table(title: str, *columns: tuple[str, str]) -> Table:
+def _table(title: str, *columns: tuple[str, str], no_wrap: bool = False) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold")
     for name, side in columns:
-        table.add_column(name, justify=side)  # type: ignore[arg-type]  # left or right
+        table.add_column(name, justify=side, no_wrap=no_wrap)  # type: ignore[arg-type]  # left or right
     return table
 
 
-def _point(shown: Description) -> Table:
+def _point(shown: "Description") -> Table:
     table = Table.grid(padding=(0, 2))
     for name, value in shown.point.items():
         table.add_row(f"  {name}", json.dumps(value))
     return table
 
 
-def _parts(shown: Description) -> Table:
+def _parts(shown: "Description") -> Table:
     table = _table("cost", ("part", "left"), ("params", "right"), ("MACs", "right"), ("share", "right"))
     for part in shown.cost.parts:
         table.add_row(part.name, f"{part.params:,}", f"{part.macs:,}", f"{part.macs / max(1, shown.cost.macs):.1%}")
@@ -93,7 +96,7 @@ def _parts(shown: Description) -> Table:
     return table
 
 
-def _published(comparisons: tuple[Comparison, ...]) -> Table:
+def _published(comparisons: "tuple[Comparison, ...]") -> Table:
     columns = (("figure", "left"), ("where", "left"), ("published", "right"), ("ours", "right"), ("residual", "right"))
     table = _table("published beside ours", *columns, ("counted", "left"))
     for c in comparisons:
@@ -103,12 +106,12 @@ def _published(comparisons: tuple[Comparison, ...]) -> Table:
     return table
 
 
-def _figure(c: Comparison) -> str:
+def _figure(c: "Comparison") -> str:
     size = "" if c.row.size is None else f" {c.row.size[0]}x{c.row.size[1]}"
     return f"{c.row.metric}{size}"
 
 
-def _how(c: Comparison) -> str:
+def _how(c: "Comparison") -> str:
     row = c.row
     where = " ".join(x for x in (row.dataset, row.split, row.device) if x)
     counted = f"rule {row.convention}" if row.convention else ""

@@ -1,4 +1,4 @@
-"""Published figures beside ours: the table in docs/published_vs_ours.md, and the lines of `segsearch points`."""
+"""Published figures beside ours: the table in docs/published_vs_ours.md."""
 
 from segsearch.describe import Compared, Comparison
 from segsearch.export.markdown import table

@@ -13,8 +13,9 @@ import pytest
 import torch
 from command import refusal, run
 
+from segsearch import describe
 from segsearch.models.build import build
-from segsearch.space.points import named_point
+from segsearch.space.points import named_point, named_points
 from segsearch.train.weights import load_weights
 
 
@@ -166,14 +167,40 @@ def test_help_teaches() -> None:
     assert "First steps" in text
 
 
-def test_points_of_one_paper() -> None:
-    points = json.loads(run("points", "--paper", "sgcpnet", "--json").stdout)
-    assert {"sgcpnet1", "sgcpnet2"} <= points.keys()
-    rows = {row["printed"]: row for row in points["sgcpnet1"]["published"] if row["metric"] == "flops"}
-    assert rows["4.5G"]["ours"] == 3_274_893_536
-    assert rows["4.5G"]["residual"] == pytest.approx(-0.272, abs=1e-3)
-    assert points["sgcpnet1"]["deviations"]
-    assert "sgcpnet_td1" in run("points", "--paper", "sgcpnet").stdout
+def test_points_are_listed_as_their_files_state_them() -> None:
+    listed = run("points")
+    assert listed.returncode == 0
+    rows = {cells[1]: cells for cells in map(str.split, listed.stdout.splitlines()) if len(cells) > 5}
+    assert named_points().keys() <= rows.keys()
+    assert (
+        "263397434253 │  1,838,667 │ 3.421 G │ 1024x1024 │ 71.9 % Cityscapes val, 100 FPS on Titan X" in listed.stdout
+    )
+    chosen = json.loads(run("points", "--paper", "sgcpnet", "--json").stdout)
+    assert {"sgcpnet1", "sgcpnet2"} <= chosen.keys() and "fpenet" not in chosen
+    assert chosen["sgcpnet1"]["expected"]["params"] == 607_826 and chosen["sgcpnet1"]["deviations"]
+
+
+def test_the_list_of_points_loads_no_torch() -> None:
+    code = "import sys; from command import run; assert run('points').returncode == 0; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[1], capture_output=True, text=True)
+    assert done.stdout.strip() == "False", done.stderr
+
+
+def test_points_are_counted_again_where_that_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    some = {name: named_points()[name] for name in ("fpenet", "sgcpnet1")}
+    monkeypatch.setattr(describe, "points_of", lambda paper: some)
+    done = run("points", "--check")
+    assert (done.returncode, done.stdout) == (0, "all as their files state\n")
+    expected = some["fpenet"].expected
+    some["fpenet"] = some["fpenet"].model_copy(update={"expected": expected.model_copy(update={"params": 1})})
+    some["sgcpnet1"] = some["sgcpnet1"].model_copy(update={"expected": None})
+    done = run("points", "--check")
+    assert done.returncode == 1
+    first, second = done.stdout.splitlines()
+    assert first.startswith("fpenet: its file states {") and '"params":378391' in first.partition("counted is")[2]
+    assert second.startswith("sgcpnet1: its file states nothing, counted is {")
+    stated = json.loads(run("points", "--check", "--json").stdout)
+    assert [(p["stated"] or {}).get("params") for p in stated] == [1, None]
 
 
 def test_diff() -> None:
