@@ -450,9 +450,10 @@ def camvid(root: Path, part: str) -> Any:
 
     return FileDataset(
         name=f"camvid/{part}",
+        place=root / part,
         classes=CAMVID_CLASSES,
         colours=CAMVID_COLOURS,
-        pairs=find_pairs(root, part, f"{part}annot"),
+        pairing=find_pairs(root, part, f"{part}annot"),
         size_hw=(360, 480),
         read_label=IdLabels(ids=tuple(range(len(CAMVID_CLASSES))), ignore=(VOID,)),
     )

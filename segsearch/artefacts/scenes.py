@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segsearch.data.streets.dataset import Streets
-from segsearch.export.images import Bytes, find_images, read_image, resize_image
+from segsearch.export.images import Bytes, find_images, read_image, resize_image, said_of
 
 SCENES, CALIBRATION_SCENES = 4, 16
 LARGEST_DRAWN = (512, 1024)
@@ -38,12 +38,12 @@ def scenes(size_hw: tuple[int, int], folder: Path | None) -> Scenes:
             proof=lambda: _drawn("proof", SCENES, size_hw),
             calibration=lambda: _drawn("calibration", CALIBRATION_SCENES, size_hw),
         )
-    paths = find_images(folder)
+    found = find_images(folder)
 
     def read() -> Iterator[Bytes]:
-        return (resize_image(read_image(path), size_hw) for path in paths)
+        return (resize_image(read_image(path), size_hw) for path in found.names)
 
-    return Scenes(said=f"images of {folder.name}", proof=read, calibration=read)
+    return Scenes(said=f"images of {folder.name}{said_of(found.skipped)}", proof=read, calibration=read)
 
 
 def _drawn(split: str, count: int, size_hw: tuple[int, int]) -> Iterator[Bytes]:

@@ -1,31 +1,44 @@
-"""Verbs around one network or one folder of images: predict, import-weights, data."""
+"""Verbs around images and files of weights: predict, import-weights, data."""
 
+import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from segsearch.cli.arguments import JsonOption
 from segsearch.cli.study import RootOption
+from segsearch.errors import InputError
+
+if TYPE_CHECKING:
+    from segsearch.data.config import DataSpec
 
 data = typer.Typer(help="Look at data before it is trained on.", no_args_is_help=True)
 OutFolder = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the pictures.")]
 
 
 def predict(
-    model: Annotated[str, typer.Argument(metavar="MODEL.onnx", help="What `segsearch export` wrote.")],
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="What `segsearch export` wrote: its folder, .onnx, .xml or .pt2.")
+    ],
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE|FOLDER...", help="Images, or folders of them.")],
     out: OutFolder = Path("predictions"),
     blend: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of the colours over the image.")] = 0.5,
     masks: Annotated[bool, typer.Option("--masks", help="Also write the masks of class ids.")] = False,
 ) -> None:
-    """Run an exported model over images and write colour overlays."""
-    from segsearch.export.onnx import OnnxModel
+    """Run an exported model over images and write colour overlays.
+
+    Folders are read at any depth, and the results keep their structure.
+    """
+    from segsearch.artefacts.load import load_model
+    from segsearch.export.images import find_images, said_of
     from segsearch.export.predict import predict_files
     from segsearch.report.bars import bar
 
+    loaded, found = load_model(model), find_images(images, but=out)
     with bar("predict") as report:
-        written = predict_files(OnnxModel(Path(model)), images, out, blend=blend, masks=masks, report=report)
-    print(f"{len(written)} files in {out}")
+        written = predict_files(loaded, found.names, out, blend=blend, masks=masks, report=report)
+    print(f"{len(written)} files in {out}{said_of(found.skipped)}")
 
 
 def import_weights(
@@ -40,7 +53,6 @@ def import_weights(
 ) -> None:
     """Bring released weights to our names; every unused and missing tensor is told. No code in the file is run."""
     from segsearch.describe import read_point
-    from segsearch.errors import InputError
     from segsearch.importer import import_state, release_of
     from segsearch.models.checkpoint_file import read_checkpoint
     from segsearch.space.lower import lower
@@ -61,24 +73,59 @@ def import_weights(
 
 @data.command("check")
 def data_check(
-    study: Annotated[str, typer.Argument(metavar="STUDY", help="A study whose data is read to the last label.")],
+    what: Annotated[
+        str,
+        typer.Argument(metavar="STUDY|DATA", help="A study, the YAML file of a data set, or the folder of a data set."),
+    ],
     root: RootOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Read every image and label of a study's data: pairing, sizes, label ids."""
-    from segsearch.cli.study import changed
-    from segsearch.data.check import check
-    from segsearch.data.open import open_data
-    from segsearch.report.bars import bar
-    from segsearch.search.config import load_study
+    """Read every image and label of a data set: list all files that cannot be used, and count classes and sizes.
 
-    config = changed(load_study(study), trials=None, seed=None, fps=None, root=root)
-    splits = open_data(config.data)
-    for name, dataset in (("train", splits.train), ("val", splits.val), ("report", splits.report)):
-        if dataset is not None:
-            with bar(f"check {name}") as report:
-                pixels = check(dataset, report)
-            absent = ", ".join(c for c in dataset.classes if not pixels[c])
-            print(f"{name}: {len(dataset)} images, all readable" + (f"; without any {absent}" if absent else ""))
+    The exit code is 1 where something would spoil a study.
+    """
+    from segsearch.data.open import open_data
+    from segsearch.data.survey import judge, survey
+    from segsearch.report.bars import bar
+    from segsearch.report.data import as_plain, classes_table, reshaped, sound, splits_table, words
+
+    with bar("check") as report:
+        config, sized = _described(what, root)
+        surveys = survey(open_data(config, check=False), report)
+    verdict = judge(surveys)
+    if as_json:
+        print(json.dumps(as_plain(surveys, verdict), indent=2, ensure_ascii=False))
+    else:
+        from segsearch.report.console import show
+
+        show(splits_table(surveys), classes_table(surveys), *words(surveys, verdict))
+        if sized:
+            show(*reshaped(surveys, config))
+    if not sound(surveys, verdict):
+        raise typer.Exit(1)
+
+
+def _described(what: str, root: str | None) -> "tuple[DataSpec, bool]":
+    """Read which data a study, or a file or folder of data alone, means; and whether the size is meant, too.
+
+    Raises:
+        InputError: it is none of these.
+    """
+    from segsearch.cli.study import changed
+    from segsearch.data.open import find_data
+    from segsearch.files import expanded
+    from segsearch.search.config import load_study
+    from segsearch.search.store import StudyFolder
+
+    path = expanded(what)
+    of_study = (path / "study.json").is_file()
+    found = None if of_study else find_data(path)
+    if found is None:
+        config = StudyFolder(path).read_study().config if of_study else load_study(what)
+        return changed(config, trials=None, seed=None, fps=None, root=root).data, True
+    if root is not None:
+        raise InputError("--root", "is only for a study", "the path of the data instead")
+    return found, False
 
 
 @data.command("sheet")

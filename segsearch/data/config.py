@@ -1,10 +1,11 @@
 """Which data set, and how it is cut: plain values as they stand in a study file."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from segsearch.errors import InputError, unknown
+from segsearch.export.images import Fit
 from segsearch.frozen import Frozen
 
 Side = Annotated[int, Field(ge=16, le=8192)]
@@ -52,20 +53,30 @@ class Holdout(Frozen):
         return self
 
 
-class CamVidData(DataConfig):
+class FileData(DataConfig):
+    """What data sets of files share: where they lie, and how images of another shape are brought to ``size``."""
+
+    root: Annotated[str, Field(min_length=1)]
+    fit: Fit = Field(
+        default="stretch", description="stretch: each axis by its own factor; pad: whole, with a margin to ignore"
+    )
+
+
+class CamVidData(FileData):
     """CamVid in SegNet's layout: ``root`` holds train, trainannot, val, valannot."""
+
+    layout: ClassVar[tuple[str, ...]] = ("train", "trainannot", "val", "valannot")
+    """Folders by which a folder of this data set is known."""
 
     name: Literal["camvid"] = "camvid"
     size: SizeHW = (360, 480)
-    root: Annotated[str, Field(min_length=1)]
     holdout: Holdout = Holdout()
 
 
-class FolderData(DataConfig):
+class FolderData(FileData):
     """Any images and label PNGs: ``root`` is the YAML file that describes them (`segsearch.data.folder`)."""
 
     name: Literal["folder"] = "folder"
-    root: Annotated[str, Field(min_length=1)]
 
 
 DataSpec = Annotated[StreetsData | CamVidData | FolderData, Field(discriminator="name")]

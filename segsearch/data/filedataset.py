@@ -1,36 +1,61 @@
 """Pairs of files as a data set."""
 
 import hashlib
+import os
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
-from segsearch.data.dataset import Pair
-from segsearch.data.decode import read_image, resize_label
-from segsearch.data.labels import LabelReader
-from segsearch.data.memory import Memory
-from segsearch.data.pairs import FilePair
+from segsearch.data.dataset import IGNORE, Memory, Pair
+from segsearch.data.decode import read_size
+from segsearch.data.labels import LabelReader, Tally
+from segsearch.data.pairs import FilePair, Pairing
 from segsearch.data.palette import Colour
 from segsearch.errors import InputError
+from segsearch.export.images import Fit, read_image, resize_image, resize_label
 
 READERS = 4
-"""Threads that read files."""
+"""Threads that read files: Pillow decodes without Python's lock."""
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """What one pair of files holds: its label's values, and what is wrong with the files."""
+
+    tally: Tally | None
+    problems: tuple[InputError, ...]
 
 
 class FileDataset:
-    """Pairs read when asked for, brought to one size and kept in memory as far as there is room."""
+    """Pairs read when asked for, brought to one size and kept in memory as far as there is room.
+
+    Attributes:
+        name: for people: ``camvid/train``.
+        place: the file or folder that errors name.
+        problems: what keeps files from being used, as far as their names tell.
+        skipped: files that are neither images nor labels.
+    """
 
     def __init__(
         self,
         *,
         name: str,
+        place: object,
         classes: tuple[str, ...],
         colours: tuple[Colour, ...],
-        pairs: tuple[FilePair, ...],
+        pairing: Pairing,
         size_hw: tuple[int, int],
         read_label: LabelReader,
+        fit: Fit = "stretch",
     ) -> None:
-        self.name, self.classes, self.colours = name, classes, colours
-        self.pairs, self.size_hw, self._read_label = pairs, size_hw, read_label
+        self.name, self.place, self.classes, self.colours = name, str(place), classes, colours
+        self.pairs, self.problems, self.skipped = pairing.pairs, pairing.problems, pairing.skipped
+        self.size_hw, self.fit, self.read_label = size_hw, fit, read_label
         self._memory = Memory()
 
     def __len__(self) -> int:
@@ -47,23 +72,57 @@ class FileDataset:
             raise IndexError(index)
         return self._memory.get(index) or self._memory.put(index, self._load(self.pairs[index]))
 
+    def _load(self, pair: FilePair) -> Pair:
+        image = resize_image(read_image(pair.image, deep=False), self.size_hw, self.fit)
+        return image, resize_label(self.read_label(pair.label), self.size_hw, self.fit, IGNORE)
+
     def content(self) -> dict[str, str]:
         """See `Dataset`; hashes every label file. Raises InputError for one that cannot be read."""
         pairs = sorted(self.pairs, key=lambda pair: pair.key)
-        with ThreadPoolExecutor(READERS) as pool:
-            labels = hashlib.sha256(b"".join(pool.map(_digest, (pair.label for pair in pairs))))
-        names = hashlib.sha256("\n".join(pair.key for pair in pairs).encode("utf-8", "surrogateescape"))
+        labels = hashlib.sha256(b"".join(in_threads(_digest, (pair.label for pair in pairs))))
+        names = hashlib.sha256(b"\n".join(os.fsencode(pair.key) for pair in pairs))
         size = f"{self.size_hw[0]}x{self.size_hw[1]}"
         return {
-            **self._read_label.meaning(self.classes),
-            "size": size,
+            **self.read_label.meaning(self.classes),
+            "size": size if self.fit == "stretch" else f"{size}, {self.fit}",
             "files": f"{len(pairs)} files, {names.hexdigest()[:16]}",
             "labels": labels.hexdigest()[:32],
         }
 
-    def _load(self, pair: FilePair) -> Pair:
-        image = read_image(pair.image, self.size_hw)
-        return image, resize_label(self._read_label(pair.label), self.size_hw)
+    def look(self, index: int) -> Look:
+        """Read both files of a pair at their own size, and say all that is wrong with them."""
+        pair = self.pairs[index]
+        marked, size_hw = self.look_at_label(index), None
+        problems = list(marked.problems)
+        try:
+            shape = read_image(pair.image, deep=False).shape
+            size_hw = (shape[0], shape[1])
+        except InputError as error:
+            problems.append(error)
+        if marked.tally is not None and size_hw is not None:
+            problems += _differing(pair, size_hw, marked.tally.size_hw)
+        return Look(tally=marked.tally, problems=tuple(problems))
+
+    def look_at_label(self, index: int) -> Look:
+        """Read the label of a pair at its own size."""
+        path = self.pairs[index].label
+        try:
+            tally = self.read_label.tally(path)
+        except InputError as error:
+            return Look(tally=None, problems=(error,))
+        unknown = list(tally.unknown)
+        return Look(tally=tally, problems=(self.read_label.refusal(path, unknown),) if unknown else ())
+
+    def headers(self) -> Iterator[InputError]:
+        """Say what is wrong with the files as far as their headers tell: no images, or two sizes in a pair."""
+        for found in in_threads(_check_headers, self.pairs):
+            yield from found
+
+
+def in_threads(call: Callable[[In], Out], items: Iterable[In]) -> Iterator[Out]:
+    """Give ``call`` of each item, in order, several at a time."""
+    with ThreadPoolExecutor(READERS) as pool:
+        yield from pool.map(call, items)
 
 
 def _digest(path: Path) -> bytes:
@@ -74,9 +133,26 @@ def _digest(path: Path) -> bytes:
         raise InputError(path, f"cannot be read: {error.strerror}") from error
 
 
-def check_apart(train: FileDataset, other: FileDataset) -> None:
-    """Refuse to score on what was learnt. Raises InputError where the same image file is in both."""
-    learnt: set[Path] = {pair.image.resolve() for pair in train.pairs}
-    for pair in other.pairs:
-        if pair.image.resolve() in learnt:
-            raise InputError(pair.image, f"is in both {train.name} and {other.name}")
+def _check_headers(pair: FilePair) -> list[InputError]:
+    try:
+        return _differing(pair, read_size(pair.image), read_size(pair.label))
+    except InputError as error:
+        return [error]
+
+
+def _differing(pair: FilePair, image: tuple[int, int], label: tuple[int, int]) -> list[InputError]:
+    if image == label:
+        return []
+    seen, marked = f"{image[0]}x{image[1]}", f"{label[0]}x{label[1]} (height x width)"
+    turned = ", as its EXIF orientation turns it" if image == label[::-1] else ""
+    return [InputError(pair.label, f"is {marked} but its image {pair.image.name} is {seen}{turned}")]
+
+
+def apart(train: FileDataset, other: FileDataset) -> tuple[InputError, ...]:
+    """Say which image files are both learnt from and scored on."""
+    learnt = {pair.image.resolve() for pair in train.pairs}
+    return tuple(
+        InputError(pair.image, f"is in both {train.name} and {other.name}")
+        for pair in other.pairs
+        if pair.image.resolve() in learnt
+    )

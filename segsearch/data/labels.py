@@ -1,9 +1,10 @@
 """What the values of a label file mean."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,36 +15,111 @@ from segsearch.data.palette import Colour
 from segsearch.errors import InputError
 
 
-class LabelReader(Protocol):
-    """Reads a label file as class indices."""
+@dataclass(frozen=True, kw_only=True)
+class Tally:
+    """How often each value stands in a label file.
 
-    def __call__(self, path: Path) -> NDArray[np.uint8]:
-        """Give (H, W) of 0 .. K-1 or `IGNORE`. Raises InputError for an unreadable file or an unknown value."""
+    Attributes:
+        size_hw: of the file, in pixels.
+        classes: pixels by class index.
+        ignored, unknown: pixels by the value as it is written: of values to ignore, and of those that mean nothing.
+    """
 
+    size_hw: tuple[int, int]
+    classes: dict[int, int]
+    ignored: dict[str, int]
+    unknown: dict[str, int]
+
+
+class LabelReader(ABC):
+    """Reads label files at their own size. A value in a file is a number: an id, or a colour as 0xRRGGBB."""
+
+    @abstractmethod
+    def values(self, path: Path) -> NDArray[Any]:
+        """Read whole numbers (H, W). Raises InputError for an unreadable file."""
+
+    @abstractmethod
+    def index(self, value: int) -> int | None:
+        """Give the class 0 .. K-1 that a value stands for, `IGNORE`, or None where it means nothing."""
+
+    @abstractmethod
+    def allowed(self) -> str:
+        """Say in words which values mean something."""
+
+    @abstractmethod
     def meaning(self, classes: tuple[str, ...]) -> dict[str, str]:
         """Say which values stand for which of ``classes``, and which for none: ``classes`` and ``ignore``."""
 
+    def written(self, value: int) -> str:
+        """Write a value as people do."""
+        return str(value)
+
+    def refusal(self, path: Path, unknown: Sequence[str]) -> InputError:
+        """Say that a file holds values which mean nothing, and what is allowed."""
+        more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
+        return InputError(path, f"label value {unknown[0]}{more} is no class", self.allowed())
+
+    def __call__(self, path: Path) -> NDArray[np.uint8]:
+        """Read a file as (H, W) of 0 .. K-1 or `IGNORE`.
+
+        Raises:
+            InputError: an unreadable file, or a value that means nothing.
+        """
+        found = self.values(path)
+        values, _, where = _distinct(found)
+        indices = [self.index(value) for value in values]
+        unknown = [self.written(value) for value, index in zip(values, indices, strict=True) if index is None]
+        if unknown:
+            raise self.refusal(path, unknown)
+        return np.array(indices, np.uint8)[where].reshape(found.shape)
+
+    def tally(self, path: Path) -> Tally:
+        """Count the values of a file. Raises InputError for an unreadable file."""
+        found = self.values(path)
+        classes: dict[int, int] = {}
+        ignored: dict[str, int] = {}
+        unknown: dict[str, int] = {}
+        values, counts, _ = _distinct(found)
+        for value, count in zip(values, counts, strict=True):
+            index = self.index(value)
+            if index is not None and index != IGNORE:
+                classes[index] = count
+            else:
+                (unknown if index is None else ignored)[self.written(value)] = count
+        return Tally(size_hw=(found.shape[0], found.shape[1]), classes=classes, ignored=ignored, unknown=unknown)
+
+
+def _distinct(found: NDArray[Any]) -> tuple[list[int], list[int], NDArray[np.intp]]:
+    """Find the different values, their counts, and the place of each pixel's value among them."""
+    if found.dtype == np.uint8:  # without sorting, as this is done for each image that is read
+        counts = np.bincount(found.ravel(), minlength=256)
+        values, places = counts.nonzero()[0], np.zeros(256, np.intp)
+        places[values] = np.arange(len(values))
+        return values.tolist(), counts[values].tolist(), places[found]
+    values, where, counts = np.unique(found, return_inverse=True, return_counts=True)
+    return values.tolist(), counts.tolist(), where
+
 
 @dataclass(frozen=True, kw_only=True)
-class IdLabels:
+class IdLabels(LabelReader):
     """Label files hold ids: ``ids[k]`` stands for class k, those in ``ignore`` for none."""
 
     ids: tuple[int, ...]
     ignore: tuple[int, ...] = (IGNORE,)
 
-    def __call__(self, path: Path) -> NDArray[np.uint8]:
-        """Read one file."""
-        table = np.full(256, -1, np.int16)
-        table[list(self.ids)] = np.arange(len(self.ids))
-        table[list(self.ignore)] = IGNORE
-        found = read_ids(path)
-        label = table[found]
-        if (label < 0).any():
-            bad = int(found[label < 0].min())
-            raise InputError(
-                path, f"label id {bad} is no class", f"{_ranges(self.ids)}; to ignore {_ranges(self.ignore)}"
-            )
-        return label.astype(np.uint8)
+    def values(self, path: Path) -> NDArray[np.uint8]:
+        """See `LabelReader`."""
+        return read_ids(path)
+
+    def index(self, value: int) -> int | None:
+        """See `LabelReader`."""
+        if value in self.ids:
+            return self.ids.index(value)
+        return IGNORE if value in self.ignore else None
+
+    def allowed(self) -> str:
+        """See `LabelReader`."""
+        return f"{_ranges(self.ids)}; to ignore {_ranges(self.ignore) or 'none'}"
 
     def meaning(self, classes: tuple[str, ...]) -> dict[str, str]:
         """See `LabelReader`."""
@@ -51,32 +127,41 @@ class IdLabels:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ColourLabels:
+class ColourLabels(LabelReader):
     """Label files hold colours: ``colours[k]`` stands for class k, those in ``ignore`` (or all others) for none."""
 
     colours: tuple[Colour, ...]
     ignore: tuple[Colour, ...] | Literal["others"] = ()
 
-    def __call__(self, path: Path) -> NDArray[np.uint8]:
-        """Read one file."""
-        found = read_colours(path).astype(np.int32)
-        codes, where = np.unique(found @ np.array([65536, 256, 1]), return_inverse=True)
-        indices = np.array([self._index(int(code), path) for code in codes], np.uint8)
-        return indices[where].reshape(found.shape[:2])
+    def values(self, path: Path) -> NDArray[np.int64]:
+        """See `LabelReader`."""
+        numbers: NDArray[np.int64] = read_colours(path) @ np.array([65536, 256, 1])
+        return numbers
+
+    def index(self, value: int) -> int | None:
+        """See `LabelReader`."""
+        colour = _colour(value)
+        if colour in self.colours:
+            return self.colours.index(colour)
+        return IGNORE if self.ignore == "others" or colour in self.ignore else None
+
+    def written(self, value: int) -> str:
+        """See `LabelReader`."""
+        return str(_colour(value))
+
+    def allowed(self) -> str:
+        """See `LabelReader`."""
+        ignored = "all others" if self.ignore == "others" else len(self.ignore)
+        return f"the {len(self.colours)} colours of the classes and {ignored} to ignore"
 
     def meaning(self, classes: tuple[str, ...]) -> dict[str, str]:
         """See `LabelReader`."""
         ignore = self.ignore if isinstance(self.ignore, str) else ", ".join(map(_hex, sorted(self.ignore)))
         return {"classes": _named(classes, [_hex(colour) for colour in self.colours]), "ignore": ignore}
 
-    def _index(self, code: int, path: Path) -> int:
-        colour = (code >> 16, code >> 8 & 255, code & 255)
-        if colour in self.colours:
-            return self.colours.index(colour)
-        if self.ignore == "others" or colour in self.ignore:
-            return IGNORE
-        known = f"the {len(self.colours)} colours of the classes and {len(self.ignore)} to ignore"
-        raise InputError(path, f"label colour {colour} is no class", known)
+
+def _colour(value: int) -> Colour:
+    return value >> 16, value >> 8 & 255, value & 255
 
 
 def _named(classes: tuple[str, ...], values: Sequence[object]) -> str:

@@ -5,10 +5,17 @@ from pathlib import Path
 from typing import Any
 
 from segsearch.data.camvid import open_camvid
-from segsearch.data.config import DataSpec, StreetsData
+from segsearch.data.config import CONFIGS, DataSpec, FolderData, StreetsData, parse_data
 from segsearch.data.dataset import Splits
+from segsearch.data.filedataset import FileDataset
 from segsearch.data.folder import open_folder
+from segsearch.data.pairs import refuse
 from segsearch.data.streets.dataset import Streets
+from segsearch.errors import InputError
+from segsearch.yaml12 import load_yaml
+
+ANY_SIZE = (512, 1024)
+"""Written where the size of a data set does not matter."""
 
 
 def open_streets(config: StreetsData, cache: Path | None = None) -> Splits:
@@ -25,10 +32,55 @@ OPENERS: dict[str, Callable[[Any, Path | None], Splits]] = {
 }
 
 
-def open_data(config: DataSpec, cache: Path | None = None) -> Splits:
-    """Open a data set; files are checked as far as their headers tell, pixels when they are first read (or by `check`).
+def open_data(config: DataSpec, cache: Path | None = None, *, check: bool = True) -> Splits:
+    """Open a data set; files are checked as far as their headers tell, pixels when they are first read.
+
+    Args:
+        config: which one.
+        cache: a folder that keeps what is drawn.
+        check: refuse files that do not fit together; `segsearch.data.survey` lists all of them instead.
 
     Raises:
         InputError: something is missing or does not fit together.
     """
-    return OPENERS[config.name](config, cache)
+    splits = OPENERS[config.name](config, cache)
+    if check:
+        more = ", all of which `segsearch data check` lists"
+        files = [dataset for _, dataset in splits.parts() if isinstance(dataset, FileDataset)]
+        refuse([problem for dataset in files for problem in dataset.problems], more)
+        refuse([problem for dataset in files for problem in dataset.headers()], more)
+    return splits
+
+
+def find_data(path: Path) -> DataSpec | None:
+    """Tell which data set a folder is, or a file that describes one, by what is in it; its size has no meaning.
+
+    Returns:
+        What `open_data` opens; None for a file of something else, such as a study.
+
+    Raises:
+        InputError: a folder without a known data set, or a file that is not YAML.
+    """
+    if path.is_dir():
+        return _in_folder(path)
+    if not path.is_file():
+        return None
+    content = load_yaml(path)
+    if "classes" in content:
+        return FolderData(root=str(path), size=ANY_SIZE)
+    known = isinstance(content.get("name"), str) and content["name"] in CONFIGS and "data" not in content
+    return parse_data({"size": list(ANY_SIZE)} | content, path) if known else None
+
+
+def _in_folder(folder: Path) -> DataSpec:
+    for name, kind in CONFIGS.items():
+        layout = getattr(kind, "layout", ())
+        if layout and all((folder / part).is_dir() for part in layout):
+            return parse_data({"name": name, "root": str(folder)}, folder)
+    files = [file for file in sorted(folder.iterdir()) if file.suffix in (".yaml", ".yml") and file.is_file()]
+    found = [data for file in files if isinstance(data := find_data(file), FolderData)]
+    if len(found) != 1:
+        names = ", ".join(Path(data.root).name for data in found)
+        problem = f"holds several data sets: {names}" if found else "holds no known data set"
+        raise InputError(folder, problem, "one YAML file with classes, train and val in it, or the layout of CamVid")
+    return found[0]

@@ -1,15 +1,18 @@
 """Which label belongs to which image."""
 
+import hashlib
 import os
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from segsearch.data.decode import IMAGE_SUFFIXES, LABEL_SUFFIXES, read_size
+from segsearch.data.decode import LABEL_SUFFIXES
 from segsearch.errors import InputError
+from segsearch.export.images import SUFFIXES, list_files, said_of
+from segsearch.files import expanded
 
-_WILD = re.compile(r"[*?]")
+_WILD = {"*": "(.*)", "?": "(.)"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,82 +24,177 @@ class FilePair:
     label: Path
 
 
-def find_pairs(root: Path, images: str, labels: str) -> tuple[FilePair, ...]:
+@dataclass(frozen=True, kw_only=True)
+class Pairing:
+    """What was found in the folders of one split.
+
+    Attributes:
+        pairs: by key.
+        problems: one for each file that has no partner, or shares it with another.
+        skipped: files that are neither images nor labels by their suffix.
+    """
+
+    pairs: tuple[FilePair, ...]
+    problems: tuple[InputError, ...] = ()
+    skipped: tuple[Path, ...] = ()
+
+    def only(self, wanted: Callable[[FilePair], bool]) -> "Pairing":
+        """Return it with those pairs that are wanted."""
+        return replace(self, pairs=tuple(pair for pair in self.pairs if wanted(pair)))
+
+    def divided(self, fraction: float, seed: int) -> tuple["Pairing", "Pairing"]:
+        """Split off a share, drawn by hashes of the keys: the same files whatever their order on the disk.
+
+        Raises:
+            InputError: too few pairs for two parts.
+        """
+        if len(self.pairs) < 2:
+            raise InputError("val.fraction", f"{len(self.pairs)} images cannot be divided", "two or more")
+        order = sorted(self.pairs, key=lambda pair: hashlib.sha256(os.fsencode(f"{seed}/{pair.key}")).digest())
+        count = min(max(1, round(fraction * len(order))), len(order) - 1)
+        held = {pair.key for pair in order[:count]}
+        rest, part = self.only(lambda pair: pair.key not in held), self.only(lambda pair: pair.key in held)
+        return rest, replace(part, problems=(), skipped=())
+
+
+def refuse(problems: Sequence[InputError], more: str = "") -> None:
+    """Raise InputError for the first problem, if there is one, and say how many others there are."""
+    if problems:
+        first, others = problems[0], len(problems) - 1
+        raise InputError(first.place, first.problem + (f" (and {others} more{more})" if others else ""), first.allowed)
+
+
+def find_pairs(root: Path, images: str, labels: str, listed: str | None = None) -> Pairing:
     """Pair the files of two folders, or of two patterns such as ``img/*/*_left.png`` and ``gt/*/*_ids.png``.
 
     In folders, searched to any depth, partners have the same path but for the suffix; in patterns, ``*`` stands for the
-    same text.
+    same text. Names of folders that exist are taken as they are, whatever signs they hold.
+
+    Args:
+        root: what relative paths start from.
+        images: folder or pattern.
+        labels: folder or pattern.
+        listed: a text file that names the images to take, one on each line.
 
     Raises:
-        InputError: a folder is missing or empty, a partner is missing on either side, two files share a partner, or the
-            sizes of a pair differ.
+        InputError: a folder is missing or empty, a listed name is not there, or no two files are partners.
     """
-    found, marked = _collect(root, images, IMAGE_SUFFIXES), _collect(root, labels, LABEL_SUFFIXES)
-    _check_partners(found, marked, labels, "label")
-    _check_partners(marked, found, images, "image")
-    pairs = tuple(FilePair(key=key, image=found[key], label=marked[key]) for key in sorted(found))
-    for pair in pairs:
-        _check_sizes(pair)
-    return pairs
+    found, marked = _Side(root, images, SUFFIXES, "image"), _Side(root, labels, LABEL_SUFFIXES, "label")
+    if listed is not None:
+        wanted = _listed(root, _under(root, listed), found)
+        for side in (found, marked):
+            side.files = {key: path for key, path in side.files.items() if key in wanted}
+    both = sorted(found.files.keys() & marked.files.keys())
+    problems = (*found.twice, *marked.twice, *found.alone(marked), *marked.alone(found))
+    if not both:
+        refuse(problems)
+    return Pairing(
+        pairs=tuple(FilePair(key=key, image=found.files[key], label=marked.files[key]) for key in both),
+        problems=problems,
+        skipped=tuple(dict.fromkeys((*found.skipped, *marked.skipped))),
+    )
 
 
-def _collect(root: Path, where: str, suffixes: tuple[str, ...]) -> dict[str, Path]:
-    """Files of a folder or pattern by key."""
-    collected: dict[str, Path] = {}
-    for key, path in _matches(root, where) if _WILD.search(where) else _contents(root / where):
-        if path.suffix.lower() not in suffixes or path.name.startswith(".") or not path.is_file():
+class _Side:
+    """The files of a folder or pattern, by key."""
+
+    def __init__(self, root: Path, where: str, suffixes: tuple[str, ...], what: str) -> None:
+        self.where, self.what = where, what
+        self.files: dict[str, Path] = {}
+        self.twice: list[InputError] = []
+        self.skipped: list[Path] = []
+        place = _under(root, where)
+        for key, path in self._listing(root, place, suffixes):
+            if key in self.files:
+                problem = f"and {self.files[key].name} would be the same {what}"
+                self.twice.append(InputError(path, problem, "one file per name"))
+            else:
+                self.files[key] = path
+        if not self.files:
+            raise InputError(place, f"holds no {what} files" + said_of(self.skipped), suffixes)
+
+    def _listing(self, root: Path, place: Path, suffixes: tuple[str, ...]) -> Iterator[tuple[str, Path]]:
+        if place.is_dir() or not any(sign in self.where for sign in _WILD):
+            if not place.is_dir():
+                raise InputError(place, "no such folder")
+            files, self.skipped = list_files(place, suffixes)
+            yield from ((path.relative_to(place).with_suffix("").as_posix(), path) for path in files)
+            return
+        for stars, path in _matches(root, self.where):
+            if path.suffix.lower() in suffixes and path.name[0] != "." and path.is_file():
+                yield "/".join(stars), path
+
+    def alone(self, other: "_Side") -> list[InputError]:
+        """Give a problem for each file without a partner."""
+        keys = sorted(self.files.keys() - other.files.keys())
+        return [InputError(self.files[key], f"has no {other.what} in {other.where}") for key in keys]
+
+
+def _under(root: Path, where: str) -> Path:
+    return root / (expanded(where) if where.startswith("~") else where)
+
+
+def _matches(root: Path, pattern: str) -> Iterator[tuple[tuple[str, ...], Path]]:
+    """Find the files of a pattern, sorted, each with what its stars stand for."""
+    if "**" in pattern:
+        raise InputError(root / pattern, "cannot be searched", "a pattern with * and ? inside names, without **")
+
+    def below(folder: Path, parts: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Path]]:
+        (name, *rest), last = parts, len(parts) == 1
+        if not any(sign in name for sign in _WILD) or (not last and (folder / name).is_dir()):
+            names: list[tuple[tuple[str, ...], str]] = [((), name)]
+        else:
+            expression = re.compile("".join(_WILD.get(sign, re.escape(sign)) for sign in name), re.DOTALL)
+            found = [(expression.fullmatch(entry), entry) for entry in _entries(folder)]
+            names = [(match.groups(), entry) for match, entry in found if match is not None]
+        for stars, entry in names:
+            if last:
+                yield stars, folder / entry
+            else:
+                yield from ((stars + more, path) for more, path in below(folder / entry, tuple(rest)))
+
+    yield from below(root, PurePosixPath(expanded(pattern) if pattern.startswith("~") else pattern).parts)
+
+
+def _entries(folder: Path) -> list[str]:
+    """Names in a folder, sorted; of hidden files none; nothing where there is no such folder."""
+    try:
+        return sorted(name for name in os.listdir(folder) if name[0] != ".")
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise InputError(folder, f"cannot be read: {error.strerror}") from error
+
+
+def _listed(root: Path, path: Path, found: _Side) -> set[str]:
+    """Read the keys that a text file names: one image on each line, with or without suffix; # begins a comment."""
+    known: dict[str, str] = {}
+    for key, image in found.files.items():
+        short = os.path.relpath(image, root)
+        for name in (key, key + image.suffix, short, os.path.splitext(short)[0]):
+            known.setdefault(Path(name).as_posix(), key)
+    wanted: dict[str, int] = {}
+    problems: list[InputError] = []
+    for number, line in enumerate(_lines(path), start=1):
+        name = line.strip()
+        if not name or name.startswith("#"):
             continue
-        if key in collected:
-            raise InputError(path, f"and {collected[key].name} would be the same image", "one file per name")
-        collected[key] = path
-    if not collected:
-        raise InputError(root / where, f"holds no {' '.join(suffixes)} files")
-    return collected
+        key = known.get(PurePosixPath(name).as_posix(), "")
+        if not key:
+            problem, allowed = f"'{name}' is no image of {found.where}", "one name a line, relative to that folder"
+            problems.append(InputError(f"{path}:{number}", problem, allowed))
+        elif wanted.setdefault(key, number) != number:
+            problems.append(InputError(f"{path}:{number}", f"'{name}' stands in line {wanted[key]}, too"))
+    refuse(problems)
+    if not wanted:
+        raise InputError(path, "names no images", f"one name a line, of images in {found.where}")
+    return set(wanted)
 
 
-def _contents(folder: Path) -> Iterator[tuple[str, Path]]:
-    if not folder.is_dir():
-        raise InputError(folder, "no such folder")
-    for path in sorted(_files(folder)):
-        yield path.relative_to(folder).with_suffix("").as_posix(), path
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    """All files at any depth; through links, as towns may lie on other disks, and not in hidden folders."""
-
-    def closed(error: OSError) -> None:
-        raise InputError(error.filename, f"cannot be read: {error.strerror}") from error
-
-    for here, below, names in os.walk(folder, onerror=closed, followlinks=True):
-        below[:] = [name for name in below if not name.startswith(".")]
-        if any(os.path.samefile(here, above) for above in Path(here).parents if above.is_relative_to(folder)):
-            below.clear()  # a link to a folder above
-            continue
-        yield from (Path(here, name) for name in names)
-
-
-def _matches(root: Path, pattern: str) -> Iterator[tuple[str, Path]]:
-    if "**" in pattern or Path(pattern).is_absolute():
-        raise InputError(root / pattern, "cannot be searched", "a relative pattern with * and ? inside names")
-    pattern = PurePosixPath(pattern).as_posix()  # without ./ and //
-    wild = {r"\*": "([^/]*)", r"\?": "([^/])"}
-    expression = re.compile(re.sub(r"\\[*?]", lambda m: wild[m[0]], re.escape(pattern)))
-    for path in sorted(root.glob(pattern)):
-        match = expression.fullmatch(path.relative_to(root).as_posix())
-        if match is not None:
-            yield "/".join(match.groups()), path
-
-
-def _check_partners(ours: dict[str, Path], theirs: dict[str, Path], where: str, what: str) -> None:
-    alone = sorted(ours.keys() - theirs.keys())
-    if alone:
-        more = f" (and {len(alone) - 1} more)" if len(alone) > 1 else ""
-        raise InputError(ours[alone[0]], f"has no {what} in {where}{more}")
-
-
-def _check_sizes(pair: FilePair) -> None:
-    image, label = read_size(pair.image), read_size(pair.label)
-    if image != label:
-        seen, marked = f"{image[0]}x{image[1]}", f"{label[0]}x{label[1]} (height x width)"
-        turned = ", as its EXIF orientation turns it" if image == label[::-1] else ""
-        raise InputError(pair.label, f"is {marked} but its image {pair.image.name} is {seen}{turned}")
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8-sig").split("\n")
+    except OSError as error:
+        raise InputError(path, f"cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(path, "is not a text file in UTF-8") from error

@@ -14,6 +14,8 @@ import numpy.typing as npt
 from segsearch.errors import InputError, MissingExtraError, one_line
 
 _TELEMETRY = "openvino_telemetry"
+_PROPERTIES = ["framework"]
+"""Where OpenVINO keeps the properties of an ONNX file that it has read."""
 
 
 def openvino() -> Any:
@@ -90,6 +92,7 @@ class OpenVinoModel:
     Attributes:
         size_hw: the only image size it takes, in pixels.
         precision: what it computes in, by OpenVINO's word: ``f32``, ``bf16``, ``f16``.
+        properties: what the ONNX file that it was made from says of itself (`segsearch.export.metadata`).
     """
 
     def __init__(self, path: Path, threads: int = 0, precision: str | None = "f32") -> None:
@@ -108,10 +111,13 @@ class OpenVinoModel:
         if precision is not None:
             options["INFERENCE_PRECISION_HINT"] = precision
         try:
-            self._compiled = runtime.compile_model(read_model(path), "CPU", options)
+            model = read_model(path)
+            self._compiled = runtime.compile_model(model, "CPU", options)
         except RuntimeError as error:
             raise InputError(path, f"cannot be loaded by OpenVINO: {one_line(error)}") from error
         self.size_hw = (int(self._compiled.input(0).shape[2]), int(self._compiled.input(0).shape[3]))
+        held = model.get_rt_info(_PROPERTIES).value if model.has_rt_info(_PROPERTIES) else {}
+        self.properties = {key: value for key, value in held.items() if isinstance(value, str)}
         self.precision = str(self._compiled.get_property("INFERENCE_PRECISION_HINT").to_string())
 
     def predict(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

@@ -1,49 +1,54 @@
 """Running an artefact over image files: colour overlays for people, masks of class indices for programs."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
-from segsearch.errors import InputError
-from segsearch.export.images import (
-    Bytes,
-    find_images,
-    output_names,
-    read_image,
-    resize_image,
-    resize_mask,
-    write_png,
-)
+from segsearch.errors import InputError, SegsearchError, one_line
+from segsearch.export.images import Bytes, Fit, read_image, resize_image, resize_mask, write_png
 from segsearch.progress import Report, silent
 
 
 class Model(Protocol):
     """What prediction needs of a model; `segsearch.export.onnx.OnnxModel` is one."""
 
-    size_hw: tuple[int, int]
-    colours: tuple[tuple[int, int, int], ...]
+    @property
+    def path(self) -> Path:
+        """The file, for messages."""
 
-    def predict(self, image: Bytes) -> Bytes:
-        """Segment uint8 [H, W, 3] of ``size_hw`` into class indices, uint8 [H, W]."""
-        ...
+    @property
+    def size_hw(self) -> tuple[int, int]:
+        """The only image size, in pixels."""
+
+    @property
+    def colours(self) -> tuple[tuple[int, int, int], ...]:
+        """RGB by class index."""
+
+    @property
+    def notes(self) -> Mapping[str, str]:
+        """What else the file says of itself; ``fit`` is how images were brought to ``size_hw`` in training."""
+
+    @property
+    def predict(self) -> Callable[[Bytes], Bytes]:
+        """Segments uint8 [H, W, 3] of ``size_hw`` into class indices, uint8 [H, W]."""
 
 
 def predict_files(
     model: Model,
-    paths: Path | Sequence[Path],
+    images: Mapping[Path, Path],
     out: Path,
     *,
     blend: float = 0.5,
     masks: bool = False,
     report: Report | None = None,
 ) -> list[Path]:
-    """Segment image files, and folders of them, and write ``<name>_overlay.png`` into ``out`` at each image's own size.
+    """Segment image files and write ``<name>_overlay.png`` into ``out`` at each image's own size.
 
     Args:
         model: the artefact.
-        paths: image files, or folders read for jpg and png (not deeper).
+        images: files, each with the name of its results (`segsearch.export.images.find_images`).
         out: the folder for the results, made if missing; results that are there are replaced.
         blend: how strongly the colours cover the image, 0 to 1.
         masks: also write ``<name>_mask.png``, one byte per pixel, the class index.
@@ -53,17 +58,15 @@ def predict_files(
         The files written.
 
     Raises:
-        InputError: nothing to read, nowhere to write, or, after all others are done, images that cannot be read.
+        InputError: nowhere to write, a model that fails, or, after all others are done, images that cannot be read.
     """
     if not 0 <= blend <= 1:
         raise InputError("blend", f"{blend} is outside", "0 to 1")
-    images, tell = find_images(paths), report or silent
-    names = output_names(images)
-    _refuse_own_input(paths, out)
-    _refuse_overwriting(images, [target for name in names.values() for target in _targets(out / name, masks)])
+    tell = report or silent
+    _refuse_overwriting(images, [target for name in images.values() for target in _targets(out / name, masks)])
     written: list[Path] = []
     bad: list[InputError] = []
-    for done, (path, name) in enumerate(names.items(), start=1):
+    for done, (path, name) in enumerate(images.items(), start=1):
         try:
             image = read_image(path)
         except InputError as error:
@@ -75,14 +78,7 @@ def predict_files(
     return written
 
 
-def _refuse_own_input(paths: Path | Sequence[Path], out: Path) -> None:
-    """Keep results out of a folder that is read: the next run would take them for images."""
-    given = [paths] if isinstance(paths, Path) else paths
-    if any(path.is_dir() and path.resolve() == out.resolve() for path in given):
-        raise InputError(out, "is the folder that is read; the results need another one")
-
-
-def _refuse_overwriting(images: Sequence[Path], targets: Sequence[Path]) -> None:
+def _refuse_overwriting(images: Mapping[Path, Path], targets: Sequence[Path]) -> None:
     """Keep results from replacing what is read, such as a label that is called as our mask would be."""
     read = {image.resolve() for image in images}
     lost = next((target for target in targets if target.resolve() in read), None)
@@ -96,12 +92,27 @@ def _targets(stem: Path, masks: bool) -> list[Path]:
 
 
 def _write_one(model: Model, image: Bytes, stem: Path, blend: float, masks: bool) -> list[Path]:
-    height, width = image.shape[:2]
-    mask = resize_mask(model.predict(resize_image(image, model.size_hw)), (height, width))
+    fit: Fit = "pad" if model.notes.get("fit") == "pad" else "stretch"
+    mask = resize_mask(_run(model, resize_image(image, model.size_hw, fit)), (image.shape[0], image.shape[1]), fit)
     targets = _targets(stem, masks)
     for path, pixels in zip(targets, (overlay(image, mask, model.colours, blend), mask), strict=False):
         write_png(path, pixels)
     return targets
+
+
+def _run(model: Model, image: Bytes) -> Bytes:
+    """Segment one image. Raises InputError where the model's runtime fails, or gives something else than a mask."""
+    try:
+        mask = model.predict(image)
+    except SegsearchError:
+        raise
+    except Exception as error:  # runtimes have classes of errors of their own, without a common base
+        raise InputError(model.path, f"fails on an image: {one_line(error)}") from error
+    if mask.shape != model.size_hw or mask.dtype != np.uint8:
+        raise InputError(model.path, f"gives {mask.dtype} {mask.shape} for an image of {model.size_hw}, not a mask")
+    if int(mask.max()) >= len(model.colours):
+        raise InputError(model.path, f"gives class {mask.max()}, but has {len(model.colours)} classes")
+    return mask
 
 
 def overlay(image: Bytes, mask: Bytes, colours: Sequence[tuple[int, int, int]], blend: float) -> Bytes:

@@ -2,6 +2,9 @@
 
 import hashlib
 import io
+import json
+import re
+import zipfile
 from pathlib import Path
 from typing import cast
 
@@ -9,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from segsearch.errors import InputError
+from segsearch.errors import InputError, one_line
 from segsearch.export.deploy import Deployed
 from segsearch.files import write_atomic
 from segsearch.quiet import quiet
@@ -35,8 +38,9 @@ def to_program(deployed: Deployed, path: Path) -> str:
 class Program:
     """A torch artefact ready to segment images, with torch's threads.
 
-    ``torch.export.load`` unpickles parts of a file (example inputs, and whatever else the file asks for), so a file of
-    others could run code. Only a file of the known checksum is loaded: one just written, or one whose card is trusted.
+    ``torch.export.load`` can be made to run code by a file: it unpickles what the file asks for, and evaluates guards
+    and symbolic sizes. So only a file of the known checksum is loaded: one just written, or one that a card names and
+    `check_plain` has found nothing but tensors and a graph in, as nothing proves where a card comes from.
     """
 
     def __init__(self, path: Path, sha256: str) -> None:
@@ -60,3 +64,42 @@ class Program:
         """Segment an RGB image, uint8 [H, W, 3], into class indices, uint8 [H, W]."""
         planes = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None]
         return cast(npt.NDArray[np.uint8], self._module(planes)[0].numpy())
+
+
+_PARTS = re.compile(
+    r"[^/]+/(data/weights/weight_\d+|data/(weights|constants)/model_(weights|constants)_config\.json"
+    r"|data/constants/tensor_\d+|models/model\.json|data/sample_inputs/model\.pt"
+    r"|archive_format|archive_version|byteorder|\.data/(version|serialization_id))"
+)
+_OPERATORS = ("torch.ops.aten.", "_operator.getitem")
+
+
+def check_plain(path: Path) -> None:
+    """Check that a torch program holds tensors, and a graph of torch's own operators on fixed sizes, and no more.
+
+    Raises:
+        InputError: it is no such file, or holds anything else, such as pickled objects or compiled code.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [entry.filename for entry in archive.infolist()]
+            other = [name for name in names if not _PARTS.fullmatch(name)]
+            if other or len(set(names)) < len(names):
+                raise InputError(path, f"holds {other[0] if other else 'two parts of one name'}, which ours do not")
+            texts = {name.split("/", 1)[1]: archive.read(name) for name in names if name.endswith((".json", ".pt"))}
+        graph = json.loads(texts["models/model.json"])
+        configs = [json.loads(text) for name, text in texts.items() if name.endswith("_config.json")]
+        pickled = any(tensor["use_pickle"] for config in configs for tensor in config["config"].values())
+        operators = {node["target"] for node in graph["graph_module"]["graph"]["nodes"]}
+        torch.load(io.BytesIO(texts["data/sample_inputs/model.pt"]), weights_only=True)
+    except InputError:
+        raise
+    except Exception as error:  # whatever a damaged file makes of these
+        raise InputError(path, f"is no torch program of ours: {one_line(error)}") from error
+    foreign = sorted(name for name in operators if not name.startswith(_OPERATORS) or "from_file" in name)
+    evaluated = graph.get("guards_code") or any(
+        word in texts["models/model.json"] for word in (b"expr_str", b"__enum__")
+    )
+    if pickled or foreign or evaluated:
+        what = "pickled objects" if pickled else foreign[0] if foreign else "expressions to evaluate"
+        raise InputError(path, f"holds {what}, which ours do not")

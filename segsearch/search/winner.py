@@ -12,6 +12,7 @@ from segsearch.artefacts.appearing import appearing
 from segsearch.artefacts.example import EXAMPLE, example
 from segsearch.artefacts.formats import ONNX, chosen
 from segsearch.artefacts.make import Label, Written, make_artefacts, time_file, write_onnx
+from segsearch.data.config import FileData
 from segsearch.data.dataset import Dataset
 from segsearch.errors import ProofError
 from segsearch.export.artefact import Artefact, Timing, check_fps
@@ -137,6 +138,7 @@ class _Export:
 
     def label(self, record: TrialRecord) -> Label:
         notes = {"name": record.name, "spec": record.spec_id, "study": self._config.name}
+        notes |= {"fit": self._config.data.fit} if isinstance(self._config.data, FileData) else {}
         return Label(classes=self.val.classes, colours=self.val.colours, notes=notes)
 
     def first_within(self, pool: Sequence[TrialRecord], how: Pick, limit_fps: float | None) -> _Taken:

@@ -6,6 +6,10 @@ import numpy as np
 import yaml
 from PIL import Image
 
+from segsearch.data.dataset import Splits
+from segsearch.data.pairs import refuse
+from segsearch.data.survey import survey
+
 SIZE = (24, 32)
 
 
@@ -47,3 +51,8 @@ def write_folder(root: Path, **changes: object) -> Path:
     path = root / "set.yaml"
     path.write_text(yaml.safe_dump({k: v for k, v in content.items() if v is not None}))
     return path
+
+
+def read_all(splits: Splits) -> None:
+    """Raise InputError for the first file that cannot be used."""
+    refuse([problem for found in survey(splits) for problem in found.problems])

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segsearch.data.check import check
 from segsearch.data.config import CamVidData, Holdout
 from segsearch.data.dataset import IGNORE, Dataset
 from segsearch.data.filedataset import FileDataset
 from segsearch.data.open import open_data
+from segsearch.data.survey import survey
 from segsearch.errors import InputError
 
 from .camvid_files import camvid_or_skip
-from .samples import SIZE, save_image, save_label, write_camvid
+from .samples import SIZE, read_all, save_image, save_label, write_camvid
 
 
 @pytest.fixture
@@ -23,9 +23,7 @@ def root(tmp_path: Path) -> Path:
 def refusal(root: Path) -> str:
     with pytest.raises(InputError) as error:
         splits = open_data(CamVidData(root=str(root), size=SIZE))
-        for part in (splits.train, splits.val, splits.report):
-            assert part is not None
-            check(part)
+        read_all(splits)
     assert "\n" not in str(error.value)
     return str(error.value)
 
@@ -53,9 +51,10 @@ def test_void_is_ignored_and_pixels_are_counted(root: Path) -> None:
     assert np.array_equal(label == IGNORE, stored == 11)
     assert np.array_equal(label[stored < 11], stored[stored < 11])
     told: list[tuple[str, int, int]] = []
-    pixels = check(splits.val, lambda *step: told.append(step))
-    assert sum(pixels.values()) == len(splits.val) * SIZE[0] * SIZE[1] and len(pixels) == 12
-    assert told[-1] == ("checking camvid/holdout", 3, 3)
+    train, val, report = survey(splits, lambda *step: told.append(step))
+    assert sum(val.pixels) + val.ignored["11"] == len(splits.val) * SIZE[0] * SIZE[1] and len(val.pixels) == 11
+    assert val.images[0] == 3 and (train.part, report.part) == ("train", "report")
+    assert ("val", 3, 3) in told
 
 
 def test_images_may_be_jpeg(root: Path) -> None:
@@ -76,7 +75,7 @@ def test_missing_root_and_folders(root: Path, tmp_path: Path) -> None:
 def test_empty_folder(root: Path) -> None:
     for path in (root / "val").iterdir():
         path.unlink()
-    assert f"{root / 'val'}: holds no .png .jpg" in refusal(root)
+    assert f"{root / 'val'}: holds no image files (allowed: .jpg, " in refusal(root)
 
 
 @pytest.mark.parametrize(("alone", "other", "what"), [("train", "trainannot", "label"), ("valannot", "val", "image")])
@@ -108,7 +107,7 @@ def test_an_unknown_id_is_named_with_what_is_allowed(root: Path) -> None:
     ids = np.array(Image.open(path))
     ids[3, 3] = 42
     Image.fromarray(ids).save(path)
-    assert refusal(root) == f"{path}: label id 42 is no class (allowed: 0..10; to ignore 11)"
+    assert refusal(root) == f"{path}: label value 42 is no class (allowed: 0..10; to ignore 11)"
 
 
 @pytest.mark.parametrize("content", [b"", b"no image", None])

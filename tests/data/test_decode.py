@@ -9,10 +9,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segsearch.data.decode import read_colours, read_ids, read_image, read_size, resize_label
+from segsearch.data.dataset import IGNORE
+from segsearch.data.decode import read_colours, read_ids, read_palette, read_size
 from segsearch.errors import InputError
+from segsearch.export.images import read_image as read_any_image
+from segsearch.export.images import resize_image, resize_label
 
 from .samples import SIZE, save_image, save_label
+
+
+def read_image(path: Path) -> np.ndarray:
+    """As a data set reads one: 8 bits only."""
+    return read_any_image(path, deep=False)
 
 
 def refusal(path: Path, read: object = read_image) -> str:
@@ -52,6 +60,20 @@ def test_exif_orientation_is_followed_in_size_and_pixels(tmp_path: Path, orienta
     if orientation in (1, 3, 6, 8):  # rotations undo themselves; mirrored ones are told by shape alone
         assert found.shape[:2] == (24, 40)
         assert found[:10, :18].mean() > 200 and found[14:, 22:].mean() < 50
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_tiff_is_turned_once(tmp_path: Path, orientation: int) -> None:
+    """Pillow itself turns some of them, and their size, by their orientation."""
+    upright = np.random.default_rng(0).integers(0, 5, (24, 40), np.uint8)
+    back = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}
+    stored = Image.fromarray(upright)
+    if orientation in back:
+        stored = stored.transpose(Image.Transpose(back[orientation]))
+    stored.save(tmp_path / "a.tif", tiffinfo={274: orientation})
+    assert np.array_equal(read_ids(tmp_path / "a.tif"), upright)
+    assert np.array_equal(read_image(tmp_path / "a.tif")[..., 0], upright)
+    assert read_size(tmp_path / "a.tif") == (24, 40)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -103,7 +125,9 @@ def test_missing_empty_and_foreign_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"")
     assert "is empty (0 bytes)" in refusal(tmp_path / "a.png", read_size)
     (tmp_path / "a.png").write_text("hello")
-    assert "is not an image (allowed: PNG, JPEG, BMP or WebP)" in refusal(tmp_path / "a.png", read_size)
+    assert "is not an image that can be read (allowed: PNG, JPEG, BMP, WEBP, TIFF)" in refusal(
+        tmp_path / "a.png", read_size
+    )
     (tmp_path / "folder.png").mkdir()
     assert "cannot be decoded" in refusal(tmp_path / "folder.png")
 
@@ -166,14 +190,45 @@ def test_palette_labels_give_their_indices_or_their_colours(tmp_path: Path) -> N
 
 
 def test_a_colour_picture_is_no_label_of_ids(tmp_path: Path) -> None:
-    assert "is a label in mode RGB, not of class ids" in refusal(save_image(tmp_path / "a.png"), read_ids)
+    assert "holds colours such as (" in refusal(save_image(tmp_path / "a.png"), read_ids)
+    one = np.full((4, 4, 3), 7, np.uint8)
+    one[3, 2] = 7, 8, 7
+    Image.fromarray(one).save(tmp_path / "b.png")
+    line = refusal(tmp_path / "b.png", read_ids)
+    assert "holds colours such as (7, 8, 7), not class ids" in line and "encoding: colours" in line
+    Image.fromarray(one).convert("CMYK").save(tmp_path / "c.tif")
+    assert "is a label in mode CMYK" in refusal(tmp_path / "c.tif", read_ids)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.bmp", "a.tif"])
+@pytest.mark.parametrize("mode", ["L", "P", "RGB", "RGBA", "LA"])
+def test_labels_of_ids_come_in_every_mode_and_lossless_format(tmp_path: Path, name: str, mode: str) -> None:
+    if (name, mode) in {("a.bmp", "LA")}:
+        pytest.skip("BMP has no such mode")
+    ids = np.random.default_rng(0).integers(0, 256, (9, 7), dtype=np.uint8)
+    picture = Image.fromarray(ids)
+    if mode == "P":
+        picture = Image.fromarray(ids, mode=None).convert("L").convert("P")
+        picture.putdata(ids.ravel().tolist())
+    elif mode != "L":
+        picture = picture.convert(mode)
+    picture.save(tmp_path / name)
+    assert np.array_equal(read_ids(tmp_path / name), ids)
+
+
+def test_the_palette_of_a_label_is_read(tmp_path: Path) -> None:
+    picture = Image.new("P", (4, 4), 1)
+    picture.putpalette([1, 2, 3, 40, 50, 60])
+    picture.save(tmp_path / "a.png")
+    assert read_palette(tmp_path / "a.png")[1] == (40, 50, 60)
+    assert read_palette(save_label(tmp_path / "b.png")) == {}
 
 
 def test_resizing_a_label_invents_no_class(tmp_path: Path) -> None:
     label = read_ids(save_label(tmp_path / "a.png", classes=9))
     label[label == 4] = 255
     for size in ((7, 9), (50, 61), SIZE):
-        small = resize_label(label, size)
+        small = resize_label(label, size, "stretch", IGNORE)
         assert small.shape == size and set(np.unique(small)) <= set(np.unique(label))
 
 
@@ -181,8 +236,8 @@ def test_image_and_label_stay_aligned_when_resized(tmp_path: Path) -> None:
     label = np.zeros((60, 80), np.uint8)
     label[20:50, 30:70] = 1
     Image.fromarray(np.repeat(label[..., None] * 255, 3, axis=2)).save(tmp_path / "a.png")
-    image = read_image(tmp_path / "a.png", (30, 40))[..., 0]
-    assert np.array_equal(image > 127, resize_label(label, (30, 40)) == 1)
+    image = resize_image(read_image(tmp_path / "a.png"), (30, 40))[..., 0]
+    assert np.array_equal(image > 127, resize_label(label, (30, 40), "stretch", IGNORE) == 1)
 
 
 def test_a_palette_with_transparency_is_read_without_a_word(tmp_path: Path) -> None:

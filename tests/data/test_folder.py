@@ -4,14 +4,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segsearch.data.check import check
 from segsearch.data.config import CamVidData, FolderData
 from segsearch.data.dataset import IGNORE, Splits
 from segsearch.data.filedataset import FileDataset
 from segsearch.data.open import open_data
 from segsearch.errors import InputError
 
-from .samples import SIZE, save_image, save_label, write_folder
+from .samples import SIZE, read_all, save_image, save_label, write_folder
 
 COLOURS = [[128, 64, 128], [0, 0, 142], [70, 130, 180]]
 
@@ -22,9 +21,7 @@ def opened(path: Path) -> Splits:
 
 def refusal(path: Path) -> str:
     with pytest.raises(InputError) as error:
-        splits = opened(path)
-        check(splits.train)
-        check(splits.val)
+        read_all(opened(path))
     assert "\n" not in str(error.value)
     return str(error.value)
 
@@ -57,7 +54,7 @@ def test_an_unknown_colour_is_named_unless_it_is_to_be_ignored(tmp_path: Path) -
     for ignore, line in (([], "and 0 to ignore"), ([[1, 2, 3]], "and 1 to ignore")):
         path = write_folder(tmp_path, encoding="colours", colours=COLOURS, ignore_colours=ignore)
         paint_labels(tmp_path, near)
-        assert f"{tmp_path / 'labels/train/0.png'}: label colour (70, 130, 181) is no class" in refusal(path)
+        assert f"{tmp_path / 'labels/train/0.png'}: label value (70, 130, 181) is no class" in refusal(path)
         assert line in refusal(path)
     for allowed in ([[70, 130, 181]], "others"):
         path = write_folder(tmp_path, encoding="colours", colours=COLOURS, ignore_colours=allowed)
@@ -132,8 +129,8 @@ def test_one_id_to_ignore_needs_no_list(tmp_path: Path) -> None:
 
 
 def test_an_unknown_id_is_named(tmp_path: Path) -> None:
-    line = refusal(write_folder(tmp_path, classes=["road", "car"]))
-    assert line == f"{tmp_path / 'labels/train/0.png'}: label id 2 is no class (allowed: 0..1; to ignore 255)"
+    line, label = refusal(write_folder(tmp_path, classes=["road", "car"])), tmp_path / "labels/train/0.png"
+    assert line == f"{label}: label value 2 is no class (and 4 more) (allowed: 0..1; to ignore 255)"
 
 
 def test_report_is_kept_apart(tmp_path: Path) -> None:
@@ -160,9 +157,9 @@ def test_scoring_on_what_was_learnt_is_refused(tmp_path: Path) -> None:
         ({"train": {"images": "images/train"}}, "set.yaml.train.labels: is missing"),
         ({"train": {"images": "images/nowhere", "labels": "labels/train"}}, "images/nowhere: no such folder"),
         ({"train": {"images": "images/**/x.png", "labels": "labels/train"}}, "cannot be searched"),
-        ({"train": {"images": "images/*.gif", "labels": "labels/train"}}, "holds no .png"),
+        ({"train": {"images": "images/*.gif", "labels": "labels/train"}}, "holds no image files"),
         ({"ids": [1, 2]}, "ids must be one per class: 3, but got 2"),
-        ({"ids": [1, 2, 255]}, "id 255 stands for a class and in ignore"),
+        ({"ids": [1, 2, 255], "ignore": [255]}, "id 255 stands for a class and in ignore"),
         ({"ids": [1, 2, 300]}, "set.yaml.ids[2]: "),
         ({"encoding": "colours"}, "encoding: colours needs the list colours"),
         (

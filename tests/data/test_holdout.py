@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from segsearch.data.camvid import hold_out
 from segsearch.data.config import Holdout
-from segsearch.data.holdout import hold_out
 from segsearch.errors import InputError
 
 

@@ -9,9 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segsearch.data.augment import PLAIN, Augment, vary
-from segsearch.data.dataset import IGNORE, Pair
+from segsearch.data.dataset import IGNORE, Memory, Pair
 from segsearch.data.loader import batches, indices_of
-from segsearch.data.memory import Memory
 from segsearch.data.normalise import MEAN, STD, to_tensor
 from segsearch.data.streets.dataset import Streets
 

@@ -5,15 +5,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segsearch.data.check import check
 from segsearch.data.config import StreetsData
-from segsearch.data.dataset import IGNORE, Dataset, Pair
+from segsearch.data.dataset import IGNORE, Dataset, Pair, Splits
 from segsearch.data.open import open_data
 from segsearch.data.palette import CAMVID_CLASSES
 from segsearch.data.streets.camera import Camera
 from segsearch.data.streets.dataset import Streets
 from segsearch.data.streets.layout import random_scene
 from segsearch.data.streets.render import DRAW, draw, render
+from segsearch.data.survey import survey
 
 SMALL = (48, 64)
 
@@ -39,11 +39,13 @@ def test_every_kind_of_thing_can_be_drawn_and_is_laid_out_somewhere() -> None:
 
 def test_every_class_and_void_occur_in_60_images() -> None:
     dataset = Streets(count=60, seed=0, split="train", size_hw=(64, 96))
-    pixels = check(dataset)
-    assert list(pixels) == [*CAMVID_CLASSES, "ignore"]
+    found = survey(Splits(train=dataset, val=dataset))[0]
+    pixels = dict(zip(CAMVID_CLASSES, found.pixels, strict=True)) | found.ignored
+    assert list(pixels) == [*CAMVID_CLASSES, "255"]
     assert sum(pixels.values()) == 60 * 64 * 96
     assert min(pixels.values()) > 60 * 64 * 96 * 0.002, pixels
     assert pixels["Road"] < 0.5 * 60 * 64 * 96
+    assert found.sizes == {(64, 96): 60} and not found.problems and found.looked == found.files == 60
 
 
 def test_splits_and_seeds_share_no_scene() -> None:

@@ -1,12 +1,15 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from segsearch.errors import InputError
+from segsearch.export.images import find_images
 from segsearch.export.onnx import OnnxModel
-from segsearch.export.predict import overlay, predict_files
+from segsearch.export.predict import Model, overlay
+from segsearch.export.predict import predict_files as predict_found
 from tests.export.networks import COLOURS, SIZE, pictures
 
 
@@ -16,6 +19,10 @@ def folder(tmp_path: Path) -> Path:
     for name, image in zip("abc", pictures(3, (120, 160)), strict=True):
         Image.fromarray(image).save(tmp_path / "in" / f"{name}.png")
     return tmp_path / "in"
+
+
+def predict_files(model: Model, paths: Path | list[Path], out: Path, **options: Any) -> list[Path]:
+    return predict_found(model, find_images(paths, but=out).names, out, **options)
 
 
 def read(path: Path) -> np.ndarray:
@@ -53,7 +60,9 @@ def test_bad_images_are_reported_after_the_others_are_done(model: OnnxModel, fol
     (folder / "aa.png").write_bytes((folder / "a.png").read_bytes()[:500])
     (folder / "d.jpg").write_bytes(b"")
     out = folder.parent / "out"
-    with pytest.raises(InputError, match=r"aa\.png: cannot be read.*; 2 of 5 images unreadable, the others are done"):
+    with pytest.raises(
+        InputError, match=r"aa\.png: cannot be decoded.*; 2 of 5 images unreadable, the others are done"
+    ):
         predict_files(model, folder, out)
     assert sorted(p.name for p in out.iterdir()) == ["a_overlay.png", "b_overlay.png", "c_overlay.png"]
 
@@ -62,7 +71,7 @@ def test_one_bad_image_alone_is_named(model: OnnxModel, tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"")
     with pytest.raises(InputError) as error:
         predict_files(model, tmp_path / "a.png", tmp_path / "out")
-    assert str(error.value) == f"{tmp_path / 'a.png'}: is empty"
+    assert str(error.value) == f"{tmp_path / 'a.png'}: is empty (0 bytes) (allowed: PNG, JPEG, BMP, WEBP, TIFF)"
     assert not (tmp_path / "out").exists()
 
 

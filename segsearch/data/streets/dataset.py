@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from segsearch.data.dataset import Pair
-from segsearch.data.memory import Memory
+from segsearch.data.dataset import Memory, Pair
 from segsearch.data.palette import CAMVID_CLASSES, CAMVID_COLOURS
 from segsearch.data.streets.render import draw
 from segsearch.errors import InputError

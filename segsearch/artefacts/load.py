@@ -1,0 +1,72 @@
+"""An exported model, found by its folder or one of its files and made ready to run, whatever its format."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from segsearch.artefacts.formats import ONNX, PT2, XML
+from segsearch.errors import InputError
+from segsearch.export.card import JSON_NAME, read_card
+from segsearch.export.images import Bytes
+from segsearch.export.metadata import Metadata
+from segsearch.export.onnx import OnnxModel
+from segsearch.export.predict import Model
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loaded:
+    """A model that is not in ONNX; see `segsearch.export.predict.Model`."""
+
+    path: Path
+    size_hw: tuple[int, int]
+    colours: tuple[tuple[int, int, int], ...]
+    notes: Mapping[str, str]
+    predict: Callable[[Bytes], Bytes]
+
+
+def load_model(path: Path) -> Model:
+    """Load what `segsearch export` wrote: its folder, or its ``.onnx``, ``.xml`` or ``.pt2``.
+
+    Raises:
+        InputError: no such file, not ours, or damaged. MissingExtraError: a library is not installed.
+    """
+    if path.is_dir():
+        return OnnxModel(_in_folder(path))
+    if not path.is_file():
+        raise InputError(path, "there is no such file or folder")
+    loaders: dict[str, Callable[[Path], Model]] = {".onnx": OnnxModel, ".xml": _openvino, ".pt2": _program}
+    if path.suffix not in loaders:
+        raise InputError(path, "is no exported model", f"a folder written by `segsearch export`, {', '.join(loaders)}")
+    return loaders[path.suffix](path)
+
+
+def _in_folder(folder: Path) -> Path:
+    if (folder / ONNX).is_file():
+        return folder / ONNX
+    cure = f"{ONNX}, {XML} or {PT2}, as `segsearch export` writes them"
+    if (folder / "study.json").is_file():
+        cure = f"export its best network first: segsearch export {folder} --out winner"
+    raise InputError(folder, f"holds no {ONNX}", cure)
+
+
+def _openvino(path: Path) -> Loaded:
+    from segsearch.export.openvino import OpenVinoModel
+
+    model = OpenVinoModel(path)
+    facts = Metadata.from_properties(model.properties, path)
+    if model.size_hw != facts.size_hw:
+        raise InputError(path, f"takes images of {model.size_hw}, but says {facts.size_hw}")
+    return Loaded(path=path, size_hw=facts.size_hw, colours=facts.colours, notes=facts.notes, predict=model.predict)
+
+
+def _program(path: Path) -> Loaded:
+    """Load a torch program that the card beside it lists; the ONNX file beside it says what its classes are."""
+    from segsearch.export.program import Program, check_plain
+
+    card = read_card(path.parent / JSON_NAME)
+    known = [file.sha256 for form in card.artefacts for file in form.files if file.name == path.name]
+    if not known:
+        raise InputError(path, f"is not in the {JSON_NAME} beside it", "a file that `segsearch export` wrote there")
+    check_plain(path)
+    program, facts = Program(path, known[0]), OnnxModel(path.with_name(ONNX))
+    return Loaded(path=path, size_hw=facts.size_hw, colours=facts.colours, notes=facts.notes, predict=program.predict)
