@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 import yaml
-from command import refusal, run
 
 from segsearch.describe import describe, differ, read_point
 from segsearch.errors import InputError
@@ -14,6 +13,7 @@ from segsearch.report.diff import difference
 from segsearch.search.store import StudyFolder
 from segsearch.search.study import prepare
 from segsearch.space.points import named_point
+from tests.command import refusal, run
 from tests.search.builders import record, some_point
 from tests.search.studies import quick
 

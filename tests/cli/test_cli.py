@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from command import refusal, run
 
 from segsearch import describe
 from segsearch.models.build import build
 from segsearch.space.points import named_point, named_points
 from segsearch.train.weights import load_weights
+from tests.command import refusal, run
 
 
 @pytest.mark.parametrize(
@@ -181,8 +181,10 @@ def test_points_are_listed_as_their_files_state_them() -> None:
 
 
 def test_the_list_of_points_loads_no_torch() -> None:
-    code = "import sys; from command import run; assert run('points').returncode == 0; print('torch' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[1], capture_output=True, text=True)
+    code = (
+        "import sys; from tests.command import run; assert run('points').returncode == 0; print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], capture_output=True, text=True)
     assert done.stdout.strip() == "False", done.stderr
 
 

@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from command import refusal, run
 
 from segsearch.space import load
 from segsearch.space.points import named_points
+from tests.command import refusal, run
 
 
 def shell(line: str) -> subprocess.CompletedProcess[str]:

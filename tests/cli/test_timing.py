@@ -8,13 +8,13 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from command import run
 from search.builders import latency
 from search.studies import quick
 
 import segsearch.latency
 from segsearch.measure.record import LatencyRecord
 from segsearch.search.driver import run_study
+from tests.command import run
 
 QUICK = ("--size", "64x64", "--threads", "1", "--samples", "3", "--quick", "--out", "board")
 POINTS = ("--points", "fpenet", "--points", "sgcpnet1")
