@@ -2,8 +2,7 @@
 
 from torch import nn
 
-from segsearch.models.halving import halving
-from segsearch.models.ops import Channels, Features
+from segsearch.models.ops import Channels, Features, halving
 from segsearch.spec.channels import own_levels, pooled_strides, pyramid_levels
 from segsearch.spec.encoder import AnyEncoder
 from segsearch.spec.neck import PyramidSpec

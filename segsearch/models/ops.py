@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segsearch.spec.words import Activation
+from segsearch.spec.words import Activation, Pool
 
 Features = dict[int, Tensor]
 Channels = dict[int, int]
@@ -113,3 +113,11 @@ class Nearest(nn.Module):
 def size_of(x: Tensor) -> tuple[int, int]:
     """Height and width of a (B, C, H, W) tensor."""
     return x.shape[-2], x.shape[-1]
+
+
+def halving(kind: Pool, kernel: int = 3) -> nn.Module:
+    """Make a pool (B, C, H, W) to (B, C, H/2, W/2), sizes rounded up."""
+    if kind == "max":
+        return nn.MaxPool2d(kernel, 2, kernel // 2)
+    # the border must not drag averages to zero
+    return nn.AvgPool2d(kernel, 2, kernel // 2, count_include_pad=False)

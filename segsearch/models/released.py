@@ -5,15 +5,17 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from segsearch.models.reimplemented import DFANET_HUAIFENG1993, FPENET_XIAOYUFENFEI
-from segsearch.models.released_encoders import (
+from segsearch.models.renaming import (
+    DFANET_HUAIFENG1993,
+    FPENET_XIAOYUFENFEI,
     TIMM_EFFICIENTNET,
     TIMM_MOBILENETV3,
     TORCHVISION_EFFICIENTNET,
     TORCHVISION_MOBILENETV3,
     TORCHVISION_SHUFFLENETV2,
+    Rules,
+    renamed,
 )
-from segsearch.models.renaming import Rules, renamed
 
 _PAIR = {"0": "conv", "1": "norm"}
 _KIND = {"conv": "conv", "bn": "norm"}

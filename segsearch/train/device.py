@@ -1,6 +1,7 @@
-"""The device a user names, proven to be there."""
+"""The device of a training, and the memory format of a network on it."""
 
 import torch
+from torch import nn
 
 from segsearch.errors import DeviceError
 
@@ -18,3 +19,29 @@ def find_device(name: str | torch.device) -> torch.device:
         here = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
         raise DeviceError(f"device {str(name)!r} cannot be used (this machine has {', '.join(here)})") from error
     return device
+
+
+NARROW = 16
+"""oneDNN's block of input channels on processors with AVX-512; with AVX2 it is half of that."""
+
+
+def layout(network: nn.Module, device: torch.device, channels_last: bool) -> torch.memory_format:
+    """Choose channels last where asked for, unless a processor would then learn from a wrong gradient, or crash.
+
+    oneDNN up to 3.14, and so torch 2.13, writes beyond its memory where it takes the gradient of the weights of a 1x1
+    with a stride that reads fewer channels than one block, channels last (its issue 6035; DFANet's first shortcut).
+    """
+    if not channels_last:
+        return torch.preserve_format
+    if device.type == "cpu" and any(map(_overruns, network.modules())):
+        return torch.contiguous_format
+    return torch.channels_last
+
+
+def _overruns(module: nn.Module) -> bool:
+    return (
+        isinstance(module, nn.Conv2d)
+        and module.kernel_size == (1, 1)
+        and max(module.stride) > 1
+        and module.in_channels // module.groups < NARROW
+    )

@@ -13,11 +13,10 @@ from segsearch.data.loader import batches
 from segsearch.errors import InputError
 from segsearch.measure.device_lock import working
 from segsearch.train.checkpoint import Stamp, fingerprint
-from segsearch.train.class_weights import count_pixels, enet_weights
-from segsearch.train.device import find_device
+from segsearch.train.device import find_device, layout
 from segsearch.train.interrupt import held_interrupts
 from segsearch.train.keeper import Keeper
-from segsearch.train.layout import layout
+from segsearch.train.losses import count_pixels, enet_weights
 from segsearch.train.recipe import Recipe
 from segsearch.train.session import Session, Step
 

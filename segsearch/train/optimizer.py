@@ -1,14 +1,17 @@
-"""The optimiser of a recipe: which parameters decay, and at what rate they learn."""
+"""The optimiser of a recipe: which parameters decay, the learning rate of every step, and mixed precision."""
 
+from contextlib import AbstractContextManager
 from typing import Any
 
+import torch
 from torch import nn, optim
 
+from segsearch.errors import DeviceError
 from segsearch.train.recipe import Recipe
 
 
 def make_optimizer(network: nn.Module, recipe: Recipe) -> optim.Optimizer:
-    """SGD or Adam over two groups: with weight decay, and without it (see `parameter_groups`)."""
+    """SGD or Adam over two groups, with and without weight decay (see `parameter_groups`)."""
     groups = parameter_groups(network, recipe)
     if recipe.optimizer == "sgd":
         return optim.SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum)
@@ -35,3 +38,34 @@ def set_learning_rate(optimizer: optim.Optimizer, rate: float) -> None:
     """Let every group learn at ``rate`` from the next step on."""
     for group in optimizer.param_groups:
         group["lr"] = rate
+
+
+def poly(step: int, total: int, *, base: float, power: float, warmup: int = 0) -> float:
+    """Rate of step 0 .. total - 1: ``base * (1 - step / total) ** power`` (DeepLab, arXiv 1606.00915).
+
+    The first ``warmup`` steps are scaled by ``(step + 1) / (warmup + 1)``, so neither they nor any later step is 0.
+    """
+    assert 0 <= step < total, f"step {step} of {total}"
+    ramp = min(1.0, (step + 1) / (warmup + 1))
+    return float(base * ramp * (1 - step / total) ** power)
+
+
+_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class Precision:
+    """``none``, ``bf16`` or ``fp16`` on one device; fp16 brings its gradient scaler, which does nothing otherwise.
+
+    Raises:
+        DeviceError: fp16 on a device other than CUDA.
+    """
+
+    def __init__(self, amp: str, device: torch.device) -> None:
+        if amp == "fp16" and device.type != "cuda":
+            raise DeviceError(f"recipe.amp: 'fp16' needs a CUDA device, got {device.type} (allowed: none, bf16)")
+        self._device, self._dtype = device.type, _DTYPES.get(amp)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=amp == "fp16")
+
+    def forward(self) -> AbstractContextManager[object]:
+        """Context of the forward pass."""
+        return torch.autocast(self._device, dtype=self._dtype, enabled=self._dtype is not None)

@@ -10,10 +10,8 @@ from torch import Tensor, nn
 
 from segsearch.errors import InputError, SegsearchError
 from segsearch.train.losses import supervised_loss
-from segsearch.train.optimizer import make_optimizer, set_learning_rate
-from segsearch.train.precision import Precision
+from segsearch.train.optimizer import Precision, make_optimizer, poly, set_learning_rate
 from segsearch.train.recipe import Recipe
-from segsearch.train.schedule import poly
 
 
 class DivergedError(SegsearchError):

@@ -3,7 +3,6 @@ import random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from search.builders import record
 
 from segsearch.errors import InputError
 from segsearch.search.budget import Budget
@@ -13,6 +12,7 @@ from segsearch.space.lower import lower
 from segsearch.space.nodes import OneOf, Point, Scalar
 from segsearch.space.points import named_points, override
 from segsearch.space.walk import check, contains, every_point, sample, suggest
+from tests.search.builders import record
 
 UNIFIED = load_space("unified")
 FPENET = named_points()["fpenet"].choices

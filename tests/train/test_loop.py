@@ -10,8 +10,8 @@ from segsearch.data.dataset import Pair
 from segsearch.errors import DeviceError, InputError
 from segsearch.train.evaluate import evaluate
 from segsearch.train.loop import OnStep, train
+from segsearch.train.optimizer import poly
 from segsearch.train.recipe import Recipe
-from segsearch.train.schedule import poly
 from segsearch.train.session import DivergedError, Step
 
 from .toys import Patches, TinyNet, same_weights, tiny

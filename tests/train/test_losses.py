@@ -6,7 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segsearch.data.dataset import IGNORE
-from segsearch.train.losses import pixel_loss, supervised_loss
+from segsearch.train.losses import count_pixels, enet_weights, pixel_loss, supervised_loss
+
+from .toys import Patches
 
 
 def _by_hand(logits: torch.Tensor, label: torch.Tensor, weights: list[float]) -> float:
@@ -67,3 +69,20 @@ def test_auxiliary_losses_add_their_share() -> None:
     expected = pixel_loss(main, label) + 0.4 * (pixel_loss(small, label) + pixel_loss(smaller, label))
     assert torch.allclose(supervised_loss((main, small, smaller), label, auxiliary_weight=0.4), expected)
     assert torch.equal(supervised_loss((main,), label, auxiliary_weight=0.4), pixel_loss(main, label))
+
+
+def test_counts_every_labelled_pixel_once() -> None:
+    data = Patches(images=3, size_hw=(12, 16))
+    counts = count_pixels(data)
+    for index in range(3):
+        assert counts[index] == sum(int((label == index).sum()) for _, label in data.pairs)
+    assert counts.sum() == sum(int((label != IGNORE).sum()) for _, label in data.pairs)
+
+
+def test_enet_formula_by_hand() -> None:
+    weights = enet_weights(torch.tensor([75, 25, 0]))
+    assert weights.tolist() == pytest.approx([1 / math.log(1.77), 1 / math.log(1.27), 1 / math.log(1.02)], rel=1e-6)
+
+
+def test_nothing_labelled_still_gives_weights() -> None:
+    assert torch.isfinite(enet_weights(torch.zeros(3, dtype=torch.int64))).all()

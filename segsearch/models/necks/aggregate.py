@@ -12,9 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from segsearch.models.encoder import Encoder
-from segsearch.models.halving import halving
 from segsearch.models.necks.base import Neck, Site
-from segsearch.models.ops import Channels, ConvNorm, Features, Resize, size_of
+from segsearch.models.ops import Channels, ConvNorm, Features, Resize, halving, size_of
 from segsearch.spec.neck import AggregateSpec
 from segsearch.spec.reruns import Run, plan_reruns, staged
 

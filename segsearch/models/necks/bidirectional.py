@@ -4,10 +4,9 @@ from abc import abstractmethod
 
 from torch import Tensor, nn
 
-from segsearch.models.halving import halving
 from segsearch.models.necks.base import Neck, Site
 from segsearch.models.necks.nodes import Node
-from segsearch.models.ops import ConvNorm, Features, Nearest, size_of
+from segsearch.models.ops import ConvNorm, Features, Nearest, halving, size_of
 from segsearch.spec.neck import BidirectionalSpec
 
 
