@@ -47,8 +47,7 @@ from segsearch.measure.timer import TimerSettings, quantile
 from segsearch.models.build import build
 from segsearch.models.network import Network
 from segsearch.progress import Report, silent
-from segsearch.remote.client import Worker
-from segsearch.remote.measure import measure_remote
+from segsearch.remote.client import Worker, measure_remote
 from segsearch.spec.network import NetworkSpec
 from segsearch.train.weights import load_weights, save_weights
 

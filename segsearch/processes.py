@@ -1,6 +1,13 @@
 """Other processes of this machine, as those who share something with them need to know them."""
 
+import contextlib
+import ctypes
 import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 import psutil
@@ -46,3 +53,77 @@ class Process(NamedTuple):
         command = " ".join([os.path.basename(words[0]), *words[1:]]) if words else "ended"
         command = "".join(letter if letter.isprintable() else " " for letter in command)
         return f"process {self.pid} ({command if len(command) <= 100 else command[:99] + '…'})"
+
+
+class Notice:
+    """Tells a loop that waits when to say for what: after `AFTER_SECONDS`, and then every `EVERY_SECONDS`."""
+
+    AFTER_SECONDS, EVERY_SECONDS = 2.0, 30.0
+
+    def __init__(self) -> None:
+        self._at = time.monotonic() + self.AFTER_SECONDS
+
+    def due(self) -> bool:
+        """Return True if it is time to, and count from now on."""
+        now = time.monotonic()
+        if now < self._at:
+            return False
+        self._at = now + self.EVERY_SECONDS
+        return True
+
+
+def say(line: str) -> None:
+    """Print a line on stderr, where there is somebody who reads it."""
+    with contextlib.suppress(OSError, ValueError):
+        print(f"segsearch: {line}", file=sys.stderr, flush=True)
+
+
+def python_module(module: str, *arguments: str) -> tuple[list[str], dict[str, str]]:
+    """Return command and environment of a new interpreter that runs a module of the very package that runs now."""
+    here = str(Path(__file__).parents[1])
+    search = os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))
+    # -P: modules of the working folder are not taken for those of the library
+    return [sys.executable, "-P", "-m", module, *arguments], os.environ | {"PYTHONPATH": search}
+
+
+def die_with_parent() -> None:
+    """Have the system kill this process when the thread that started it ends, however that ends (Linux only)."""
+    if sys.platform == "linux":
+        parent = os.getppid()
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+        if os.getppid() != parent:
+            sys.exit("the process that started this one has ended")
+
+
+def end_for_good(process: subprocess.Popen[bytes], seconds: float = 1.0) -> None:
+    """End a process that leads a group, and all that it started: by SIGTERM, and after ``seconds`` by SIGKILL."""
+    if not hasattr(os, "killpg"):
+        process.kill()
+    else:
+        _signal_group(process.pid, signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(seconds)
+        _signal_group(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _signal_group(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, number)
+
+
+def memory_bytes(pid: int) -> int:
+    """Return the resident memory of a process; 0 where it has ended."""
+    try:
+        held: int = psutil.Process(pid).memory_info().rss
+    except psutil.Error:
+        return 0
+    return held
+
+
+def machine_memory_bytes() -> int:
+    """Return the memory of this machine, or of the container that this process runs in where that has less."""
+    total: int = psutil.virtual_memory().total
+    with contextlib.suppress(OSError, ValueError):  # no such file, or "max"
+        total = min(total, int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    return total

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from segsearch.remote.token import VARIABLE
+from segsearch.remote.access import VARIABLE
 
 if TYPE_CHECKING:
     from segsearch.remote.client import Worker
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 TokenFileOption = Annotated[
     Path | None,
     typer.Option(
-        "--token-file", metavar="FILE", help=f"Holds the worker's token; {VARIABLE} of the environment without."
+        "--token-file", metavar="FILE", help=f"Holds the worker's token; default: {VARIABLE} of the environment."
     ),
 ]
 RemoteOption = Annotated[
@@ -30,17 +30,24 @@ def measure_worker(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one.")] = 0,
     token_file: TokenFileOption = None,
     backend: Annotated[
-        list[str] | None, typer.Option(help="Offer this one only; may be repeated. All that are installed without.")
+        list[str] | None, typer.Option(help="Offer this one only; may be repeated. Default: all that are installed.")
     ] = None,
+    seconds: Annotated[
+        float | None, typer.Option(min=1.0, help="Limit of one measurement, which ends then. Default: 15 minutes.")
+    ] = None,
+    memory: Annotated[
+        int, typer.Option(metavar="MIB", min=0, help="Memory that one measurement may take. 0: half of the machine's.")
+    ] = 0,
 ) -> None:
     """Measure networks on this machine for others: they send exported graphs, never code. Ctrl-C ends it.
 
-    Without a token one is made and shown. Nothing is encrypted: from afar, come through an ssh tunnel.
+    Where no token is given one is made and shown. Nothing is encrypted: from afar, come through an ssh tunnel.
     """
-    from segsearch.remote.token import read_token
-    from segsearch.remote.worker import MeasureWorker
+    from segsearch.remote.access import read_token
+    from segsearch.remote.worker import MOST_SECONDS, Limits, MeasureWorker
 
-    worker = MeasureWorker(host=host, port=port, token=read_token(token_file), backends=backend or ())
+    limits = Limits(seconds or MOST_SECONDS, memory)
+    worker = MeasureWorker(host=host, port=port, token=read_token(token_file), backends=backend or (), limits=limits)
     try:  # once it is said to be ready, Ctrl-C may come at any time
         print(f"listening at {worker.address} ({worker.facts.host})")
         print("devices: " + ", ".join(f"{name} ({maker})" for name, maker in worker.facts.devices.items()))
@@ -57,8 +64,7 @@ def measure_worker(
 
 def worker_at(address: str, token_file: Path | None) -> "Worker":
     """Return a worker by its address, with its token. Raises InputError where either cannot be."""
-    from segsearch.remote.address import Address
+    from segsearch.remote.access import Address, need_token
     from segsearch.remote.client import Worker
-    from segsearch.remote.token import need_token
 
     return Worker(Address.parse(address), need_token(token_file))

@@ -21,7 +21,6 @@ import contextlib
 import os
 import signal
 import stat
-import sys
 import tempfile
 import threading
 import time
@@ -34,15 +33,13 @@ from typing import TYPE_CHECKING, Literal
 from filelock import lock_descriptor, unlock_descriptor
 
 from segsearch.errors import InputError
-from segsearch.processes import Process
+from segsearch.processes import Notice, Process, say
 
 if TYPE_CHECKING:
     import torch
 
 Doing = Literal["working", "timing"]
 
-SAY_SECONDS, SAY_AGAIN_SECONDS = 2.0, 30.0
-"""After so long a wait, and then again, a line on stderr says for whom."""
 _DRAW_SECONDS = 2.0
 """Drawing a turn takes a fraction of a millisecond; a process that takes longer was stopped in the middle of it."""
 _ASLEEP_SECONDS = 1.0
@@ -125,8 +122,7 @@ class _Entry:
         self._draw()
         if not self._before():
             return
-        looked = time.monotonic()
-        say_at = looked + SAY_SECONDS
+        looked, notice = time.monotonic(), Notice()
         with _interruptible():
             while True:
                 now = time.monotonic()
@@ -136,10 +132,8 @@ class _Entry:
                 before = self._before()
                 if not before:
                     return
-                if now >= say_at:
-                    who, doing = before[0]
-                    _say(f"waiting for {self.name}: {who} is {doing} there")
-                    say_at = now + SAY_AGAIN_SECONDS
+                if notice.due():
+                    say("waiting for {}: {} is {} there".format(self.name, *before[0]))
                 time.sleep(_LOOK_SECONDS)
 
     def leave(self) -> None:
@@ -206,7 +200,7 @@ class _Entry:
                 (self.folder / other).unlink()
         elif state == "stopped" and other not in _passed_over:
             _passed_over.add(other)
-            _say(f"not waiting for {process}: it is stopped while {other.split('.')[1]} on {self.name}")
+            say(f"not waiting for {process}: it is stopped while {other.split('.')[1]} on {self.name}")
         return state != "running"
 
 
@@ -219,11 +213,6 @@ def _turn(name: str) -> int:
 @lru_cache(maxsize=1)
 def _this(pid: int) -> str:
     return f"{pid}.{round(100 * Process.this().start)}"
-
-
-def _say(line: str) -> None:
-    with contextlib.suppress(OSError, ValueError):  # a closed stderr costs no measurement
-        print(f"segsearch: {line}", file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager

@@ -9,12 +9,11 @@ from typing import Any
 
 import torch
 
-from segsearch.errors import InputError, MissingExtraError, ProofError, one_line
+from segsearch.errors import InputError, MissingExtraError, ProofError, SegsearchError, one_line
 from segsearch.export.deploy import Deployed
 from segsearch.export.graph import check_graph
 from segsearch.export.metadata import Metadata
 from segsearch.export.onnx import to_onnx
-from segsearch.export.onnx_walk import graphs
 
 SPEC = "spec"
 """The note inside an artefact that holds the id of its spec."""
@@ -47,54 +46,54 @@ def digest(graph: bytes) -> str:
 def check_received(graph: bytes, size_hw: tuple[int, int]) -> str:
     """See that bytes are a graph that segsearch exported at this size; return the spec's id that stands inside.
 
+    Nothing is read but the bytes: data that lies in other files is refused before anything looks for it.
+
     Raises:
         InputError: no ONNX, another program's, another size, or no id. ProofError: as `check_graph`, and data that
-            lies outside of the file, wherever in the graph. MissingExtraError: onnx is not installed.
+            lies outside of the file, wherever in the model. MissingExtraError: onnx is not installed.
     """
-    model = _parsed(graph)
-    facts = Metadata.from_properties({entry.key: entry.value for entry in model.metadata_props}, "graph")
-    if facts.size_hw != size_hw:
-        raise InputError("graph", f"is exported at {facts.size_hw}, not at {size_hw}")
-    if not facts.notes.get(SPEC):
-        raise InputError("graph", "does not say which spec it was exported from")
-    if any(_outside(tensor) for tensor in _tensors(model)):
-        raise ProofError("graph: has data outside of the file")
-    _check(model, size_hw)
-    return facts.notes[SPEC]
-
-
-def _parsed(graph: bytes) -> Any:
     try:
         import onnx
     except ImportError as error:
         raise MissingExtraError("onnx", "export") from error
     try:
-        return onnx.load_model_from_string(graph)
+        model = onnx.load_model_from_string(graph)
     except Exception as error:  # protobuf's own class, from a package without types
         raise InputError("graph", "is not ONNX") from error
-
-
-def _check(model: Any, size_hw: tuple[int, int]) -> None:
-    import onnx
-
     try:
-        onnx.checker.check_model(model)  # the linter takes operators and attributes for what they should be
-        check_graph(model, size_hw)
-    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        return _spec_id(model, size_hw)
+    except SegsearchError:
+        raise
+    except Exception as error:  # of onnx, or of Python where text is no UTF-8 or graphs lie too deep inside each other
         raise InputError("graph", f"is no valid ONNX: {one_line(error)}") from error
 
 
-def _outside(tensor: Any) -> bool:
-    return bool(tensor.external_data) or tensor.data_location != 0
+def _spec_id(model: Any, size_hw: tuple[int, int]) -> str:
+    import onnx
+
+    if any(tensor.external_data or tensor.data_location != 0 for tensor in _tensors(model)):
+        raise ProofError("graph: has data outside of the file")
+    facts = Metadata.from_properties({entry.key: entry.value for entry in model.metadata_props}, "graph")
+    if facts.size_hw != size_hw:
+        raise InputError("graph", f"is exported at {facts.size_hw}, not at {size_hw}")
+    if not facts.notes.get(SPEC):
+        raise InputError("graph", "does not say which spec it was exported from")
+    onnx.checker.check_model(model)  # the linter takes operators and attributes for what they should be
+    check_graph(model, size_hw)
+    return facts.notes[SPEC]
 
 
 def _tensors(model: Any) -> Iterator[Any]:
-    """All constants: of every graph, and of its nodes' attributes."""
-    for graph in graphs(model.graph):
-        yield from graph.initializer
-        sparse = [*graph.sparse_initializer]
-        for attribute in (a for node in graph.node for a in node.attribute):
-            yield from (attribute.t, *attribute.tensors)
-            sparse += [attribute.sparse_tensor, *attribute.sparse_tensors]
-        for tensor in sparse:
-            yield from (tensor.values, tensor.indices)
+    """Give all constants of a model, in whatever part of it: weights, attributes, branches, functions, training."""
+    import onnx
+
+    parts = [model]
+    while parts:
+        for field, value in parts.pop().ListFields():
+            if field.message_type is None:
+                continue
+            for part in [value] if hasattr(value, "ListFields") else value:
+                if isinstance(part, onnx.TensorProto):
+                    yield part
+                else:
+                    parts.append(part)

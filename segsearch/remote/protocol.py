@@ -1,9 +1,9 @@
 r"""What goes over the wire: plain HTTP, one request per connection.
 
-``GET /v1/worker`` answers with `WorkerFacts`. ``POST /v1/measure`` has the `Job` as JSON in the header
+``GET /v2/worker`` answers with `WorkerFacts`. ``POST /v2/measure`` has the `Job` as JSON in the header
 ``Segsearch-Job`` and the ONNX file as its body; the answer is one `Event` per line, at least one every `BEAT_SECONDS`,
 the last with an answer or a failure. A refusal before that is one `Event` with a failure, and says so by its status.
-Both ask for ``Authorization: Bearer TOKEN``.
+Both ask for ``Authorization: Bearer TOKEN``. The number in the paths rises when any of these values changes.
 """
 
 import dataclasses
@@ -17,15 +17,17 @@ from segsearch.measure.conditions import Conditions
 from segsearch.measure.record import LatencyRecord
 from segsearch.measure.timer import MOST_THREADS, TimerSettings
 
-FACTS_PATH, MEASURE_PATH, JOB_HEADER = "/v1/worker", "/v1/measure", "Segsearch-Job"
+FACTS_PATH, MEASURE_PATH, JOB_HEADER = "/v2/worker", "/v2/measure", "Segsearch-Job"
 MOST_BYTES = 512 * 2**20
 """Of an ONNX file: the space's largest network has a quarter of it."""
 MOST_LINE_BYTES = 32 * 2**20
 """Of one event: a record with a million samples."""
 BEAT_SECONDS = 2.0
-"""A worker says so often that it lives."""
+"""A worker sends an event so often."""
 SILENCE_SECONDS = 10.0
-"""Whoever says nothing for so long is taken for dead."""
+"""Whoever sends nothing for so long is taken for dead."""
+HEAD_SECONDS, BODY_SECONDS, BODY_BYTES_PER_SECOND = 10.0, 30.0, 2**18
+"""The head of a request must have arrived after the first, its body after the second and what this rate takes."""
 BUSY = 429
 """HTTP status of a worker that measures for somebody else."""
 
@@ -119,6 +121,11 @@ class WorkerFacts(Frozen):
     threads: int
     """Of the processor, where a job does not say."""
     most_bytes: int
+    """Of an ONNX file."""
+    most_seconds: float
+    """Of one measurement, waiting for the device included."""
+    most_mib: int
+    """Of the memory of the process that measures."""
 
     def maker(self, device: str) -> str | None:
         """Return the maker's name of ``cpu``, ``cuda`` or ``cuda:N``; None where there is no such device."""

@@ -1,30 +1,61 @@
-"""The worker: listens in a thread of its own, and measures in the main one, where Ctrl-C ends it cleanly.
+"""The worker: callers have threads (see `segsearch.remote.server`), and every job a process of its own.
 
-torch's number of threads is a matter of the thread that sets it, so all measuring happens in one, as it does without a
-worker.
+The main thread starts the job's process, passes on what it tells, and ends it: when it has answered, when its caller
+leaves, when it takes too long or too much memory, and when the worker is told to stop. The process leads a group of its
+own, which gets SIGTERM and then SIGKILL: a runtime that compiles for minutes looks at no signal in between.
 """
 
+import json
+import os
+import select
+import signal
 import socket
+import subprocess
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import torch
 
 from segsearch import __version__
-from segsearch.errors import DeviceError, InputError, MissingExtraError, SegsearchError
+from segsearch.errors import DeviceError, InputError, MissingExtraError, one_line
 from segsearch.measure.backends.table import BACKENDS, FILE_BACKENDS
 from segsearch.measure.machine import available, device_name, find_device
-from segsearch.remote.address import Address, is_loopback, resolve
-from segsearch.remote.desk import Desk, GoneError, Visit
-from segsearch.remote.protocol import MOST_BYTES, Answer, Event, Failure, WorkerFacts, plain
-from segsearch.remote.server import Server
-from segsearch.remote.timing import check_job, time_graph
-from segsearch.remote.token import LEAST, make_token
+from segsearch.processes import end_for_good, machine_memory_bytes, memory_bytes, python_module
+from segsearch.remote.access import Address, check_strength, is_loopback, make_token, resolve
+from segsearch.remote.job import failed
+from segsearch.remote.protocol import MOST_BYTES, MOST_LINE_BYTES, Event, WorkerFacts
+from segsearch.remote.server import Request, Server
 
+MOST_SECONDS = 900.0
+"""Default limit of one measurement: building a TensorRT engine on a small machine takes ten minutes."""
+_WATCH_SECONDS = 0.2
 _LAST_WORDS_SECONDS = 2.0
-Tell = Callable[[str], None]
+_PIECE_BYTES, _WORDS_BYTES = 2**20, 4000
+_MIB = 2**20
+_BEFORE = ("start", "check")
+"""Stages in which no network runs yet."""
+_CRASHES = {signal.SIGSEGV, signal.SIGABRT, signal.SIGFPE, signal.SIGILL, signal.SIGBUS}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Of the process that does one job.
+
+    Memory is what the process holds (RSS), looked at five times a second. A limit by the system (``RLIMIT_AS``) would
+    count addresses instead, of which torch, OpenVINO and CUDA reserve many times what they use.
+    """
+
+    seconds: float = MOST_SECONDS
+    mib: int = 0
+    """0: half of the machine's memory."""
+
+    @property
+    def bytes(self) -> int:
+        """Of memory."""
+        return self.mib * _MIB or machine_memory_bytes() // 2
 
 
 class MeasureWorker:
@@ -38,34 +69,39 @@ class MeasureWorker:
     """
 
     def __init__(
-        self, *, host: str = "127.0.0.1", port: int = 0, token: str | None = None, backends: Sequence[str] = ()
+        self,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        token: str | None = None,
+        backends: Sequence[str] = (),
+        limits: Limits = Limits(),
     ) -> None:
         """Listen, but answer nobody before `serve`.
 
         Raises:
-            InputError: beyond loopback without a token of some length, or an unknown backend.
+            InputError: beyond loopback without a token that is hard to guess, or an unknown backend.
             DeviceError: no such address here, or the port is taken. MissingExtraError: no backend is installed.
         """
         family, number = resolve(host)
-        if not is_loopback(number) and len(token or "") < LEAST:
-            raise InputError("--host", f"{host} is open to others, so a token must be given", f"{LEAST} characters")
-        self.facts = find_facts(backends)
+        if not is_loopback(number):
+            check_strength(token, host)
+        self._limits, self._closed = limits, threading.Event()
+        self.facts = find_facts(backends, limits)
         self.made_token, self.token = token is None, token or make_token()
-        self._desk, self._closed = Desk(), threading.Event()
         try:
-            self._server = Server(family, number, port, self._desk, self.facts)
+            self._server = Server(family, number, port, self.token, self.facts)
         except (OSError, OverflowError) as error:
             raise DeviceError(f"--port: cannot listen at {Address(number, port)}: {error}") from error
-        self._server.token = self.token
         self.address = Address(number, int(self._server.server_address[1]))
 
-    def serve(self, tell: Tell) -> None:
+    def serve(self, tell: Callable[[str], None]) -> None:
         """Answer until KeyboardInterrupt, which passes; ``tell`` gets a line per measurement."""
         listening = threading.Thread(target=self._listen, daemon=True)
         try:
             listening.start()
             while True:
-                self._attend(self._desk.next(), tell)
+                self._measure(self._server.requests.next(), tell)
         finally:
             if listening.ident is not None:  # it has begun, or else nobody would answer the shutdown
                 self._server.shutdown()
@@ -84,29 +120,25 @@ class MeasureWorker:
             if not self._closed.is_set():
                 raise
 
-    def _attend(self, visit: Visit, tell: Tell) -> None:
-        """Measure and answer; the desk is free before the answer goes out, as its caller may ask again at once."""
+    def _measure(self, request: Request, tell: Callable[[str], None]) -> None:
+        """Measure and answer; the next may come before the answer goes out, as it may be this caller's."""
         start = time.perf_counter()
-        event = self._event(visit)
-        seconds = time.perf_counter() - start
-        self._desk.free()
-        if event is not None:
-            visit.tell(event)
-        name = plain(visit.job.label) or visit.job.spec_id
-        tell(f"{_now()} {visit.caller} {name} {visit.job.backend}: {_outcome(event)}, {seconds:.1f} s")
-
-    def _event(self, visit: Visit) -> Event | None:
         try:
-            return _measured(visit, tuple(self.facts.backends))
-        except GoneError:
-            return None
+            event = run_job(request, tuple(self.facts.backends), self._limits)
         except KeyboardInterrupt:
-            visit.tell(_failed("request", "was stopped"))
-            visit.closed.wait(_LAST_WORDS_SECONDS)
+            request.events.put(failed("request", "was stopped"))
+            request.answered.wait(_LAST_WORDS_SECONDS)
             raise
+        finally:
+            self._server.requests.leave(request)
+        if event is not None:
+            request.events.put(event)
+        seconds = time.perf_counter() - start
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        tell(f"{now} {request.caller} {request.name} {request.job.backend}: {_outcome(event)}, {seconds:.1f} s")
 
 
-def find_facts(backends: Sequence[str] = ()) -> WorkerFacts:
+def find_facts(backends: Sequence[str] = (), limits: Limits = Limits()) -> WorkerFacts:
     """Look at what this machine offers: all installed file backends, or those named.
 
     Raises:
@@ -131,33 +163,102 @@ def find_facts(backends: Sequence[str] = ()) -> WorkerFacts:
         backends=found,
         threads=torch.get_num_threads(),
         most_bytes=MOST_BYTES,
+        most_seconds=limits.seconds,
+        most_mib=limits.bytes // _MIB,
     )
 
 
-def _measured(visit: Visit, backends: Sequence[str]) -> Event:
-    """Check, then time; what a graph cannot do is a failure of its network."""
-    job, graph = visit.job, visit.graph
-    try:
-        backend, device = check_job(job, graph, backends)
-    except SegsearchError as error:
-        return _failed("request", str(error))
-    except Exception as error:  # whatever a graph from elsewhere makes a library do
-        return _failed("request", f"graph: cannot be checked: {type(error).__name__}: {error}")
-    try:
-        record = time_graph(job, graph, backend, device, each_call=visit.ask, tell=visit.tell_stage)
-    except GoneError:
-        raise
-    except SegsearchError as error:
-        return _failed("network", str(error))
-    except OSError as error:
-        return _failed("request", f"cannot work: {error}")
-    except Exception as error:  # runtimes raise classes of their own, without a common base
-        return _failed("network", f"{type(error).__name__}: {error}")
-    return Event(answer=Answer(spec_id=job.spec_id, sha256=job.sha256, record=record))
+def run_job(request: Request, backends: Sequence[str], limits: Limits) -> Event | None:
+    """Do a job in a new process, within limits, and return its last event; None when its caller has left."""
+    command, environment = python_module("segsearch.remote.job", str(request.folder), *backends)
+    process = subprocess.Popen(
+        command,
+        cwd=request.folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    with process:
+        try:
+            return _Watch(process, request, limits).last_event()
+        finally:
+            end_for_good(process)
 
 
-def _failed(kind: str, line: str) -> Event:
-    return Event(failure=Failure.parse({"kind": kind, "line": plain(line)}, "failure"))
+class _Watch:
+    """Reads what a job's process tells, and looks at its limits meanwhile."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", request: Request, limits: Limits) -> None:
+        self._process, self._request, self._limits = process, request, limits
+        self._end, self._most_bytes = time.monotonic() + limits.seconds, limits.bytes
+        self._stage, self._words = "start", b""
+
+    def last_event(self) -> Event | None:
+        for line in self._lines():
+            if line is not None:
+                try:
+                    event = Event.parse(json.loads(line), "event")
+                except (ValueError, RecursionError, InputError) as error:
+                    return failed("request", f"the process that measures talks nonsense: {error}")
+                if event.last:
+                    return event
+                self._stage = str(event.stage)
+                self._request.events.put(event)
+            if self._request.gone.is_set():
+                return None
+            if refusal := self._beyond():
+                return refusal
+        return self._death()
+
+    def _lines(self) -> Iterator[bytes | None]:
+        """Give lines as they come, and None a few times a second; end when the process has."""
+        out, words = self._process.stdout, self._process.stderr
+        assert out is not None and words is not None
+        line, open_ones = bytearray(), {out, words}
+        while True:
+            ended = self._process.poll() is not None  # asked first: what it has told lies in the pipes then
+            ready, _, _ = select.select(open_ones, [], [], 0 if ended else _WATCH_SECONDS)
+            for stream in ready:
+                piece = os.read(stream.fileno(), _PIECE_BYTES)
+                if not piece:
+                    open_ones.remove(stream)
+                elif stream is words:
+                    self._words = (self._words + piece)[-_WORDS_BYTES:]
+                else:
+                    line += piece
+                    if b"\n" in piece:
+                        *whole, rest = bytes(line).split(b"\n")
+                        yield from whole
+                        line = bytearray(rest)
+            if len(line) > MOST_LINE_BYTES or (ended and not ready):
+                return
+            if not open_ones and not ended:
+                time.sleep(_WATCH_SECONDS)
+            yield None
+
+    def _beyond(self) -> Event | None:
+        """Say which limit is passed, if one is."""
+        if time.monotonic() > self._end:
+            kind = "request" if self._stage in (*_BEFORE, "wait") else "network"
+            return failed(kind, f"ended after {self._limits.seconds:g} s, this worker's limit (stage: {self._stage})")
+        held, most = memory_bytes(self._process.pid) // _MIB, self._most_bytes // _MIB
+        if held > most:
+            kind = "request" if self._stage in _BEFORE else "network"
+            return failed(kind, f"ended at {held} MiB of memory, this worker's limit is {most} (stage: {self._stage})")
+        return None
+
+    def _death(self) -> Event:
+        """Say how a process ended that did not answer: a crash is due to the graph, other signals come from outside."""
+        code = self._process.poll()
+        if code is None:
+            return failed("request", f"the process that measures tells a line of more than {MOST_LINE_BYTES} bytes")
+        words = one_line(self._words.decode(errors="replace").strip().rpartition("\n")[2]) if self._words else ""
+        how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
+        line = f"the process that measured ended {how} (stage: {self._stage})"
+        kind = "network" if -code in _CRASHES and self._stage not in _BEFORE else "request"
+        return failed(kind, f"{line}: {words}" if words else line)
 
 
 def _outcome(event: Event | None) -> str:
@@ -167,7 +268,3 @@ def _outcome(event: Event | None) -> str:
         return f"{event.answer.record.median_ms:.2f} ms"
     assert event.failure is not None
     return event.failure.line
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

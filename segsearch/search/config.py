@@ -9,7 +9,7 @@ from segsearch.data.config import DataSpec
 from segsearch.errors import InputError
 from segsearch.frozen import Frozen
 from segsearch.measure.timer import MOST_THREADS, TimerSettings
-from segsearch.remote.address import Address
+from segsearch.remote.access import Address
 from segsearch.resources import locate
 from segsearch.search.budget import Budget
 from segsearch.space.nodes import Scalar

@@ -18,10 +18,8 @@ from segsearch.measure.machine import device_name, find_device
 from segsearch.models.pretrained import IMAGENET, check_fits
 from segsearch.models.timm_encoder import word_of
 from segsearch.progress import Report
-from segsearch.remote.address import Address
-from segsearch.remote.client import Worker
-from segsearch.remote.measure import check_offer
-from segsearch.remote.token import need_token
+from segsearch.remote.access import Address, need_token
+from segsearch.remote.client import Worker, check_offer
 from segsearch.search.config import Remote, StudyConfig
 from segsearch.search.executors.base import Task
 from segsearch.search.proposals import GivenPoint, Proposer

@@ -17,6 +17,7 @@ import torch
 from segsearch.errors import InputError
 from segsearch.measure import device_lock
 from segsearch.measure.device_lock import timing, working
+from segsearch.processes import Notice
 
 CPU = torch.device("cpu")
 LOCKS = {"working": working, "timing": timing}
@@ -38,6 +39,7 @@ OTHER = """
 import signal, sys
 from collections import namedtuple
 from segsearch.measure.device_lock import timing, working
+from segsearch.processes import Notice
 cpu = namedtuple("Device", "type")("cpu")  # torch takes seconds to load
 doing, mode = sys.argv[1:]
 signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests may ignore it
@@ -278,7 +280,7 @@ class Ear:
 
 
 def test_a_wait_says_for_whom(monkeypatch):
-    monkeypatch.setattr(device_lock, "SAY_SECONDS", 0.05)
+    monkeypatch.setattr(Notice, "AFTER_SECONDS", 0.05)
     with other("timing") as holder:
         assert holder.said() == "inside"
         ear = Ear(holder.leave)

@@ -10,7 +10,7 @@ from .networks import SPEC, deployed
 from .processes import Running, running
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     with running(tmp_path_factory.mktemp("worker")) as there:
         yield there

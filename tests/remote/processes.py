@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from segsearch.remote.address import Address
+import psutil
+
+from segsearch.remote.access import Address
 from segsearch.remote.client import Worker
 
 TOKEN = "a-token-of-the-tests"
@@ -45,8 +47,13 @@ class Running:
 
     @property
     def left(self) -> list[str]:
-        """Folders of graphs that are there now; locks, and a file of onnxruntime's, stay beside them."""
-        return sorted(path.name for path in self.folder.glob("segsearch-graph-*"))
+        """Folders of graphs that are there now."""
+        return sorted(path.name for path in self.folder.glob("segsearch-*/graph-*"))
+
+    @property
+    def children(self) -> list[psutil.Process]:
+        """Processes that it has started and that run now."""
+        return psutil.Process(self.process.pid).children(recursive=True)
 
 
 @contextmanager
@@ -66,8 +73,3 @@ def running(folder: Path, *arguments: str, environment: dict[str, str] = WITH_TO
             yield Running(process, temporary)
         finally:
             process.kill()
-
-
-def segsearch(*arguments: str, environment: dict[str, str] = WITH_TOKEN) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "segsearch", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)

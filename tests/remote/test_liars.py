@@ -11,10 +11,9 @@ from search.builders import latency
 from segsearch.errors import DeviceError, WorkerError
 from segsearch.measure.conditions import Conditions
 from segsearch.measure.record import LatencyRecord
-from segsearch.remote.address import Address
-from segsearch.remote.client import Worker
+from segsearch.remote.access import Address
+from segsearch.remote.client import Worker, check_offer, record_of
 from segsearch.remote.graph import digest
-from segsearch.remote.measure import check_offer, record_of
 from segsearch.remote.protocol import MOST_LINE_BYTES
 
 from .networks import QUICK, SIZE, SPEC, job
@@ -26,6 +25,8 @@ FACTS = {
     "backends": {"onnxruntime": "1"},
     "threads": 1,
     "most_bytes": 1000,
+    "most_seconds": 900.0,
+    "most_mib": 1000,
 }
 
 
@@ -140,7 +141,7 @@ def test_another_answer_than_asked_for(
         (http({"stage": "time"}, status="302 Found"), "answers with HTTP status 302 and no reason"),
         (
             http({"failure": {"kind": "request", "line": "\x1b[2Jall\nis " + "w" * 999}}),
-            "worker 127[^\x1b\n]*: .2Jall is www",
+            "worker 127[^\x1b\n]*: .2Jall ... www",
         ),
         (http(b"x" * (MOST_LINE_BYTES + 1)), f"answers with a line beyond {MOST_LINE_BYTES} bytes"),
         (
@@ -152,7 +153,7 @@ def test_another_answer_than_asked_for(
 def test_no_answer_at_all(graph: bytes, answered: bytes, line: str) -> None:
     with pytest.raises(WorkerError, match=line) as caught:
         told(graph, http(FACTS), answered)
-    assert len(str(caught.value)) < 400 and str(caught.value).isprintable()
+    assert len(str(caught.value)) < 700 and str(caught.value).isprintable()
 
 
 def test_a_networks_fault_is_told_from_a_workers(graph: bytes) -> None:

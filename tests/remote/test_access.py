@@ -1,10 +1,23 @@
+import random
+import string
 from pathlib import Path
 
 import pytest
 
 from segsearch.errors import InputError
-from segsearch.remote.address import Address, is_loopback
-from segsearch.remote.token import LEAST, VARIABLE, make_token, need_token, read_token, same
+from segsearch.remote.access import (
+    LEAST_BITS,
+    LEAST_LETTERS,
+    VARIABLE,
+    Address,
+    check_strength,
+    estimated_bits,
+    is_loopback,
+    make_token,
+    need_token,
+    read_token,
+    same,
+)
 
 
 def test_from_the_file_before_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,7 +51,7 @@ def test_a_file_that_is_no_text(tmp_path: Path) -> None:
 
 def test_made_ones_are_long_and_differ() -> None:
     made = [make_token() for _ in range(100)]
-    assert len(set(made)) == 100 and min(map(len, made)) >= LEAST
+    assert len(set(made)) == 100 and min(map(len, made)) >= LEAST_LETTERS
     assert same(made[0], made[0]) and not same(made[0], made[1]) and not same("schlüssel", "schlussel")
 
 
@@ -63,3 +76,47 @@ def test_loopback() -> None:
         "127.8.8.8",
         "::1",
     ]
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "a" * 16,
+        "a" * 64,
+        "1234567890123456",
+        "0123456789abcdef",
+        "zyxwvutsrqponmlk",
+        "abcabcabcabcabca",
+        "aAaAaAaAaAaAaAaA",
+        "AAAABBBBCCCCDDDD",
+        "111122223333444455556666",
+        "qwertyuiopasdfgh",
+        "passwordpassword",
+        "password12345678",
+        "adminadminadmin1",
+        "letmeinletmein!!",
+        "segsearchsegsearch",
+        "changemechangemechangeme",
+        "hunter2hunter2hunter2hunter2",
+        "x7Kp!x7Kp!x7Kp!x7Kp!",
+        "short",
+        "kT9_vQ2-xW7",
+    ],
+)
+def test_tokens_that_are_easy_to_guess(token: str) -> None:
+    with pytest.raises(InputError, match="--host: jetson is open to others, so the token must be hard") as caught:
+        check_strength(token, "jetson")
+    assert token not in str(caught.value) and "secrets.token_urlsafe" in str(caught.value)
+
+
+def test_random_tokens_are_hard_to_guess() -> None:
+    draw = random.Random(0)
+    alphabets = (string.hexdigits.lower()[:16], string.ascii_letters + string.digits, string.ascii_lowercase)
+    for alphabet in alphabets:
+        for length in (24, 32, 64):
+            for _ in range(50):
+                token = "".join(draw.choices(alphabet, k=length))
+                check_strength(token, "jetson")
+                assert LEAST_BITS <= estimated_bits(token) <= 8 * length
+    for _ in range(50):
+        check_strength(make_token(), "jetson")
