@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -11,6 +12,10 @@ from segsearch.errors import InputError
 
 MOST_UNPACKED = 4
 """Times its own size that an archive may unpack to: weights are stored as they are, and hardly shrink."""
+
+
+PART = ".part"
+"""Ends the names of temporary files."""
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:
@@ -36,7 +41,7 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PART)
         os.close(handle)
         temporary = Path(name)
         yield temporary
@@ -67,6 +72,17 @@ def unpacked_bytes(path: Path) -> int:
     if whole > MOST_UNPACKED * size:
         raise InputError(path, f"is {size / 1e6:.1f} MB and unpacks to {whole / 1e6:.0f} MB; it is not read")
     return max(size, whole)
+
+
+def clear_parts(folder: Path) -> None:
+    """Remove the temporary files of processes that were killed while they wrote into a folder.
+
+    Those younger than a minute may belong to a process that is writing now; they stay.
+    """
+    for part in folder.glob(f".*{PART}"):
+        with suppress(OSError):
+            if time.time() - part.stat().st_mtime > 60:
+                part.unlink()
 
 
 def expanded(path: str) -> Path:

@@ -21,14 +21,19 @@ def shipped(relative: str) -> Path:
     raise InputError(relative, "is not shipped with segsearch")
 
 
-def locate(name: str, folder: str) -> Path:
+def locate(name: str, folder: str, beside: Path | None = None) -> Path:
     """Resolve what a user wrote: an existing file, or the name of a YAML shipped in ``folder``, such as ``unified``.
+
+    Args:
+        name: a relative path begins at ``beside``, by default the working directory.
+        folder: ``spaces`` or ``studies``.
+        beside: an absolute path.
 
     Raises:
         InputError: neither; names the shipped ones.
 
     """
-    path = Path(name)
+    path = (beside or Path()) / name
     if path.is_file():
         return path
     stem = path.name.removesuffix(".yaml")
@@ -38,4 +43,4 @@ def locate(name: str, folder: str) -> Path:
             if candidate.is_file():
                 return candidate
     names = sorted(p.stem for p in shipped(folder).glob("*.yaml"))
-    raise InputError(name, f"no such file{meant(stem, names)}", f"a YAML file, or one of {', '.join(names)}")
+    raise InputError(path.absolute(), f"no such file{meant(stem, names)}", f"a YAML file, or one of {', '.join(names)}")

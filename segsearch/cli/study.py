@@ -16,24 +16,30 @@ StudyFolderArgument = Annotated[Path, typer.Argument(metavar="STUDY", help="Fold
 
 
 def search(
-    study: Annotated[str, typer.Argument(metavar="STUDY.yaml", help="A study file, or a shipped one: quickstart.")],
+    study: Annotated[
+        str, typer.Argument(metavar="STUDY", help="A study file, a shipped one (quickstart), or a study's folder.")
+    ],
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="Folder of the study; runs/NAME without.")
+        Path | None, typer.Option("--out", metavar="DIR", help="Folder of the study; default runs/NAME.")
     ] = None,
     trials: Annotated[int | None, typer.Option(min=1, help="Trained networks wanted, in place of the file's.")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Another seed than the file's: another study.")] = None,
-    fps: Annotated[float | None, typer.Option(min=0.01, help="Another FPS budget than the file's.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of what is proposed, in place of the file's.")] = None,
+    fps: Annotated[float | None, typer.Option(min=0.01, help="FPS budget, in place of the file's.")] = None,
     root: RootOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be tried and how long it takes.")] = False,
 ) -> None:
     """Search networks: measure each one first, train what meets the budget, keep the best.
 
     The same command goes on with a study that was stopped, by Ctrl-C or by anything else; a finished one is only shown.
+    With other --trials or --fps it goes on as well: networks that an earlier budget rejected and that meet the new one
+    are trained, and those over the new one are left out of the front.
     """
     from segsearch.search.config import load_study
+    from segsearch.search.store import StudyFolder
 
-    config = changed(load_study(study), trials=trials, seed=seed, fps=fps, root=root)
-    folder = out or Path("runs") / config.name
+    config = StudyFolder(Path(study)).read_study().config if Path(study).is_dir() else load_study(study)
+    config = changed(config, trials=trials, seed=seed, fps=fps, root=root)
+    folder = out or (Path(study) if Path(study).is_dir() else Path("runs") / config.name)
     if dry_run:
         from segsearch.report.bars import bar
         from segsearch.report.console import show
@@ -85,9 +91,10 @@ def pareto(
 
     store = StudyFolder(study)
     config, records = store.read_study().config, store.records()
-    write_csv(records, study / "trials.csv")
-    plot_study(records, study / "pareto.png", title=config.name, subtitle=config.data.name, budget=config.budget)
     if all_trials:
-        show(tables.trials_table(records, title=config.name))
+        show(tables.trials_table(records, title=config.name, budget=config.budget))
     show(tables.study_table(records, title=config.name, budget=config.budget))
+    # last, as the table is worth having where nothing can be written
+    write_csv(records, study / "trials.csv", config.budget)
+    plot_study(records, study / "pareto.png", title=config.name, subtitle=config.data.name, budget=config.budget)
     show(f"{study / 'pareto.png'}  {study / 'trials.csv'}")

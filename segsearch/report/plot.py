@@ -76,8 +76,10 @@ def study_figure(
             axes.scatter([best.latency_ms], [100 * best.miou], s=110, facecolors="none", edgecolors=INK, zorder=4)
         _headings(figure, axes, title, _measured_on(measured, subtitle))
         marks = [_place(axes, record) for record in measured]
-        write_labels(axes, _labels(axes, measured, best), marks, taken=texts, lines=_segments(axes, steps, budget))
-        _legend(figure, measured, best, shortened=any(text.get_text().startswith("#") for text in axes.texts))
+        write_labels(
+            axes, _labels(axes, measured, best, budget), marks, taken=texts, lines=_segments(axes, steps, budget)
+        )
+        _legend(figure, measured, best, budget, shortened=any(text.get_text().startswith("#") for text in axes.texts))
     return figure
 
 
@@ -145,7 +147,7 @@ def _rejected(axes: "Axes", measured: Sequence[TrialRecord]) -> None:
 
 def _trained(axes: "Axes", measured: Sequence[TrialRecord], budget: Budget | None) -> list[tuple[float, float]]:
     """Draw the front, the dots on and beneath it, and the papers' squares; return the front's corners in data units."""
-    best = front(measured)
+    best = front(measured, budget)
     numbers = {record.number for record in best}
     trained = [record for record in measured if record.trained]
     corners: list[tuple[float, float]] = []
@@ -182,10 +184,12 @@ def _winner(measured: Sequence[TrialRecord], budget: Budget | None) -> TrialReco
     return pick(candidates(measured, budget or Budget()), "miou").record
 
 
-def _labels(axes: "Axes", measured: Sequence[TrialRecord], best: TrialRecord | None) -> list[Label]:
+def _labels(
+    axes: "Axes", measured: Sequence[TrialRecord], best: TrialRecord | None, budget: Budget | None
+) -> list[Label]:
     """Names of the winner, the papers' networks and the front, in the order in which they get their places."""
     named = sorted((r for r in measured if r.named), key=lambda r: (not r.trained, r.latency_ms, r.number))
-    wanted = {r.number: r for r in ([best] if best else []) + named + front(measured)}
+    wanted = {r.number: r for r in ([best] if best else []) + named + front(measured, budget)}
     return [
         Label(
             x=_place(axes, record)[0],
@@ -239,14 +243,21 @@ def _fitted(figure: "Figure", y: float, words: str, size: float, **style: Any) -
         text.set_text(words + "…")
 
 
-def _legend(figure: "Figure", measured: Sequence[TrialRecord], best: TrialRecord | None, *, shortened: bool) -> None:
+def _legend(
+    figure: "Figure",
+    measured: Sequence[TrialRecord],
+    best: TrialRecord | None,
+    budget: Budget | None,
+    *,
+    shortened: bool,
+) -> None:
     """Explain the marks that are there, in one or two rows beneath the picture."""
     from matplotlib.lines import Line2D
 
     trained = [record for record in measured if record.trained]
     marks: tuple[tuple[str, str, dict[str, Any], bool], ...] = (
         ("on the Pareto front", "o", {"color": ACCENT}, bool(trained)),
-        ("trained, beaten", "o", {"color": BEATEN}, len(trained) > len(front(trained))),
+        ("trained, beaten", "o", {"color": BEATEN}, len(trained) > len(front(trained, budget))),
         ("a paper's network", "s", {"color": PAPER}, any(record.named for record in measured)),
         ("rejected, never trained", "|", {"color": SOFT}, len(measured) > len(trained)),
         (

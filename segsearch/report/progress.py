@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from segsearch.report.words import duration, outcome, percent
+from segsearch.search.outcome import of_wanted
 from segsearch.search.record import Proposal, TrialRecord
 from segsearch.search.watch import StudyProgress
 
@@ -81,7 +82,7 @@ class Lines:
     def opened(self, name: str, wanted: int, records: list[TrialRecord]) -> None:
         """Say where the study stands."""
         self._tally.open(wanted, records)
-        self._say(f"study {name}: {self._tally.trained} of {wanted} trained")
+        self._say(f"study {name}: {of_wanted(self._tally.trained, wanted)}")
 
     def started(self, proposal: Proposal) -> None:
         """Name the trial."""
@@ -93,7 +94,7 @@ class Lines:
     def finished(self, record: TrialRecord) -> None:
         """Give the result, and where the study stands now."""
         self._tally.add(record)
-        counts = f"[{self._tally.trained}/{self._tally.wanted}] {self._tally}"
+        counts = f"[{self._tally.trained}/{max(self._tally.trained, self._tally.wanted)}] {self._tally}"
         self._say(f"trial {record.number}: {outcome(record)}  {counts}")
 
     def note(self, line: str) -> None:
@@ -158,4 +159,5 @@ class Bars:
         self._lines.closed(line)
 
     def _show(self) -> None:
-        self._bars.update(self._study, completed=self._tally.trained, total=self._tally.wanted, more=str(self._tally))
+        trained, wanted = self._tally.trained, self._tally.wanted
+        self._bars.update(self._study, completed=trained, total=max(trained, wanted), more=str(self._tally))

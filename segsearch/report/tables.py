@@ -15,33 +15,38 @@ from segsearch.search.record import TrialRecord
 
 def study_table(records: Sequence[TrialRecord], *, title: str, budget: Budget | None = None) -> RenderableType:
     """Return the Pareto front, fastest first, and beneath it how many trials ended how."""
-    return Group(front_table(records, title=title), Text(summary(records, budget)))
+    return Group(front_table(records, title=title, budget=budget), Text(summary(records, budget)))
 
 
-def front_table(records: Sequence[TrialRecord], *, title: str) -> Table:
-    """Return the networks that no other one beats in both mIoU and latency, fastest first."""
+def front_table(records: Sequence[TrialRecord], *, title: str, budget: Budget | None = None) -> Table:
+    """Return the networks within a budget that no other such beats in both mIoU and latency, fastest first."""
     table = _table(f"{title}: Pareto front")
-    for record in front(records):
+    for record in front(records, budget):
         table.add_row(*_row(record))
     return table
 
 
-def trials_table(records: Sequence[TrialRecord], *, title: str) -> Table:
-    """Return every trial in the order of numbers; those on the front carry a star."""
-    best = {record.number for record in front(records)}
+def trials_table(records: Sequence[TrialRecord], *, title: str, budget: Budget | None = None) -> Table:
+    """Return every trial in the order of numbers, and what became of it."""
+    best = {record.number for record in front(records, budget)}
     table = _table(f"{title}: all trials")
     table.add_column("state", overflow="fold")
     for record in records:
-        state = "on the front" if record.number in best else record.state
-        style = None if record.trained else "dim"
-        table.add_row(*_row(record), state if record.trained else f"{state}: {record.reason}", style=style)
+        state = record.state if record.trained else f"{record.state}: {record.reason}"
+        if record.number in best:
+            state = "on the front"
+        elif record.trained and budget is not None and not record.meets(budget):
+            state = "over the budget"
+        table.add_row(*_row(record), state, style=None if record.trained else "dim")
     return table
 
 
 def summary(records: Sequence[TrialRecord], budget: Budget | None = None) -> str:
     """Say in one line how many trials ended how, and how long they took."""
     states = Counter(record.state for record in records)
-    counts = f"{states['complete']} trained, {states['rejected']} rejected before training, {states['failed']} failed"
+    over = sum(record.trained and not record.meets(budget) for record in records) if budget else 0
+    trained = f"{states['complete']} trained" + (f" ({over} of them over the budget)" if over else "")
+    counts = f"{trained}, {states['rejected']} rejected before training, {states['failed']} failed"
     seconds = sum(sum(record.seconds.values()) for record in records)
     limit = f"; budget: {budget}" if budget and str(budget) != "no limit" else ""
     return f"{counts}; {duration(seconds)} in all{limit}"

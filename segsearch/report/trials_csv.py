@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from segsearch.files import write_atomic
+from segsearch.search.budget import Budget
 from segsearch.search.pareto import front
 from segsearch.search.record import TrialRecord
 
@@ -23,23 +24,24 @@ PLAIN = (
 """Columns of any study, of one without trials too."""
 
 
-def write_csv(records: Sequence[TrialRecord], path: Path) -> None:
+def write_csv(records: Sequence[TrialRecord], path: Path, budget: Budget | None = None) -> None:
     """Write ``path``; ``pandas.read_csv`` reads it back.
 
     Raises:
         InputError: the folder cannot be written, or the disk is full.
     """
-    write_atomic(path, trials_frame(records).to_csv(index=False, lineterminator="\n"))
+    write_atomic(path, trials_frame(records, budget).to_csv(index=False, lineterminator="\n"))
 
 
-def trials_frame(records: Sequence[TrialRecord]) -> "pd.DataFrame":
+def trials_frame(records: Sequence[TrialRecord], budget: Budget | None = None) -> "pd.DataFrame":
     """Return one row per trial: what it was, what it cost, what it scored, and ``point.*``, ``iou.*``, ``seconds.*``.
 
+    ``on_front`` is of the networks within ``budget``.
     A choice that does not exist on a trial's path, and a figure that was not measured, is left empty.
     """
     import pandas as pd
 
-    best = {record.number for record in front(records)}
+    best = {record.number for record in front(records, budget)}
     rows = [_row(record) | {"on_front": record.number in best} for record in records]
     frame = pd.DataFrame(rows, columns=_columns(rows))
     # empty cells would turn whole numbers into floats

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from segsearch.data.config import DataSpec
 from segsearch.errors import InputError
+from segsearch.files import expanded
 from segsearch.frozen import Frozen
 from segsearch.measure.timer import MOST_THREADS, TimerSettings
 from segsearch.remote.access import Address
@@ -78,9 +79,11 @@ class StudyConfig(Frozen):
     )
     trials: int = Field(ge=1, le=1_000_000, description="trained networks wanted")
     proposals: int | None = Field(
-        default=None, ge=1, le=100_000_000, description="most networks looked at; 20 per wanted trial without"
+        default=None, ge=1, le=100_000_000, description="most networks looked at; default 20 per wanted trial"
     )
-    seed: int = Field(default=0, ge=0, le=2**63 - 1)
+    seed: int = Field(
+        default=0, ge=0, le=2**63 - 1, description="of proposals, initial weights, batches and augmentation"
+    )
     sampler: Literal["tpe", "random"] = "tpe"
     startup: int = Field(
         default=8, ge=1, le=1_000_000, description="trials before the sampler starts to learn from them"
@@ -93,13 +96,15 @@ class StudyConfig(Frozen):
 
 
 def load_study(name: str | Path) -> StudyConfig:
-    """Read a shipped study by its name, or any by its path.
+    """Read a shipped study by its name, or any by its path. Relative paths in the file begin at the file's folder.
 
     Raises:
         InputError: no such file, or a key or value that cannot be; the place is ``file.key``.
     """
     path = locate(str(name), "studies")
-    return parse_study(load_yaml(path), path)
+    config = parse_study(load_yaml(path), path)
+    given = config.model_dump(mode="json", exclude_unset=True)
+    return parse_study(_resolved(given, path.absolute().parent), path)
 
 
 def parse_study(data: dict[str, Any], place: object) -> StudyConfig:
@@ -107,9 +112,31 @@ def parse_study(data: dict[str, Any], place: object) -> StudyConfig:
     return StudyConfig.parse(data, place)
 
 
+def _resolved(given: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Make the relative paths of a study's plain data absolute; names of shipped things stay."""
+
+    def absolute(written: str) -> str:
+        return str(folder / expanded(written))
+
+    def point(written: str) -> str:
+        # a shipped name holds none of these; a file, or a trial of another study, does
+        return absolute(written) if any(mark in written for mark in "./#") else written
+
+    if "root" in given["data"]:
+        given["data"]["root"] = absolute(given["data"]["root"])
+    if given["recipe"].get("pretrained", "imagenet") not in (None, "imagenet"):
+        given["recipe"]["pretrained"] = absolute(given["recipe"]["pretrained"])
+    if "space" in given and locate(given["space"], "spaces", folder) == folder / given["space"]:
+        given["space"] = absolute(given["space"])
+    if given.get("points"):
+        given["points"] = [point(written) for written in given["points"]]
+    return given
+
+
 def at_root(config: StudyConfig, root: str) -> StudyConfig:
     """Return a study whose data lies elsewhere. Raises InputError for data that is drawn and lies nowhere."""
     if "root" not in type(config.data).model_fields:
         raise InputError("--root", f"the study's data is {config.data.name}, which lies nowhere")
+    root = str(expanded(root).absolute()) if root else root
     data = type(config.data).parse(config.data.model_dump(mode="json") | {"root": root}, "--root")
     return config.model_copy(update={"data": data})

@@ -82,18 +82,25 @@ class _Driver:
     ) -> None:
         self._config, self._study, self._store = study.config, study, store
         self._executor, self._progress, self._stop = executor, progress, stop
-        self._records = {record.number: record for record in store.records()}
+        records = store.records()
+        again = [r for r in records if r.state == "rejected" and r.meets(self._config.budget)]
+        self._rejected_before = {record.number: record for record in again}
+        self._records = {record.number: record for record in records if record.number not in self._rejected_before}
+        store.clear(self._records)
         left, notes = store.unfinished()
-        self._left = deque(left)
+        self._again, self._left = deque(record.proposal for record in again), deque(left)
         self._under_way = 0
         self._failures = 0
         self._proposer = study.proposer()
-        begun = self._records | {proposal.number: proposal for proposal in left}
+        begun: dict[int, Proposal | TrialRecord] = {proposal.number: proposal for proposal in (*self._again, *left)}
+        begun |= self._records
         self._next_number = 1 + max(begun, default=0)
         for _, trial in sorted(begun.items()):
             self._proposer.began(trial)
             if isinstance(trial, TrialRecord):
                 self._proposer.ended(trial)
+        if again:
+            notes.append(f"{len(again)} networks that an earlier budget rejected meet this one and are trained now")
         for note in notes:
             progress.note(note)
 
@@ -104,11 +111,11 @@ class _Driver:
     @property
     def records(self) -> list[TrialRecord]:
         """All trials of the study, by number, earlier runs included."""
-        return [record for _, record in sorted(self._records.items())]
+        return [record for _, record in sorted((self._rejected_before | self._records).items())]
 
     def run(self) -> End:
         """Go on until there is nothing more to do, or a stop is asked for."""
-        self._progress.opened(self._config.name, self._config.trials, self.records)
+        self._progress.opened(self._config.name, self._config.trials, list(self._records.values()))
         try:
             while (end := self._submit()) is None or self._under_way:
                 self._finish(*self._executor.collect())
@@ -121,7 +128,8 @@ class _Driver:
         while self._under_way < self._executor.slots:
             if (end := self._end()) is not None:
                 return end
-            proposal = self._left.popleft() if self._left else self._propose()
+            waiting = self._again or self._left
+            proposal = waiting.popleft() if waiting else self._propose()
             if proposal is None:
                 return "exhausted"
             self._executor.submit(self._task(proposal))
@@ -133,7 +141,7 @@ class _Driver:
             return "interrupted"
         if self._failures >= FAILURES_IN_A_ROW:
             return "failing"
-        if self._left:
+        if self._again:
             return None
         if self._trained + self._under_way >= self._config.trials:
             return "finished"
@@ -154,9 +162,8 @@ class _Driver:
                 folder, "was proposed by a version of segsearch that reads its point otherwise; delete it to go on"
             )
         self._progress.started(proposal)
-        return Task(
-            proposal=proposal, spec=spec, folder=folder, seed=seed_of(self._config.seed, spec.id), started_at=_now()
-        )
+        seed = seed_of(self._config.seed, spec.id) if proposal.seed is None else proposal.seed
+        return Task(proposal=proposal, spec=spec, folder=folder, seed=seed, started_at=_now())
 
     def _finish(self, task: Task, result: TrialResult) -> None:
         """Write the record first, then tell everybody."""

@@ -36,10 +36,13 @@ class StudyOutcome:
 
 
 def conclude(config: StudyConfig, folder: Path, end: End, records: Sequence[TrialRecord]) -> StudyOutcome:
-    """Say how a study ended. Raises BudgetError if that is because of a budget that no proposal meets."""
-    if end in ("proposals", "exhausted") and records and all(r.state == "rejected" for r in records):
+    """Say how a study ended. Raises BudgetError where it has come to its end and no network meets the budget."""
+    blameless = all(r.state == "rejected" or r.trained for r in records)
+    inside = any(r.trained and r.meets(config.budget) for r in records)
+    if end in ("finished", "proposals", "exhausted") and records and blameless and not inside:
+        cure = "; raise `trials` to search on" if end == "finished" else ""
         nearest = _nearest(config, records)
-        raise BudgetError(f"none of {len(records)} networks meets the budget of {config.budget}; {nearest}")
+        raise BudgetError(f"none of {len(records)} networks meets the budget of {config.budget}; {nearest}{cure}")
     return StudyOutcome(folder=folder, end=end, line=_line(config, end, records), records=tuple(records))
 
 
@@ -48,24 +51,33 @@ def _line(config: StudyConfig, end: End, records: Sequence[TrialRecord]) -> str:
     last_failure = next((r.reason for r in reversed(records) if r.state == "failed"), None)
     reasons = {
         "finished": "finished",
-        "proposals": f"stopped after {config.most_proposals} proposals (raise `proposals` to go on)",
+        "proposals": f"stopped at the limit of {config.most_proposals} proposals (raise `proposals` to go on)",
         "exhausted": "stopped: space exhausted, every network found in it has been tried",
         "failing": f"stopped: {FAILURES_IN_A_ROW} failures in a row, the last: {last_failure}",
         "interrupted": "interrupted; the same command goes on from here",
     }
-    trained = f"{counts['complete']} of {config.trials} trained"
+    over = sum(r.trained and not r.meets(config.budget) for r in records)
+    trained = of_wanted(counts["complete"], config.trials) + (f", {over} of them over the budget" if over else "")
     line = f"{reasons[end]} ({trained}, {counts['rejected']} rejected, {counts['failed']} failed)"
     unexplained = end in ("proposals", "exhausted") and counts["failed"] and not counts["complete"]
     return f"{line}; the last failure: {last_failure}" if unexplained else line
 
 
+def of_wanted(trained: int, wanted: int) -> str:
+    """Count trained networks: ``3 of 5 trained``; there may be more than are wanted now: ``6 trained, 5 wanted``."""
+    return f"{trained} of {wanted} trained" if trained <= wanted else f"{trained} trained, {wanted} wanted"
+
+
 def _nearest(config: StudyConfig, records: Sequence[TrialRecord]) -> str:
-    """Say which rejected network is least over the budget, all limits together."""
+    """Say which network is least over the budget, all limits together, and by how much."""
 
     def over(record: TrialRecord) -> float:
         latency_ms = record.latency_ms if record.latency else None
         excess = config.budget.excess(record.params, record.macs, latency_ms)
         return sum(max(0.0, share) for share in excess.values())
 
-    record = min((r for r in records if r.state == "rejected"), key=lambda r: (over(r), r.number))
-    return f"the nearest is {record.name} (spec {record.spec_id}): {record.reason}"
+    record = min(records, key=lambda r: (over(r), r.number))
+    assert record.params is not None and record.macs is not None, "rejected and trained networks were counted"
+    latency_ms = record.latency_ms if record.latency else None
+    reason = config.budget.refusal(record.params, record.macs, latency_ms) or record.reason
+    return f"the nearest is {record.name} (spec {record.spec_id}): {reason}"

@@ -3,12 +3,17 @@
 import math
 from collections.abc import Iterable, Sequence
 
+from segsearch.search.budget import Budget
 from segsearch.search.record import TrialRecord
 
 
-def front(records: Iterable[TrialRecord]) -> list[TrialRecord]:
-    """Return the trained records that no other beats, fastest first; of equals the earliest trial stands for all."""
-    trained = sorted((r for r in records if r.trained), key=lambda r: (r.latency_ms, -r.miou, r.number))
+def front(records: Iterable[TrialRecord], budget: Budget | None = None) -> list[TrialRecord]:
+    """Return the trained records within a budget that no other such beats, fastest first.
+
+    Of equals the earliest trial stands for all.
+    """
+    inside = (r for r in records if r.trained and (budget is None or r.meets(budget)))
+    trained = sorted(inside, key=lambda r: (r.latency_ms, -r.miou, r.number))
     chosen: list[TrialRecord] = []
     for record in trained:
         if not chosen or record.miou > chosen[-1].miou:

@@ -49,7 +49,7 @@ def candidates(records: Sequence[TrialRecord], budget: Budget, point: str | None
         return [found]
     if not trained:
         raise BudgetError("no network has been trained yet; " + nearest(records))
-    return [r for r in trained if _keeps(r, budget)] or [min(trained, key=_faster)]
+    return [r for r in trained if r.meets(budget)] or [min(trained, key=_faster)]
 
 
 def pick(records: Sequence[TrialRecord], how: Pick) -> Picked:
@@ -68,10 +68,6 @@ def pick(records: Sequence[TrialRecord], how: Pick) -> Picked:
     least = best.miou - (best.scores.standard_error or 0.0)
     taken = min((r for r in records if r.miou >= least), key=_faster)
     return Picked(record=taken, best=best if taken.latency_ms < best.latency_ms else None)
-
-
-def _keeps(record: TrialRecord, budget: Budget) -> bool:
-    return all(over <= 0 for over in budget.excess(record.params, record.macs, record.latency_ms).values())
 
 
 def _faster(record: TrialRecord) -> tuple[float, float, int]:

@@ -64,14 +64,24 @@ class Proposer:
         for spec_id, named in self._named:
             if spec_id not in self._seen:
                 origin = f"named:{named.name}" if isinstance(named, NamedPoint) else "given"
-                return Proposal(number=number, origin=origin, name=named.name, point=named.choices, spec_id=spec_id)
+                return self._proposal(number, origin, named.name, named.choices, spec_id)
         for attempt in range(SAMPLER_ATTEMPTS + UNIFORM_ATTEMPTS):
             origin, point = self._draw(number, attempt)
             spec = _lowered(point)
             if spec is not None and spec.id not in self._seen and _fits(spec, self._size_hw):
-                name = network_name(point, spec.id)
-                return Proposal(number=number, origin=origin, name=name, point=point, spec_id=spec.id, attempt=attempt)
+                return self._proposal(number, origin, network_name(point, spec.id), point, spec.id, attempt)
         return None
+
+    def _proposal(self, number: int, origin: str, name: str, point: Point, spec_id: str, attempt: int = 0) -> Proposal:
+        return Proposal(
+            number=number,
+            origin=origin,
+            name=name,
+            point=point,
+            spec_id=spec_id,
+            attempt=attempt,
+            seed=seed_of(self._seed, spec_id),
+        )
 
     def _draw(self, number: int, attempt: int) -> tuple[str, Point]:
         seed = seed_of(self._seed, number, attempt)

@@ -3,6 +3,7 @@
 from typing import Self
 
 from segsearch.frozen import Frozen
+from segsearch.search.budget import Budget
 from segsearch.space.nodes import Scalar
 from segsearch.train.recipe import Recipe
 from segsearch.trial import TrialResult
@@ -20,6 +21,8 @@ class Proposal(Frozen):
     spec_id: str
     attempt: int = 0
     """How many proposals before it, at this number, had been seen already."""
+    seed: int | None = None
+    """Of the initial weights, batches and augmentation; None in older studies, where it depends on the study's seed."""
 
 
 class TrialRecord(TrialResult):
@@ -46,6 +49,11 @@ class TrialRecord(TrialResult):
     def trained(self) -> bool:
         """Whether the network was trained and scored."""
         return self.state == "complete"
+
+    def meets(self, budget: Budget) -> bool:
+        """Whether nothing that is known of the network is over a limit; the budget may be a later one than its own."""
+        latency_ms = self.latency.median_ms if self.latency else None
+        return all(over <= 0 for over in budget.excess(self.params, self.macs, latency_ms).values())
 
     @property
     def miou(self) -> float:
@@ -74,10 +82,17 @@ class TrialRecord(TrialResult):
         """Name of the paper's point, where it is one."""
         return self.origin.removeprefix("named:") if self.origin.startswith("named:") else None
 
+    @property
+    def proposal(self) -> Proposal:
+        """What the trial began with."""
+        return Proposal.model_validate(
+            {name: getattr(self, name) for name in Proposal.model_fields if name != "attempt"}
+        )
+
     @classmethod
     def of(cls, proposal: Proposal, result: TrialResult, **facts: object) -> Self:
         """Join a proposal, its result, and the circumstances."""
-        known = proposal.model_dump(exclude={"spec_id", "attempt"}) | {
+        known = proposal.model_dump(exclude={"spec_id", "attempt", "seed"}) | {
             name: getattr(result, name) for name in TrialResult.model_fields
         }
         return cls.model_validate(known | facts)

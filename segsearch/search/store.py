@@ -5,31 +5,16 @@
 
 import json
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 from segsearch.errors import InputError
-from segsearch.files import write_atomic
-from segsearch.flat import flat
+from segsearch.files import clear_parts, write_atomic
 from segsearch.frozen import Frozen
-from segsearch.search.config import StudyConfig
+from segsearch.search.identity import StudyFile, check_same
 from segsearch.search.record import Proposal, TrialRecord
 from segsearch.study_files import PROPOSAL, RESULT, STUDY, TRIALS, TornError, read_json, trial_folders
 from segsearch.trial import CHECKPOINT
-
-_FREE = ("name", "trials", "proposals")
-"""What may differ when a study is taken up again; everything else would mix results that do not compare."""
-
-
-class StudyFile(Frozen):
-    """What was decided when the study was first started."""
-
-    segsearch: str
-    config: StudyConfig
-    space_id: str
-    """Of the narrowed space."""
-    device: str
-    """The device by its maker's name: latencies of two devices do not belong on one front."""
-    threads: int
 
 
 class StudyFolder:
@@ -43,13 +28,13 @@ class StudyFolder:
         return self.path / TRIALS / f"{number:04d}"
 
     def begin(self, study: StudyFile) -> None:
-        """Write down what is searched, or, in a folder that has a study, see that it is the same.
+        """Write down what is searched; in a folder that has a study, only if it is the same.
 
         Raises:
             InputError: it is another study, or the folder holds something else.
         """
         if (self.path / STUDY).exists():
-            _must_equal(self.read_study(), study, self.path)
+            check_same(self.read_study(), study, self.path)
         elif (self.path / TRIALS).exists():
             raise InputError(self.path, f"has trials but no {STUDY}; start in another folder")
         _write(self.path / STUDY, study)
@@ -71,7 +56,6 @@ class StudyFolder:
         notes: list[str] = []
         for path in trial_folders(self.path):
             if (path / RESULT).exists():
-                (path / CHECKPOINT).unlink(missing_ok=True)  # killed between the result and the tidying up
                 continue
             try:
                 proposals.append(Proposal.parse(read_json(path / PROPOSAL), path / PROPOSAL))
@@ -79,6 +63,13 @@ class StudyFolder:
                 notes.append(f"trial {path.name} is proposed again: {error}")
                 shutil.rmtree(path)
         return proposals, notes
+
+    def clear(self, finished: Iterable[int]) -> None:
+        """Remove what a kill left lying: torn files, and what served only to finish these trials."""
+        for folder in (self.path, *trial_folders(self.path)):
+            clear_parts(folder)
+        for number in finished:
+            (self.trial(number) / CHECKPOINT).unlink(missing_ok=True)
 
     def propose(self, proposal: Proposal) -> None:
         """Write a proposal into its new folder."""
@@ -95,30 +86,6 @@ class StudyFolder:
             return TrialRecord.parse(read_json(path), path)
         except InputError as error:
             raise InputError(error.place, f"{error.problem}; delete this file to run its trial again") from error
-
-
-def _must_equal(stored: StudyFile, wanted: StudyFile, folder: Path) -> None:
-    """Refuse to go on with another study in the same folder; names the first difference."""
-    before, now = _decisions(stored), _decisions(wanted)
-    for key in [*now, *before]:
-        if before.get(key) != now.get(key):
-            had, has = _short(before.get(key)), _short(now.get(key))
-            # as many as there are processors where the file does not say it: then nobody has changed the study
-            cure = f"write threads: {had} into its file" if key == "threads" else "leave the study as it was"
-            raise InputError(
-                folder, f"holds a study with {key} {had}, not {has}; choose another folder (--out DIR) or {cure}"
-            )
-
-
-def _decisions(study: StudyFile) -> dict[str, object]:
-    """All that must stay as it was, flat: ``recipe.iterations`` and its like."""
-    config = study.config.model_dump(mode="json", exclude={*_FREE, "space", "threads", "device", "remote"})
-    return flat({"space": study.space_id, **config, "device": study.device, "threads": study.threads})
-
-
-def _short(value: object) -> str:
-    text = json.dumps(value, sort_keys=True)
-    return text if len(text) <= 80 else text[:77] + "..."
 
 
 def _write(path: Path, value: Frozen) -> None:

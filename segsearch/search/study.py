@@ -9,9 +9,11 @@ import psutil
 import torch
 
 from segsearch import __version__
+from segsearch.data.fingerprint import fingerprint
 from segsearch.data.open import open_data
 from segsearch.describe import read_point
 from segsearch.errors import InputError
+from segsearch.files import expanded
 from segsearch.measure.backends.table import find_backend
 from segsearch.measure.conditions import Conditions
 from segsearch.measure.machine import device_name, find_device
@@ -22,9 +24,9 @@ from segsearch.remote.access import Address, need_token
 from segsearch.remote.client import Worker, check_offer
 from segsearch.search.config import Remote, StudyConfig
 from segsearch.search.executors.base import Task
+from segsearch.search.identity import StudyFile, first_weights
 from segsearch.search.proposals import GivenPoint, Proposer
 from segsearch.search.sampler import uniform
-from segsearch.search.store import StudyFile
 from segsearch.space.families.timm import spelled_values
 from segsearch.space.load import load_space, narrow
 from segsearch.space.lower import encoders, lower
@@ -75,15 +77,24 @@ def prepare(config: StudyConfig) -> Study:
     target = _target(config)
     _check_batch(config)
     _check_weights(config.recipe.pretrained, named, space)
-    file = StudyFile(
-        segsearch=__version__, config=config, space_id=space.id, device=target.device, threads=target.threads
-    )
     setup = dataclasses.replace(set_up(config), worker=target.worker)
+    file = StudyFile(
+        segsearch=__version__,
+        config=config,
+        space_id=space.id,
+        device=target.device,
+        threads=target.threads,
+        content=fingerprint(setup.splits) | first_weights(config.recipe),
+    )
     return Study(config=config, space=space, named=named, setup=setup, file=file)
 
 
 def set_up(config: StudyConfig) -> TrialSetup:
     """Open the data and gather what all trials share. Raises InputError if the data cannot be opened."""
+    root = getattr(config.data, "root", None)
+    if root is not None and not expanded(root).exists():
+        cure = "a path, relative to the study's file where it stands there; --root PATH for data that was moved"
+        raise InputError(expanded(root).absolute(), "no such file or folder of data", cure)
     return TrialSetup(
         splits=open_data(config.data),
         size_hw=config.data.size,

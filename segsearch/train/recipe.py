@@ -1,6 +1,7 @@
 """How to train: everything that changes the weights, except the seed, the data and the network."""
 
 import math
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -56,6 +57,12 @@ class Recipe(Frozen):
     pretrained: str | None = Field(
         default=None, description="the encoder's first weights: imagenet, or a file; fresh ones without"
     )
+
+    def canonical(self) -> str:
+        """See `Frozen`; of a file of weights only the name counts, as files may be moved."""
+        if self.pretrained is None or "/" not in self.pretrained:
+            return super().canonical()
+        return self.model_copy(update={"pretrained": Path(self.pretrained).name}).canonical()
 
     @field_validator("pretrained")
     @classmethod
