@@ -10,6 +10,7 @@ One line per network is kept as soon as it is measured; the same command goes on
 
 import argparse
 import contextlib
+import json
 import platform
 import shlex
 import sys
@@ -25,13 +26,11 @@ from torch import Tensor, nn
 
 from segsearch.cli.arguments import size_hw
 from segsearch.data.normalise import MEAN, STD
-from segsearch.errors import MissingExtraError, SegsearchError
+from segsearch.errors import InputError, MissingExtraError, SegsearchError
 from segsearch.export.deploy import deploy
 from segsearch.latency import fresh_network
-from segsearch.leaderboard.fill import Candidate
-from segsearch.leaderboard.journal import Journal
-from segsearch.leaderboard.points import choose_points
-from segsearch.leaderboard.run import candidates_of
+from segsearch.latency.store import append_line, read_lines
+from segsearch.leaderboard.run import Candidate, candidates_of, choose_points
 from segsearch.measure.backends.base import Prepared
 from segsearch.measure.backends.onnx_file import written
 from segsearch.measure.backends.table import find_backend
@@ -227,13 +226,13 @@ def header(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def measure_all(journal: Journal, options: argparse.Namespace) -> None:
-    """Measure what the journal lacks until all is there or time is up."""
+def measure_all(store: Path, head: dict[str, Any], lines: list[dict[str, Any]], options: argparse.Namespace) -> None:
+    """Measure what the lines of the store lack until all is there or time is up."""
     chosen, left_out = choose_points(options.points, None, options.size)
     if left_out:
         print(f"left out, too large for these images: {', '.join(left_out)}", file=sys.stderr)
     candidates, start = candidates_of(chosen), time.monotonic()
-    known = {line["spec_id"] for line in journal.lines}
+    known = {line["spec_id"] for line in lines}
     missing = [c for c in candidates if c.spec.id not in known]
     peak = roof(find_device(options.device), stopwatch_of(find_device(options.device))) if missing else {}
     with bar("deploy") as report:
@@ -244,11 +243,16 @@ def measure_all(journal: Journal, options: argparse.Namespace) -> None:
                 break
             names = [point.name for point in chosen if point.spec.id == candidate.spec.id]
             try:
-                journal.append(one(candidate, names, options, peak))
+                line = one(candidate, names, options, peak)
+                if not lines:
+                    store.unlink(missing_ok=True)
+                    append_line(store, head)
+                append_line(store, line)
+                lines.append(line)
             except SegsearchError as error:
                 print(f"{candidate.name}: {error}", file=sys.stderr)
             else:
-                print(f"{candidate.name}: {journal.lines[-1]['seconds']} s", file=sys.stderr)
+                print(f"{candidate.name}: {lines[-1]['seconds']} s", file=sys.stderr)
 
 
 def parsed() -> argparse.Namespace:
@@ -273,15 +277,17 @@ def main() -> int:
         height, width = options.size
         store = options.store / f"{kind}-{height}x{width}-{torch.get_num_threads()}threads.jsonl"
         head = header(options)
-        journal = Journal(store, head)
+        kept, *lines = read_lines(store) or [head]
+        if lines and kept != json.loads(json.dumps(head)):
+            raise InputError(store, "was written under other conditions; move it away")
         try:
-            measure_all(journal, options)
+            measure_all(store, head, lines, options)
         except KeyboardInterrupt:
             print(f"stopped; what is measured is kept in {store}; the same command goes on", file=sys.stderr)
             code = 130
-    if journal.lines:
+    if lines:
         command = shlex.join(["python", "benchmarks/deploy.py", *sys.argv[1:]])
-        for path in write_report(head, journal.lines, options.out / f"deploy_{kind}", command):
+        for path in write_report(head, lines, options.out / f"deploy_{kind}", command):
             print(path)
     return code
 

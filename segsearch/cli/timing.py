@@ -17,7 +17,7 @@ from segsearch.cli.study import StudyFolderArgument
 from segsearch.errors import DeviceError, InputError
 
 if TYPE_CHECKING:
-    from segsearch.leaderboard.protocol import MeasuringProtocol
+    from segsearch.latency import LatencyProtocol
     from segsearch.measure.record import LatencyRecord
     from segsearch.measure.timer import TimerSettings
     from segsearch.space.points import NamedPoint
@@ -133,8 +133,9 @@ def leaderboard(
     The same command goes on with one that was stopped; what was measured in the same way is not measured again.
     Each is timed as by `segsearch measure`. Writes leaderboard.csv, leaderboard.png and leaderboard.md.
     """
-    from segsearch.leaderboard.points import choose_points
-    from segsearch.leaderboard.protocol import settle
+    from segsearch.latency import settle
+    from segsearch.leaderboard.run import choose_points
+    from segsearch.measure.conditions import Conditions
 
     wanted = size_hw(size)
     chosen, left_out = choose_points(points or [], paper, wanted)
@@ -144,11 +145,7 @@ def leaderboard(
     protocols = [
         settle(
             wanted,
-            device=device,
-            backend=name,
-            precision=precision,
-            threads=threads,
-            timer=timer,
+            Conditions(device=device, backend=name, precision=precision, threads=threads, timer=timer),
             processes=count,
         )
         for name in dict.fromkeys(backend or ["eager"])
@@ -163,23 +160,24 @@ def leaderboard(
 
 
 def _dry_run(
-    protocols: "list[MeasuringProtocol]", chosen: "tuple[NamedPoint, ...]", left_out: tuple[str, ...], folder: Path
+    protocols: "list[LatencyProtocol]", chosen: "tuple[NamedPoint, ...]", left_out: tuple[str, ...], folder: Path
 ) -> None:
+    from segsearch.latency import LatencyStore
     from segsearch.leaderboard.plan import plan
     from segsearch.leaderboard.run import MEASURED, candidates_of
-    from segsearch.leaderboard.store import MeasuredStore
     from segsearch.report.bars import bar
     from segsearch.report.console import show
     from segsearch.report.leaderboard import plan_table
 
+    store = LatencyStore(folder / MEASURED)
     for protocol in protocols:
         with bar("dry run") as report:
-            planned = plan(MeasuredStore(folder / MEASURED, protocol), candidates_of(chosen), report=report)
+            planned = plan(store, protocol, candidates_of(chosen), report=report)
         show(plan_table(planned, left_out))
 
 
 def _leaderboard(
-    protocols: "list[MeasuringProtocol]", chosen: "tuple[NamedPoint, ...]", folder: Path, strict: bool
+    protocols: "list[LatencyProtocol]", chosen: "tuple[NamedPoint, ...]", folder: Path, strict: bool
 ) -> None:
     from segsearch.leaderboard.run import run_leaderboard
     from segsearch.report.bars import bar
@@ -193,7 +191,7 @@ def _leaderboard(
         raise typer.Exit(1)
     paths = write_leaderboard(found, folder, command=shlex.join(["segsearch", *sys.argv[1:]]))
     print("  ".join(map(str, paths)))
-    refuse_unsteady([entry.measured.latency for board in found.boards for entry in board.entries], strict)
+    refuse_unsteady([entry.latency for board in found.boards for entry in board.entries], strict)
     if found.failed:
         raise typer.Exit(1)
 
@@ -238,7 +236,7 @@ def rerank(
         found = run(study, protocol, all_trials=all_trials, report=report, note=_say)
     show(shown(found))
     print("  ".join(map(str, write_rerank(found, study))))
-    refuse_unsteady([net.again.latency for net in found.networks], strict)
+    refuse_unsteady([net.again for net in found.networks], strict)
 
 
 def how_careful(processes: int | None, quick: bool) -> "tuple[int | None, TimerSettings]":

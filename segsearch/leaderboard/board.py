@@ -1,14 +1,59 @@
 """Named points, their measurements and their papers' figures, side by side; and how far the papers' order holds."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from segsearch.latency import LatencyProtocol, LatencyStore
 from segsearch.leaderboard.order import Order, Speed, geometric_mean, kendall_tau, order_of
-from segsearch.leaderboard.protocol import MeasuringProtocol
-from segsearch.leaderboard.published import device_and_runtime, miou_row, same_size, speed_row, speed_rows
-from segsearch.leaderboard.store import Measured, MeasuredStore
+from segsearch.measure.record import LatencyRecord
 from segsearch.space.points import NamedPoint, Published
+from segsearch.spec.network import scaled_size
+
+DATASET = "Cityscapes"
+NOT_SAID = "not said"
+
+
+def speed_rows(point: NamedPoint) -> tuple[Published, ...]:
+    """All frame rates that the paper prints for a point, once per device and size."""
+    rows: dict[tuple[object, ...], Published] = {}
+    for row in point.published:
+        if row.metric == "fps" and row.size is not None and row.value > 0:
+            rows.setdefault((row.device, row.size), row)
+    return tuple(rows.values())
+
+
+def speed_row(point: NamedPoint, size_hw: tuple[int, int]) -> Published | None:
+    """Return the frame rate printed for the size nearest to ``size_hw`` in pixels; of several devices the highest."""
+    rows = speed_rows(point)
+    return min(rows, key=lambda row: (_distance(point, row, size_hw), -row.value)) if rows else None
+
+
+def miou_row(point: NamedPoint, size_hw: tuple[int, int]) -> Published | None:
+    """Return the mIoU printed for the size nearest to ``size_hw``, on Cityscapes; val before test."""
+    rows = [row for row in point.published if row.metric == "miou" and row.dataset == DATASET]
+    return min(rows, key=lambda row: (_distance(point, row, size_hw), row.split != "val")) if rows else None
+
+
+def same_size(point: NamedPoint, row: Published, size_hw: tuple[int, int]) -> bool:
+    """Whether a row was printed for images of ``size_hw``, or for what the network sees of them after its scaling."""
+    return row.size in (size_hw, scaled_size(point.spec, size_hw))
+
+
+def device_and_runtime(row: Published) -> tuple[str, str]:
+    """Split ``GTX 1080Ti, TensorRT``; a runtime that the paper does not name is "not said"."""
+    device, _, runtime = (row.device or NOT_SAID).partition(", ")
+    return device, runtime or NOT_SAID
+
+
+def _distance(point: NamedPoint, row: Published, size_hw: tuple[int, int]) -> float:
+    """How far a row's size is from what is asked, as the logarithm of the ratio of pixels; 0 for `same_size`."""
+    if row.size is None:
+        return math.inf
+    if same_size(point, row, size_hw):
+        return 0.0
+    return abs(math.log(math.prod(row.size) / math.prod(size_hw)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,17 +61,17 @@ class Entry:
     """One named point and what was measured of it at ``size_hw``."""
 
     point: NamedPoint
-    measured: Measured
+    latency: LatencyRecord
     size_hw: tuple[int, int]
 
     @property
     def miou(self) -> Published | None:
-        """The printed mIoU to show, see `published.miou_row`."""
+        """The printed mIoU to show, see `miou_row`."""
         return miou_row(self.point, self.size_hw)
 
     @property
     def published(self) -> Published | None:
-        """The printed frame rate to show, see `published.speed_row`."""
+        """The printed frame rate to show, see `speed_row`."""
         return speed_row(self.point, self.size_hw)
 
     def same_size(self, row: Published) -> bool:
@@ -35,7 +80,7 @@ class Entry:
 
     def speed(self, row: Published) -> Speed:
         """Set one printed frame rate beside the measured one."""
-        latency = self.measured.latency
+        latency = self.latency
         return Speed(
             name=self.point.name,
             paper=self.point.paper,
@@ -50,7 +95,7 @@ class Entry:
 class Board:
     """All that was measured of some points under one protocol, fastest first."""
 
-    protocol: MeasuringProtocol
+    protocol: LatencyProtocol
     entries: tuple[Entry, ...]
 
     @cached_property
@@ -97,8 +142,8 @@ class Board:
 class Agreement:
     """Two protocols over the networks that both measured."""
 
-    left: MeasuringProtocol
-    right: MeasuringProtocol
+    left: LatencyProtocol
+    right: LatencyProtocol
     networks: int
     tau: float | None
     """Kendall's tau-b between their rankings."""
@@ -106,20 +151,18 @@ class Agreement:
     """Geometric mean of the right one's latency over the left one's."""
 
 
-def board_of(store: MeasuredStore, points: Sequence[NamedPoint]) -> Board:
-    """Gather what the store has of the points, fastest first."""
-    known = ((point, store.get(point.spec.id)) for point in points)
-    size_hw = store.protocol.size_hw
-    entries = [Entry(point=p, measured=m, size_hw=size_hw) for p, m in known if m is not None]
-    entries.sort(key=lambda entry: (entry.measured.median_ms, entry.point.name))
-    return Board(protocol=store.protocol, entries=tuple(entries))
+def board_of(store: LatencyStore, protocol: LatencyProtocol, points: Sequence[NamedPoint]) -> Board:
+    """Gather what the store has of the points under a protocol, fastest first."""
+    known = ((point, store.get(protocol, point.spec.id)) for point in points)
+    entries = [Entry(point=p, latency=found, size_hw=protocol.size_hw) for p, found in known if found is not None]
+    entries.sort(key=lambda entry: (entry.latency.median_ms, entry.point.name))
+    return Board(protocol=protocol, entries=tuple(entries))
 
 
 def agreement(left: Board, right: Board) -> Agreement:
     """Compare two boards network by network; points that are one network count once."""
-    theirs = {e.measured.spec_id: e.measured.median_ms for e in right.entries}
-    ours = {e.measured.spec_id: e.measured.median_ms for e in left.entries if e.measured.spec_id in theirs}
-    pairs = [(ours[spec_id], theirs[spec_id]) for spec_id in ours]
+    ours, theirs = ({e.point.spec.id: e.latency.median_ms for e in board.entries} for board in (left, right))
+    pairs = [(ours[spec_id], theirs[spec_id]) for spec_id in ours if spec_id in theirs]
     return Agreement(
         left=left.protocol,
         right=right.protocol,

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from segsearch.leaderboard.fill import Candidate
-from segsearch.leaderboard.protocol import MeasuringProtocol
-from segsearch.leaderboard.store import MeasuredStore
+from segsearch.latency import LatencyProtocol, LatencyStore
+from segsearch.leaderboard.run import Candidate
 from segsearch.measure.cost import count
 from segsearch.measure.machine import find_device
 from segsearch.models.build import build
@@ -40,7 +39,7 @@ class Planned:
 class Plan:
     """What a leaderboard is about to do under one protocol."""
 
-    protocol: MeasuringProtocol
+    protocol: LatencyProtocol
     wanted: int
     """Networks in all, measured ones included."""
     missing: tuple[Planned, ...]
@@ -51,10 +50,14 @@ class Plan:
         return sum(planned.seconds for planned in self.missing)
 
 
-def plan(store: MeasuredStore, candidates: Sequence[Candidate], *, report: Report = silent) -> Plan:
+def plan(
+    store: LatencyStore, protocol: LatencyProtocol, candidates: Sequence[Candidate], *, report: Report = silent
+) -> Plan:
     """Count what is missing, and guess its time from what is measured or, before that, from one convolution."""
-    protocol, missing = store.protocol, [c for c in candidates if store.get(c.spec.id) is None]
-    rate = _measured_rate(store, candidates) or SHARE * _convolution_rate(protocol) if missing else 0.0
+    found = {c.spec.id: record for c in candidates if (record := store.get(protocol, c.spec.id)) is not None}
+    missing = [c for c in candidates if c.spec.id not in found]
+    rates = [1000 * record.macs / record.median_ms for record in found.values() if record.macs]
+    rate = statistics.median(rates) if rates else SHARE * _convolution_rate(protocol) if missing else 0.0
     planned = []
     for done, candidate in enumerate(missing, start=1):
         macs = _macs(candidate, protocol)
@@ -63,19 +66,13 @@ def plan(store: MeasuredStore, candidates: Sequence[Candidate], *, report: Repor
     return Plan(protocol=protocol, wanted=len(candidates), missing=tuple(planned))
 
 
-def _macs(candidate: Candidate, protocol: MeasuringProtocol) -> int:
+def _macs(candidate: Candidate, protocol: LatencyProtocol) -> int:
     with torch.device("meta"):
         network = build(candidate.spec, protocol.classes)
     return count(network, protocol.size_hw).macs
 
 
-def _measured_rate(store: MeasuredStore, candidates: Sequence[Candidate]) -> float | None:
-    """Multiply-adds per second of what is there already: the median."""
-    found = [m for c in candidates if (m := store.get(c.spec.id)) is not None]
-    return statistics.median(1000 * m.macs / m.median_ms for m in found) if found else None
-
-
-def _convolution_rate(protocol: MeasuringProtocol) -> float:
+def _convolution_rate(protocol: LatencyProtocol) -> float:
     """Multiply-adds per second of one convolution on the protocol's device: the best of a few calls."""
     device, (width, *side) = find_device(protocol.device), CONVOLUTION
     layer, image = nn.Conv2d(width, width, 3, padding=1).to(device), torch.rand(1, width, *side, device=device)
@@ -90,7 +87,7 @@ def _convolution_rate(protocol: MeasuringProtocol) -> float:
     return 9 * width * width * side[0] * side[1] / best
 
 
-def _seconds(latency_seconds: float, protocol: MeasuringProtocol) -> float:
+def _seconds(latency_seconds: float, protocol: LatencyProtocol) -> float:
     timer, processes = protocol.timer, protocol.processes or 1
     block = max(timer.warmup_block_seconds, timer.warmup_block_calls * latency_seconds)
     warmup = max(latency_seconds, min(timer.max_warmup_seconds, 2 * block))

@@ -1,16 +1,17 @@
 """The networks of a study under another protocol: timed again, not trained again, and what that does to the front."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from segsearch.errors import DeviceError, InputError
 from segsearch.files import make_folder
-from segsearch.leaderboard.fill import fill, unique
+from segsearch.latency import LatencyProtocol, LatencyStore, settle
 from segsearch.leaderboard.order import geometric_mean, kendall_tau
-from segsearch.leaderboard.protocol import MeasuringProtocol, settle
-from segsearch.leaderboard.store import Measured, MeasuredStore
+from segsearch.leaderboard.run import MEASURED, fill, unique
+from segsearch.measure.conditions import Conditions
+from segsearch.measure.record import LatencyRecord
 from segsearch.measure.timer import TimerSettings
 from segsearch.progress import Report, silent
 from segsearch.search.lock import locked
@@ -27,7 +28,7 @@ class Retimed:
     """One trained trial and its latency under the new protocol."""
 
     record: TrialRecord
-    again: Measured
+    again: LatencyRecord
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +36,7 @@ class Reranked:
     """Trials of a study under a new protocol."""
 
     study: str
-    protocol: MeasuringProtocol
+    protocol: LatencyProtocol
     networks: tuple[Retimed, ...]
     """Fastest first by the new latency."""
     only_front: bool
@@ -91,28 +92,28 @@ def study_protocol(
     threads: int | None = None,
     timer: TimerSettings | None = None,
     processes: int | None = None,
-) -> MeasuringProtocol:
+) -> LatencyProtocol:
     """Take a study's way of measuring, with what is given here in its place.
 
-    Raises: as `segsearch.leaderboard.protocol.settle`, and InputError where there is no study or nothing is trained.
+    Raises: as `segsearch.latency.settle`, and InputError where there is no study or nothing is trained.
     """
     store = StudyFolder(folder)
     config = store.read_study().config
-    return settle(
-        size_hw or config.data.size,
+    under = Conditions(
         device=device or config.device,
         backend=backend or config.backend,
         precision=precision,
         threads=threads or config.threads,
-        classes=_classes(_trained(store)),
         timer=timer or config.timer,
-        processes=processes,
     )
+    scores = _trained(store)[0].scores
+    assert scores is not None, "trained trials are scored"
+    return settle(size_hw or config.data.size, under, classes=len(scores.iou), processes=processes)
 
 
 def rerank(
     folder: Path,
-    protocol: MeasuringProtocol,
+    protocol: LatencyProtocol,
     *,
     all_trials: bool = False,
     report: Report = silent,
@@ -132,9 +133,9 @@ def rerank(
     candidates = unique({record.name: record.spec for record in chosen})
     make_folder(folder / FOLDER)
     with locked(folder / FOLDER, "timing these networks"):
-        store = MeasuredStore(folder / FOLDER, protocol)
-        failed = fill(store, candidates, report=report, note=note)
-    found = ((record, store.get(record.spec_id)) for record in chosen)
+        store = LatencyStore(folder / FOLDER / MEASURED)
+        failed = fill(store, [protocol], candidates, report=report, note=note)
+    found = ((record, store.get(protocol, record.spec_id)) for record in chosen)
     networks = [Retimed(record=record, again=again) for record, again in found if again is not None]
     if not networks:
         raise DeviceError(f"none of the networks could be timed: {next(iter(failed.values()))}")
@@ -149,9 +150,3 @@ def _trained(study: StudyFolder) -> list[TrialRecord]:
     if not trained:
         raise InputError(study.path, "has no trained network yet")
     return trained
-
-
-def _classes(trained: Sequence[TrialRecord]) -> int:
-    """K, the number of classes that the study's networks tell apart."""
-    assert trained[0].scores is not None, "trained trials are scored"
-    return len(trained[0].scores.iou)

@@ -1,20 +1,145 @@
-"""All named points under one or several protocols, one after another."""
+"""Networks timed under one or several protocols: which, in what order, and each only once."""
 
-from collections.abc import Callable, Sequence
+import contextlib
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from segsearch.errors import DeviceError, InputError, ProofError, machine_fault
 from segsearch.files import make_folder
+from segsearch.latency import LatencyProtocol, LatencyStore, NetworkSubject, Subject, exported, latency_of
 from segsearch.leaderboard.board import Agreement, Board, agreement, board_of
-from segsearch.leaderboard.fill import Candidate, fill, unique
-from segsearch.leaderboard.protocol import MeasuringProtocol
-from segsearch.leaderboard.store import MeasuredStore
+from segsearch.measure.backends.table import FILE_BACKENDS, file_backend
+from segsearch.measure.record import LatencyRecord
 from segsearch.progress import Report, silent
 from segsearch.search.lock import locked
-from segsearch.space.points import NamedPoint
+from segsearch.space.points import NamedPoint, named_point, points_of
+from segsearch.spec.network import NetworkSpec, check_size
 
-MEASURED = "measured"
-"""Folder of the measurements, below that of a leaderboard."""
+MEASURED = "measured.jsonl"
+"""File of the measurements, in the folder of a leaderboard."""
+
+Note = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A network to be timed, under the name that lines tell it by."""
+
+    name: str
+    spec: NetworkSpec
+
+
+def unique(candidates: Mapping[str, NetworkSpec]) -> tuple[Candidate, ...]:
+    """Keep one candidate per network, named as the first of those who share it."""
+    first: dict[str, Candidate] = {}
+    for name, spec in candidates.items():
+        first.setdefault(spec.id, Candidate(name=name, spec=spec))
+    return tuple(first.values())
+
+
+def candidates_of(points: Sequence[NamedPoint]) -> tuple[Candidate, ...]:
+    """One candidate per network, in the order of the points."""
+    return unique({point.name: point.spec for point in points})
+
+
+def choose_points(
+    names: Sequence[str], paper: str | None, size_hw: tuple[int, int]
+) -> tuple[tuple[NamedPoint, ...], tuple[str, ...]]:
+    """Return the points named, or all of a paper or of all papers; and the names of those too large for the images.
+
+    Each paper's lead comes first, so that a run cut short has one network of every paper; then the others by name.
+
+    Raises:
+        InputError: no such point or paper; or images too small for every point, or for one asked for by name.
+    """
+    if names and paper is not None:
+        raise InputError("--paper", "cannot be given beside --points")
+    if names:
+        chosen = [named_point(name, "--points") for name in dict.fromkeys(names)]
+        for point in chosen:
+            check_size(point.spec, size_hw, f"--size for {point.name}")
+    else:
+        chosen = list(points_of(paper, "--paper").values())
+    fitting = [point for point in chosen if _fits(point, size_hw)]
+    if not fitting:
+        check_size(chosen[0].spec, size_hw, "--size")
+    fitting.sort(key=lambda point: (not point.lead, point.name))
+    return tuple(fitting), tuple(point.name for point in chosen if not _fits(point, size_hw))
+
+
+def _fits(point: NamedPoint, size_hw: tuple[int, int]) -> bool:
+    try:
+        check_size(point.spec, size_hw)
+    except InputError:
+        return False
+    return True
+
+
+def fill(
+    store: LatencyStore,
+    protocols: Sequence[LatencyProtocol],
+    candidates: Sequence[Candidate],
+    *,
+    report: Report = silent,
+    note: Note = lambda line: None,
+) -> dict[str, str]:
+    """Measure the candidates that the store lacks, each under all protocols; each is on disk before the next begins.
+
+    An interruption loses the measurement under way and nothing else. Returns the names of the networks that could not
+    be measured, each with the reason: too little memory, or a backend that cannot take it. They are tried again next
+    time.
+
+    Raises:
+        MissingExtraError: the backend is not installed. MachineError: no disk space, memory or file handles are left.
+        InputError: the file cannot be written.
+    """
+    failed: dict[str, str] = {}
+    pairs = [(candidate, protocol) for candidate in candidates for protocol in protocols]
+    for candidate, own in itertools.groupby(enumerate(pairs, start=1), key=lambda pair: pair[1][0]):
+        with contextlib.ExitStack() as files:
+            subjects = _Subjects(candidate, files)
+            for number, (_, protocol) in own:
+                report("measure", number - 1, len(pairs))
+                if store.get(protocol, candidate.spec.id) is not None:
+                    continue
+                try:
+                    record = latency_of(subjects.under(protocol), protocol.conditions, processes=protocol.processes)
+                except (DeviceError, InputError, ProofError) as error:
+                    if fault := machine_fault(error):
+                        raise fault from error
+                    failed[candidate.name] = str(error)
+                    note(f"{candidate.name}: {error}")
+                    continue
+                store.add(protocol, candidate.spec.id, record)
+                note(f"[{number}/{len(pairs)}] {_line(candidate.name, record)}")
+    report("measure", len(pairs), len(pairs))
+    return failed
+
+
+class _Subjects:
+    """A candidate as the subject of each protocol: backends that run the same file share one, exported once."""
+
+    def __init__(self, candidate: Candidate, files: contextlib.ExitStack) -> None:
+        self._candidate, self._stack, self._files = candidate, files, dict[object, Subject]()
+
+    def under(self, protocol: LatencyProtocol) -> Subject:
+        """Return the subject for a protocol; an exported file lives as long as the stack."""
+        spec, size_hw = self._candidate.spec, protocol.size_hw
+        subject = NetworkSubject(spec=spec, classes=protocol.classes, size_hw=size_hw, label=self._candidate.name)
+        if protocol.backend not in FILE_BACKENDS:
+            return subject
+        holds = file_backend(protocol.backend).weights[protocol.precision]
+        key = (size_hw, protocol.classes, holds)
+        if key not in self._files:
+            self._files[key] = self._stack.enter_context(exported(subject, holds))
+        return self._files[key]
+
+
+def _line(name: str, record: LatencyRecord) -> str:
+    doubt = "" if record.steady else f"; not steady: {record.unsteady}"
+    return f"{name}: {record.backend} {record.median_ms:.2f} ms ({record.fps:.1f} FPS){doubt}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,11 +159,11 @@ class Leaderboard:
 
 def run_leaderboard(
     points: Sequence[NamedPoint],
-    protocols: Sequence[MeasuringProtocol],
+    protocols: Sequence[LatencyProtocol],
     folder: Path,
     *,
     report: Report = silent,
-    note: Callable[[str], None] = lambda line: None,
+    note: Note = lambda line: None,
 ) -> Leaderboard:
     """Time every network that the folder lacks; points that are one network share its measurement.
 
@@ -48,16 +173,8 @@ def run_leaderboard(
         InputError: another process is at it, a file is damaged, or the disk is full.
     """
     make_folder(folder)
-    boards, failed = [], dict[str, str]()
     with locked(folder, "timing these networks"):
-        for protocol in protocols:
-            store = MeasuredStore(folder / MEASURED, protocol)
-            note(f"{protocol}: {store.path}")
-            failed |= fill(store, candidates_of(points), report=report, note=note)
-            boards.append(board_of(store, points))
-    return Leaderboard(boards=tuple(boards), failed=failed)
-
-
-def candidates_of(points: Sequence[NamedPoint]) -> tuple[Candidate, ...]:
-    """One candidate per network, in the order of the points."""
-    return unique({point.name: point.spec for point in points})
+        store = LatencyStore(folder / MEASURED)
+        failed = fill(store, protocols, candidates_of(points), report=report, note=note)
+        boards = tuple(board_of(store, protocol, points) for protocol in protocols)
+    return Leaderboard(boards=boards, failed=failed)

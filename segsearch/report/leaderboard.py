@@ -57,14 +57,14 @@ def _table(board: Board) -> Table:
     for heading in ("", "point", "FPS", "ms", "p10-p90", "MACs", "FPS printed", "mIoU printed"):
         table.add_column(heading, justify="left" if heading == "point" else "right", no_wrap=True)
     for rank, entry in enumerate(board.entries, start=1):
-        latency, speed, miou = entry.measured.latency, entry.published, entry.miou
+        latency, speed, miou = entry.latency, entry.published, entry.miou
         table.add_row(
             str(rank),
             entry.point.name,
             f"{latency.fps:.2f}",
             f"{latency.median_ms:.2f}",
             f"{latency.p10_ms:.2f}-{latency.p90_ms:.2f}",
-            short(entry.measured.macs),
+            short(latency.macs or 0),
             speed.printed + ("" if entry.same_size(speed) else "*") if speed else "",
             f"{miou.printed} %" if miou else "",
         )

@@ -19,20 +19,24 @@ def write_csv(boards: Sequence[Board], path: Path) -> None:
 
 
 def _row(board: Board, rank: int, entry: Entry) -> dict[str, object]:
-    latency, protocol, measured = entry.measured.latency, board.protocol, entry.measured
+    latency, protocol = entry.latency, board.protocol
     speed, miou = entry.published, entry.miou
     return {
         "backend": protocol.backend,
         "rank": rank,
         "name": entry.point.name,
         "paper": entry.point.paper,
-        "spec_id": measured.spec_id,
+        "spec_id": entry.point.spec.id,
         "fps": round(latency.fps, 4),
         "latency_ms": round(latency.median_ms, 4),
         "latency_p10_ms": round(latency.p10_ms, 4),
         "latency_p90_ms": round(latency.p90_ms, 4),
-        "params": measured.params,
-        "macs": measured.macs,
+        "latency_p99_ms": round(latency.p99_ms, 4),
+        "latency_least_ms": round(min(latency.process_medians_ms, default=latency.median_ms), 4),
+        "latency_most_ms": round(max(latency.process_medians_ms, default=latency.median_ms), 4),
+        "reference_ratio": latency.reference_ratio and round(latency.reference_ratio, 4),
+        "params": latency.params,
+        "macs": latency.macs,
         "published_fps": speed and speed.value,
         "published_fps_size": _size(speed),
         "published_fps_device": speed and speed.device,
@@ -49,6 +53,8 @@ def _row(board: Board, rank: int, entry: Entry) -> dict[str, object]:
         "backend_version": protocol.backend_version,
         "samples": len(latency.samples_ms),
         "steady": latency.steady,
+        "unsteady": latency.unsteady,
+        "processes": protocol.processes,
         "others_percent": round(latency.contention.others_percent_during, 1),
         "started_at": latency.started_at,
     }

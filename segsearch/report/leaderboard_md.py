@@ -1,9 +1,8 @@
 """A leaderboard in Markdown: which printed speeds hold up in order, and every network fastest first."""
 
 from segsearch.export.markdown import table
-from segsearch.leaderboard.board import Agreement, Board, Entry
+from segsearch.leaderboard.board import Agreement, Board, Entry, device_and_runtime
 from segsearch.leaderboard.order import Order, Swap
-from segsearch.leaderboard.published import device_and_runtime
 from segsearch.leaderboard.run import Leaderboard
 from segsearch.search.budget import short
 from segsearch.space.points import Published
@@ -45,7 +44,7 @@ def order_lines(board: Board) -> list[str]:
         lines.append(f"Of those printed for this size: tau {_order(board.at_this_size)}.")
     if worst := _worst(board):
         lines.append(f"Worst swap: {sentence(worst)}.")
-    busy = sum(not entry.measured.latency.steady for entry in board.entries)
+    busy = sum(not entry.latency.steady for entry in board.entries)
     if busy:
         lines.append(f"{busy} of {len(board.entries)} measurements were not steady: see the column in leaderboard.csv.")
     return lines or ["No two points have a printed speed: there is no order to compare."]
@@ -143,15 +142,15 @@ def _ranking(board: Board) -> str:
 
 
 def _ranking_row(rank: int, entry: Entry) -> tuple[str, ...]:
-    latency, speed, miou = entry.measured.latency, entry.published, entry.miou
+    latency, speed, miou = entry.latency, entry.published, entry.miou
     return (
         str(rank),
         f"`{entry.point.name}`",
         f"{latency.fps:.2f}",
         f"{latency.median_ms:.2f}",
         f"{latency.p10_ms:.2f}-{latency.p90_ms:.2f}",
-        short(entry.measured.params),
-        short(entry.measured.macs),
+        short(entry.latency.params or 0),
+        short(entry.latency.macs or 0),
         speed.printed if speed else "",
         _on(speed) if speed else "",
         f"{miou.printed} %" if miou else "",

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segsearch.files import write_atomic
-from segsearch.leaderboard.board import Board, Entry
+from segsearch.leaderboard.board import Board, Entry, speed_rows
 from segsearch.leaderboard.order import geometric_mean
-from segsearch.leaderboard.published import speed_rows
 from segsearch.report.labels import Box, Label, text_box, write_labels
 from segsearch.report.plot import INK, SOFT
 from segsearch.space.points import named_points
@@ -76,13 +75,13 @@ def _row(figure: Any, board: Board, *, bottom: float, height: float) -> None:
 def accuracy_dots(board: Board) -> list[Dot]:
     """Return (measured FPS, printed mIoU in percent); filled where it is of Cityscapes' val split."""
     rows = ((entry, entry.miou) for entry in board.entries)
-    return [(entry.measured.fps, row.value, row.split == "val", entry) for entry, row in rows if row is not None]
+    return [(entry.latency.fps, row.value, row.split == "val", entry) for entry, row in rows if row is not None]
 
 
 def speed_dots(board: Board) -> list[Dot]:
     """Return (printed FPS, measured FPS) of every printed frame rate; filled where it is of the measured size."""
     return [
-        (row.value, entry.measured.fps, entry.same_size(row), entry)
+        (row.value, entry.latency.fps, entry.same_size(row), entry)
         for entry in board.entries
         for row in speed_rows(entry.point)
     ]

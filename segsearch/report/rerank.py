@@ -100,7 +100,7 @@ def plot_rerank(found: Reranked, path: Path) -> None:
 
 
 def _row(found: Reranked, net: Retimed) -> dict[str, object]:
-    record, latency = net.record, net.again.latency
+    record, latency = net.record, net.again
     return {
         "number": record.number,
         "name": record.name,

@@ -8,13 +8,13 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from search.builders import latency
-from search.studies import quick
 
 import segsearch.latency
 from segsearch.measure.record import LatencyRecord
 from segsearch.search.driver import run_study
 from tests.command import run
+from tests.search.builders import latency
+from tests.search.studies import quick
 
 QUICK = ("--size", "64x64", "--threads", "1", "--samples", "3", "--quick", "--out", "board")
 POINTS = ("--points", "fpenet", "--points", "sgcpnet1")
@@ -28,10 +28,10 @@ def test_a_leaderboard_and_again(tmp_path: Path) -> None:
     assert "Kendall's tau" in first.stdout and "[2/2] sgcpnet1" in first.stderr
     folder = tmp_path / "board"
     assert {p.name for p in folder.iterdir()} == {
-        *(".lock", "measured", "leaderboard.csv", "leaderboard.md", "leaderboard.png")
+        *(".lock", "measured.jsonl", "leaderboard.csv", "leaderboard.md", "leaderboard.png")
     }
     assert f"Written by `segsearch leaderboard {' '.join(QUICK)}" in (folder / "leaderboard.md").read_text()
-    (stored,) = (folder / "measured").iterdir()
+    stored = folder / "measured.jsonl"
     before = stored.read_bytes()
     again = run("leaderboard", *QUICK, *POINTS, cwd=tmp_path)
     assert stored.read_bytes() == before and "[2/2]" not in again.stderr
@@ -60,9 +60,8 @@ def test_ctrl_c_keeps_what_is_measured(tmp_path: Path) -> None:
         _, told = process.communicate()
     assert process.returncode == 130
     assert "what is measured is kept in board; the same command goes on\nsegsearch: interrupted\n" in told
-    (stored,) = (tmp_path / "board" / "measured").iterdir()
-    lines = stored.read_text().splitlines()
-    assert len(lines) >= 2 and [json.loads(line) for line in lines]
+    lines = (tmp_path / "board" / "measured.jsonl").read_text().splitlines()
+    assert lines and [json.loads(line) for line in lines]
 
 
 @pytest.mark.parametrize("options", [[], ["--strict"], ["--strict", "--json"]])

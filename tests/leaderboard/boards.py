@@ -6,16 +6,16 @@ from functools import cache
 from pathlib import Path
 
 import torch
-from search.builders import latency
 
+from segsearch.latency import LatencyProtocol, LatencyStore
 from segsearch.leaderboard.board import Board, board_of
-from segsearch.leaderboard.protocol import MeasuringProtocol
-from segsearch.leaderboard.store import Measured, MeasuredStore
 from segsearch.measure.cost import count
+from segsearch.measure.record import LatencyRecord
 from segsearch.measure.timer import TimerSettings
 from segsearch.models.build import build
 from segsearch.space.points import named_point, named_points
 from segsearch.spec.network import NetworkSpec
+from tests.search.builders import latency
 
 TIMER = TimerSettings(
     min_samples=3,
@@ -28,10 +28,11 @@ TIMER = TimerSettings(
 )
 
 
-def protocol(**changes: object) -> MeasuringProtocol:
-    plain = MeasuringProtocol(
+def protocol(**changes: object) -> LatencyProtocol:
+    plain = LatencyProtocol(
         size_hw=(1024, 2048),
         classes=19,
+        machine="here",
         device="cpu",
         device_name="abacus",
         backend="eager",
@@ -53,17 +54,17 @@ def cost(spec: NetworkSpec, size_hw: tuple[int, int]) -> tuple[int, int]:
     return counted.params, counted.macs
 
 
-def measured(name: str, median_ms: float) -> Measured:
+def measured(name: str, median_ms: float) -> LatencyRecord:
     """Of a named point, with a made-up latency."""
-    return Measured(spec_id=named_point(name).spec.id, params=1000, macs=10**6, latency=latency(median_ms, name))
+    return latency(median_ms, name).model_copy(update={"params": 1000, "macs": 10**6})
 
 
 def board(folder: Path, milliseconds: Mapping[str, float], **changes: object) -> Board:
     """A board of named points with these latencies."""
-    store = MeasuredStore(folder, protocol(**changes))
+    store, under = LatencyStore(folder / "measured.jsonl"), protocol(**changes)
     for name, median_ms in milliseconds.items():
-        store.add(measured(name, median_ms))
-    return board_of(store, [named_point(name) for name in milliseconds])
+        store.add(under, named_point(name).spec.id, measured(name, median_ms))
+    return board_of(store, under, [named_point(name) for name in milliseconds])
 
 
 def every_point(folder: Path, **changes: object) -> Board:

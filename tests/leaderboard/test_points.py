@@ -1,8 +1,7 @@
 import pytest
 
 from segsearch.errors import InputError
-from segsearch.leaderboard.points import choose_points
-from segsearch.leaderboard.run import candidates_of
+from segsearch.leaderboard.run import candidates_of, choose_points
 from segsearch.space.points import named_point, named_points
 
 

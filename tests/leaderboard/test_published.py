@@ -1,6 +1,6 @@
 import pytest
 
-from segsearch.leaderboard.published import device_and_runtime, miou_row, same_size, speed_row, speed_rows
+from segsearch.leaderboard.board import device_and_runtime, miou_row, same_size, speed_row, speed_rows
 from segsearch.space.points import Published, named_point, named_points
 
 

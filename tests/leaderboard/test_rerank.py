@@ -4,17 +4,16 @@ import shutil
 from pathlib import Path
 
 import pytest
-from search.builders import record
-from search.studies import quick
 
 from segsearch.errors import InputError
 from segsearch.leaderboard.rerank import FOLDER, Reranked, Retimed, rerank, study_protocol
-from segsearch.leaderboard.store import Measured
 from segsearch.report.rerank import lines, shown, write_rerank
 from segsearch.search.driver import run_study
 from segsearch.search.pareto import front
 from segsearch.search.record import TrialRecord
 from segsearch.search.store import StudyFolder
+from tests.search.builders import record
+from tests.search.studies import quick
 
 from .boards import protocol
 
@@ -50,7 +49,7 @@ def test_all_trained_networks_are_timed_and_the_study_is_untouched(study: Path) 
     records = StudyFolder(study).records()
     assert {net.record.number for net in found.networks} == {r.number for r in records}
     assert list(found.old_front) == [r.number for r in front(records)]
-    assert all(net.again.latency.size_hw == (64, 64) for net in found.networks)
+    assert all(net.again.size_hw == (64, 64) for net in found.networks)
     assert not found.failed and found.ratio > 0
     csv, png = write_rerank(found, study)
     assert csv.parent == png.parent == study / FOLDER and files(study) == before
@@ -97,7 +96,7 @@ def reranked(*networks: tuple[float, float, float], only_front: bool = False) ->
         trial: TrialRecord = record(number, miou=miou, latency_ms=old_ms)
         again = record(number, miou=miou, latency_ms=new_ms).latency
         assert again is not None
-        return Retimed(record=trial, again=Measured(spec_id=trial.spec_id, params=1, macs=1, latency=again))
+        return Retimed(record=trial, again=again)
 
     made = [net(number, *figures) for number, figures in enumerate(networks, start=1)]
     made.sort(key=lambda n: n.again.median_ms)

@@ -1,6 +1,6 @@
 """Leaderboards that really time small images: resumed, killed, interrupted."""
 
-import json
+import contextlib
 import os
 import random
 import signal
@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from segsearch.errors import DeviceError, InputError
-from segsearch.latency import NetworkSubject
-from segsearch.leaderboard import fill as filling
+from segsearch.latency import FileSubject, LatencyProtocol, LatencyStore, NetworkSubject, Subject, settle
+from segsearch.latency.store import read_lines
+from segsearch.leaderboard import run as running
 from segsearch.leaderboard.plan import plan
-from segsearch.leaderboard.protocol import MeasuringProtocol, settle
 from segsearch.leaderboard.run import MEASURED, candidates_of, run_leaderboard
-from segsearch.leaderboard.store import MeasuredStore
+from segsearch.measure.conditions import Conditions
 from segsearch.measure.record import LatencyRecord
 from segsearch.search.lock import locked
 from segsearch.space.points import named_point
@@ -28,12 +28,12 @@ NAMES = ("fpenet", "fpenet_plain", "sgcpnet1", "dfanet_b_x1")
 POINTS = [named_point(name) for name in NAMES]
 
 
-def quick(**changes: object) -> MeasuringProtocol:
-    return settle((64, 64), threads=1, timer=TIMER, **changes)
+def quick(classes: int = 19, backend: str = "eager") -> LatencyProtocol:
+    return settle((64, 64), Conditions(threads=1, timer=TIMER, backend=backend), classes=classes)
 
 
 def lines(folder: Path) -> list[dict]:
-    return [json.loads(line) for path in (folder / MEASURED).glob("*.jsonl") for line in path.read_text().splitlines()]
+    return read_lines(folder / MEASURED)
 
 
 def test_every_network_is_timed_once(tmp_path: Path) -> None:
@@ -42,12 +42,33 @@ def test_every_network_is_timed_once(tmp_path: Path) -> None:
     found = run_leaderboard([*POINTS, twin], [quick()], tmp_path, report=lambda _, d, t: told.append((d, t)))
     (made,) = found.boards
     assert {e.point.name for e in made.entries} == {*NAMES, "twin"}
-    assert len(lines(tmp_path)) == 1 + len(NAMES)
+    assert len(lines(tmp_path)) == len(NAMES)
     assert told == [(done, len(NAMES)) for done in range(len(NAMES) + 1)]
-    latency = made.entries[0].measured.latency
+    latency = made.entries[0].latency
     assert (latency.size_hw, latency.backend, latency.threads) == ((64, 64), "eager", 1)
     assert len(latency.samples_ms) >= TIMER.min_samples
     assert not found.failed and not found.agreements
+
+
+def test_backends_that_run_files_share_one_that_is_exported_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+    real = running.exported
+
+    def counted(subject: NetworkSubject, holds: str) -> contextlib.AbstractContextManager[FileSubject]:
+        made.append(f"{subject.label} {holds}")
+        return real(subject, holds)
+
+    monkeypatch.setattr(running, "exported", counted)
+    under = [quick(), quick(backend="onnxruntime"), quick(backend="openvino")]
+    found = run_leaderboard(POINTS[:2], under, tmp_path)
+    assert made == [f"{name} float32" for name in NAMES[:2]]
+    for board, protocol in zip(found.boards, under, strict=True):
+        assert {e.point.name for e in board.entries} == set(NAMES[:2])
+        assert {e.latency.backend for e in board.entries} == {protocol.backend}
+        assert all(e.latency.params == e.point.expected.params for e in board.entries if e.point.expected)
+    assert [a.networks for a in found.agreements] == [2, 2]
 
 
 def test_what_is_there_is_not_timed_again(tmp_path: Path) -> None:
@@ -61,22 +82,22 @@ def test_what_is_there_is_not_timed_again(tmp_path: Path) -> None:
     assert lines(tmp_path) == after
 
 
-def test_another_protocol_is_another_file(tmp_path: Path) -> None:
+def test_protocols_do_not_mix(tmp_path: Path) -> None:
     found = run_leaderboard(POINTS[:2], [quick(), quick(classes=11)], tmp_path)
-    assert len(list((tmp_path / MEASURED).iterdir())) == 2
+    assert len(lines(tmp_path)) == 4
     assert [len(b.entries) for b in found.boards] == [2, 2]
     assert found.agreements[0].networks == 2
 
 
 def test_what_a_device_cannot_run_is_left_out_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = filling.latency_of
+    real = running.latency_of
 
-    def full(subject: NetworkSubject, *more: object, **named: object) -> LatencyRecord:
+    def full(subject: Subject, *more: object, **named: object) -> LatencyRecord:
         if subject.label == "sgcpnet1":
             raise DeviceError("device: abacus has too little memory for this network and size")
         return real(subject, *more, **named)
 
-    monkeypatch.setattr(filling, "latency_of", full)
+    monkeypatch.setattr(running, "latency_of", full)
     found = run_leaderboard(POINTS, [quick()], tmp_path)
     assert list(found.failed) == ["sgcpnet1"] and "too little memory" in found.failed["sgcpnet1"]
     assert len(found.boards[0].entries) == len(NAMES) - 1
@@ -96,13 +117,12 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
 
 
 def test_a_dry_run_guesses_and_writes_nothing(tmp_path: Path) -> None:
-    store = MeasuredStore(tmp_path / MEASURED, quick())
-    planned = plan(store, candidates_of(POINTS))
+    planned = plan(LatencyStore(tmp_path / MEASURED), quick(), candidates_of(POINTS))
     assert [p.name for p in planned.missing] == list(NAMES) and planned.wanted == len(NAMES)
     assert planned.seconds == sum(p.seconds for p in planned.missing) > 0
     assert not list(tmp_path.iterdir())
     run_leaderboard(POINTS[:3], [quick()], tmp_path)
-    later = plan(MeasuredStore(tmp_path / MEASURED, quick()), candidates_of(POINTS))
+    later = plan(LatencyStore(tmp_path / MEASURED), quick(), candidates_of(POINTS))
     assert [p.name for p in later.missing] == [NAMES[-1]]
     assert later.missing[0].macs == planned.missing[-1].macs
 
@@ -113,9 +133,9 @@ from pathlib import Path
 import torch
 torch.set_num_threads(1)
 from segsearch.leaderboard.run import run_leaderboard
-from segsearch.leaderboard.protocol import MeasuringProtocol
+from segsearch.latency import LatencyProtocol
 from segsearch.space.points import named_point
-protocol = MeasuringProtocol.model_validate_json(sys.argv[1])
+protocol = LatencyProtocol.model_validate_json(sys.argv[1])
 print("ready", flush=True)
 run_leaderboard([named_point(n) for n in sys.argv[3:]], [protocol], Path(sys.argv[2]), note=lambda l: print(l, flush=True))
 """
@@ -136,15 +156,9 @@ def test_stopped_at_any_moment_nothing_is_lost(number: signal.Signals, tmp_path:
             time.sleep(rng.uniform(0.0, 0.6))
             process.send_signal(number)
             process.communicate()
-        now = lines_whole(tmp_path)
+        now = lines(tmp_path)
         assert now[: len(before)] == before, "a measurement was altered or lost"
         before = now
     found = run_leaderboard(POINTS, [quick()], tmp_path)
     assert lines(tmp_path)[: len(before)] == before
     assert len(found.boards[0].entries) == len(NAMES)
-
-
-def lines_whole(folder: Path) -> list[dict]:
-    """Lines that end in a line break: the last one may be torn."""
-    found = list((folder / MEASURED).glob("*.jsonl"))
-    return [json.loads(line) for path in found for line in path.read_text().split("\n")[:-1]]

@@ -5,20 +5,20 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from leaderboard.boards import board, every_point, protocol
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 from rich.console import Console
 
+from segsearch.latency import LatencyStore
 from segsearch.leaderboard.board import Board, board_of
 from segsearch.leaderboard.run import Leaderboard
-from segsearch.leaderboard.store import MeasuredStore
 from segsearch.report import leaderboard_plot
 from segsearch.report.labels import overlap
 from segsearch.report.leaderboard import shown, write_leaderboard
 from segsearch.report.leaderboard_md import markdown, order_lines
 from segsearch.space.points import named_point, named_points
+from tests.leaderboard.boards import board, every_point, protocol
 
 SFNETS = {"sfnet_r18": 50.0, "sfnet_df1": 40.0, "sfnet_df2": 30.0}
 
@@ -37,7 +37,7 @@ def test_the_picture_is_rendered_from_a_stored_file(tmp_path: Path) -> None:
     board(tmp_path / "stored", SFNETS)
     points, pictures = [named_point(name) for name in SFNETS], list[bytes]()
     for name in ("a.png", "b.png"):
-        read = board_of(MeasuredStore(tmp_path / "stored", protocol()), points)
+        read = board_of(LatencyStore(tmp_path / "stored" / "measured.jsonl"), protocol(), points)
         leaderboard_plot.plot_boards([read], tmp_path / name, title="t")
         pictures.append((tmp_path / name).read_bytes())
     assert pictures[0] == pictures[1]

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from segsearch import latency
 from segsearch.data.normalise import MEAN, STD
 from segsearch.errors import (
     DeviceError,
@@ -20,7 +19,7 @@ from segsearch.errors import (
 )
 from segsearch.export.deploy import deploy
 from segsearch.export.onnx import to_onnx
-from segsearch.latency import FileSubject, NetworkSubject, fresh_network, joined, latency_of
+from segsearch.latency import FileSubject, NetworkSubject, fresh_network, joined, latency_of, process
 from segsearch.measure.conditions import Conditions
 from segsearch.measure.cost import count
 from segsearch.measure.timer import TimerSettings
@@ -100,7 +99,7 @@ def test_what_a_process_refuses_is_raised_here(tmp_path: Path) -> None:
     ids=lambda error: type(error).__name__,
 )
 def test_every_error_comes_back_as_what_it_was(error: SegsearchError) -> None:
-    again = latency.error_of(latency.told_of(error))
+    again = process.error_of(process.told_of(error))
     assert (type(again), str(again)) == (type(error), str(error))
 
 
@@ -116,7 +115,7 @@ def test_every_error_comes_back_as_what_it_was(error: SegsearchError) -> None:
 def test_a_process_that_dies_says_its_last_words(
     code: str, kind: type[Exception], line: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(latency, "CHILD", ("-c", code))
+    monkeypatch.setattr(process, "CHILD", ("-c", code))
     with pytest.raises(kind, match="could not be timed in a new process") as error:
         latency_of(SUBJECT, UNDER, processes=1)
     assert line in str(error.value) and "\n" not in str(error.value)
