@@ -2,7 +2,6 @@
 
 import hashlib
 import http.client
-import os
 import re
 import urllib.request
 from collections.abc import Iterator
@@ -12,18 +11,12 @@ from urllib.parse import urlsplit
 from segsearch.errors import InputError
 from segsearch.files import replacing
 from segsearch.progress import Report, silent
+from segsearch.quiet import cache_folder
 
-CACHE = "SEGSEARCH_CACHE"
-"""Environment variable that says where downloads are kept."""
 TIMEOUT_S = 30.0
 _CHUNK = 1 << 20
 _ELSEWHERE = "fetch it elsewhere and put it at"
 _HASH = re.compile(r"-([0-9a-f]{8,64})\.[a-z]+$")
-
-
-def cache_folder() -> Path:
-    """Return where downloads are kept: $SEGSEARCH_CACHE, or ``~/.cache/segsearch``."""
-    return Path(os.environ.get(CACHE) or Path.home() / ".cache" / "segsearch")
 
 
 def hash_in(name: str) -> str | None:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from segsearch.download import CACHE, cache_folder, fetch, hash_in, sha256
+from segsearch.download import fetch, hash_in, sha256
 from segsearch.errors import InputError
+from segsearch.quiet import CACHE
 
 CONTENT = bytes(range(256)) * 10_000
 NAME = f"weights-{hashlib.sha256(CONTENT).hexdigest()[:8]}.pth"
@@ -112,12 +113,6 @@ def test_a_cache_that_cannot_be_written(address: str, cache: Path) -> None:
     cache.write_text("a file")
     with pytest.raises(InputError, match=r"cannot be (written|read)"):
         fetch(address)
-
-
-def test_where_the_cache_lies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delenv(CACHE)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert cache_folder() == tmp_path / ".cache" / "segsearch"
 
 
 def test_names_that_carry_a_checksum() -> None:

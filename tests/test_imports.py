@@ -37,8 +37,8 @@ FLOORS = {
     "resources": 1,
     "progress": 1,
     "processes": 1,
-    "quiet": 1,
     "__init__": 0,
+    "quiet": -1,
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
 SHARED = {"errors", "frozen", "files", "flat", "yaml12", "study_files", "resources", "progress", "processes", "quiet"}

@@ -19,6 +19,7 @@ from segsearch import __version__
 from segsearch.cli import export, look, remote, study, timing, use
 from segsearch.cli.streams import OUTPUT, complain, end_output, mend_streams, reader_left
 from segsearch.errors import SegsearchError, machine_fault, one_line
+from segsearch.quiet import cache_folder, keep_home_clean
 
 INTERRUPTED = 130
 """What shells expect after Ctrl-C."""
@@ -61,6 +62,7 @@ def root(
     ] = False,
 ) -> None:
     """Search real-time segmentation networks: mIoU against latency measured on this very device."""
+    keep_home_clean()
     if debug:
         os.environ[DEBUG] = "1"
 
@@ -113,7 +115,6 @@ def _told(error: Exception) -> tuple[int, str]:
 
 def _logged(error: Exception) -> str:
     """Write the traceback of a mistake of ours to a file in the cache folder, or in that for temporary files."""
-    from segsearch.download import cache_folder
     from segsearch.files import write_atomic
 
     facts = f"segsearch {__version__}, Python {sys.version}\n{shlex.join(sys.argv)}\n\n"

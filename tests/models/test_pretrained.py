@@ -8,11 +8,12 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from segsearch.download import CACHE, hash_in
+from segsearch.download import hash_in
 from segsearch.errors import InputError
 from segsearch.models import pretrained
 from segsearch.models.encoder import Encoder
 from segsearch.models.pretrained import IMAGENET, SOURCES, UNLEARNT, Source, fill, source_of, start_from
+from segsearch.quiet import CACHE
 from segsearch.space.families.table import FAMILIES
 from segsearch.space.nodes import Point, Scalar
 from segsearch.spec.encoder import EncoderSpec, StageSpec, StemSpec
