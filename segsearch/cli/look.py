@@ -1,6 +1,7 @@
 """Verbs that look and change nothing: show, points, space, lint, schema."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -177,16 +178,22 @@ def schema(
 
 def lint(
     file: Annotated[Path, typer.Argument(metavar="FILE.onnx", help="An exported network, ours or anybody's.")],
+    as_json: JsonOption = False,
 ) -> None:
-    """Check an ONNX file for known defects of exported networks; the exit code is 2 where there are any."""
+    """Check an ONNX file for known defects of exported networks; the exit code is 2 where there are any.
+
+    Example: segsearch lint winner/model.onnx
+    """
     from segsearch.export.lint import lint_file
 
     found = lint_file(file)
-    for finding in found:
-        print(f"{file}:{finding.place}: {finding.problem} ({finding.rule})")
+    if as_json:
+        print(json.dumps([asdict(finding) for finding in found], indent=2))
+    else:
+        told = [f"{file}:{finding.place}: {finding.problem} ({finding.rule})" for finding in found]
+        print("\n".join(told) or f"{file}: nothing found")
     if found:
         raise typer.Exit(2)
-    print(f"{file}: nothing found")
 
 
 def _model(what: str) -> object:

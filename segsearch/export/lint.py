@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from segsearch.errors import InputError, MissingExtraError, one_line
+from segsearch.errors import InputError, MissingExtraError, SegsearchError, one_line
 from segsearch.export import lint_rules
 from segsearch.export.lint_face import check_face, check_opset
 from segsearch.export.metadata import Metadata
@@ -68,9 +68,14 @@ def lint_file(path: Path) -> list[Finding]:
         InputError: no such file, or not ONNX.
     """
     model = _read(path)
-    properties = {entry.key: entry.value for entry in model.metadata_props}
-    size_hw = Metadata.from_properties(properties, path).size_hw if "segsearch" in properties else None
-    return lint(model, size_hw)
+    try:
+        properties = {entry.key: entry.value for entry in model.metadata_props}
+        size_hw = Metadata.from_properties(properties, path).size_hw if "segsearch" in properties else None
+        return lint(model, size_hw)
+    except SegsearchError:
+        raise
+    except Exception as error:  # where the checker could not look, a node may lack its inputs, a name its letters
+        raise _unsound(path, error) from error
 
 
 def _read(path: Path) -> Any:
@@ -85,5 +90,10 @@ def _read(path: Path) -> Any:
         if not list(lint_rules.outside(model)):  # the checker would look for the other file
             onnx.checker.check_model(model)
     except Exception as error:  # protobuf's and the checker's errors have no base in common
-        raise InputError(path, f"is not a sound ONNX model: {one_line(error)}") from error
+        raise _unsound(path, error) from error
     return model
+
+
+def _unsound(path: Path, error: Exception) -> InputError:
+    reason = "it holds text that is not UTF-8" if isinstance(error, UnicodeDecodeError) else one_line(error)
+    return InputError(path, f"is not a sound ONNX model: {reason}")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from segsearch.export.lint_face import dimensions
-from segsearch.export.onnx_walk import Constants, attribute, initializers, nodes, place
+from segsearch.export.onnx_walk import Constants, attribute, initializers, is_outside, nodes, place, tensors
 
 Found = Iterator[tuple[str, str]]
 
@@ -33,7 +33,7 @@ def linear_warp(model: Any) -> Found:
     """
     for node in nodes(model):
         if node.op_type == "GridSample" and (mode := attribute(node, "mode", b"bilinear")) not in WARPS:
-            yield place(node), f"is GridSample with mode {mode.decode()}, which TensorRT reads as nearest"
+            yield place(node), f"is GridSample with mode {_word(mode)}, which TensorRT reads as nearest"
 
 
 def training_mode(model: Any) -> Found:
@@ -46,6 +46,10 @@ def training_mode(model: Any) -> Found:
             yield place(node), "is Dropout that may be in training mode"
         elif node.op_type in RANDOM:
             yield place(node), f"is {node.op_type}: the mask would change from run to run"
+
+
+def _word(written: bytes) -> str:
+    return written.decode(errors="replace")
 
 
 def unrolled_pool(model: Any) -> Found:
@@ -78,7 +82,9 @@ def _summed_picks(model: Any, known: Constants) -> list[str]:
 
 def _source(name: str, picked: dict[str, Any]) -> str:
     """Find the map behind a chain of picks: rows of it, then columns of these."""
-    while name in picked:
+    passed: set[str] = set()
+    while name in picked and name not in passed:
+        passed.add(name)
         name = picked[name].input[0]
     return name
 
@@ -103,7 +109,7 @@ def mixed_corners(model: Any) -> Found:
     if len(grids) > 1:
         fewest = min(grids, key=lambda grid: len(grids[grid]))
         others = sum(map(len, grids.values())) - len(grids[fewest])
-        yield grids[fewest][0], f"resizes by {fewest.decode()}, {others} others do not agree"
+        yield grids[fewest][0], f"resizes by {_word(fewest)}, {others} others do not agree"
 
 
 def _grid(node: Any, model: Any) -> bytes:
@@ -180,13 +186,11 @@ def smooth_resize(model: Any) -> Found:
         mode = attribute(node, "mode", b"nearest")
         if mode not in (b"nearest", b"linear") or attribute(node, "antialias"):
             smooth = " with antialias" if attribute(node, "antialias") else ""
-            yield place(node), f"resizes by {mode.decode()}{smooth}, which TensorRT does not read"
+            yield place(node), f"resizes by {_word(mode)}{smooth}, which TensorRT does not read"
 
 
 def outside(model: Any) -> Found:
     """All weights are inside: a file that is moved without its second half cannot be loaded, or loads another's."""
-    import onnx
-
-    away = [weight.name for weight in initializers(model) if weight.data_location == onnx.TensorProto.EXTERNAL]
+    away = [tensor.name or "a constant" for tensor in tensors(model) if is_outside(tensor)]
     if away:
-        yield away[0], f"lies outside the file, as {len(away)} weights do"
+        yield away[0], f"lies outside the file: {len(away)} of its arrays do"

@@ -38,6 +38,27 @@ def initializers(model: Any) -> Iterator[Any]:
     return (weight for graph in graphs(model.graph) for weight in graph.initializer)
 
 
+def tensors(model: Any) -> Iterator[Any]:
+    """Give all arrays of a model, in whatever part of it: weights, attributes, branches, functions, training."""
+    import onnx
+
+    parts = [model]
+    while parts:
+        for field, value in parts.pop().ListFields():
+            if field.message_type is None:
+                continue
+            for part in [value] if hasattr(value, "ListFields") else value:
+                if isinstance(part, onnx.TensorProto):
+                    yield part
+                else:
+                    parts.append(part)
+
+
+def is_outside(tensor: Any) -> bool:
+    """Whether an array's numbers lie in another file: it is never opened."""
+    return bool(tensor.external_data) or tensor.data_location != 0
+
+
 class Constants(Mapping[str, npt.NDArray[Any]]):
     """All values that are written in the file, by name; read when they are looked at.
 
@@ -53,12 +74,13 @@ class Constants(Mapping[str, npt.NDArray[Any]]):
         import onnx
 
         held = self._tensors[name]
-        if isinstance(held, onnx.TensorProto):
-            if held.data_location == onnx.TensorProto.EXTERNAL:
-                raise KeyError(name)
-            return np.asarray(onnx.numpy_helper.to_array(held))
-        value = onnx.helper.get_attribute_value(held.attribute[0])
-        return np.asarray(onnx.numpy_helper.to_array(value) if isinstance(value, onnx.TensorProto) else value)
+        if not isinstance(held, onnx.TensorProto):  # a node that makes it
+            held = onnx.helper.get_attribute_value(held.attribute[0])
+        if not isinstance(held, onnx.TensorProto):
+            return np.asarray(held)
+        if is_outside(held):
+            raise KeyError(name)
+        return np.asarray(onnx.numpy_helper.to_array(held))
 
     def __contains__(self, name: object) -> bool:
         """Tell whether it is written, here or outside."""

@@ -3,7 +3,6 @@
 import copy
 import hashlib
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from segsearch.export.deploy import Deployed
 from segsearch.export.graph import check_graph
 from segsearch.export.metadata import Metadata
 from segsearch.export.onnx import to_onnx
+from segsearch.export.onnx_walk import is_outside, tensors
 
 SPEC = "spec"
 """The note inside an artefact that holds the id of its spec."""
@@ -71,7 +71,7 @@ def check_received(graph: bytes, size_hw: tuple[int, int]) -> str:
 def _spec_id(model: Any, size_hw: tuple[int, int]) -> str:
     import onnx
 
-    if any(tensor.external_data or tensor.data_location != 0 for tensor in _tensors(model)):
+    if any(map(is_outside, tensors(model))):
         raise ProofError("graph: has data outside of the file")
     facts = Metadata.from_properties({entry.key: entry.value for entry in model.metadata_props}, "graph")
     if facts.size_hw != size_hw:
@@ -81,19 +81,3 @@ def _spec_id(model: Any, size_hw: tuple[int, int]) -> str:
     onnx.checker.check_model(model)  # the linter takes operators and attributes for what they should be
     check_graph(model, size_hw)
     return facts.notes[SPEC]
-
-
-def _tensors(model: Any) -> Iterator[Any]:
-    """Give all constants of a model, in whatever part of it: weights, attributes, branches, functions, training."""
-    import onnx
-
-    parts = [model]
-    while parts:
-        for field, value in parts.pop().ListFields():
-            if field.message_type is None:
-                continue
-            for part in [value] if hasattr(value, "ListFields") else value:
-                if isinstance(part, onnx.TensorProto):
-                    yield part
-                else:
-                    parts.append(part)

@@ -9,6 +9,8 @@ import time
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
 import torch
 
@@ -203,6 +205,22 @@ def test_points_are_counted_again_where_that_is_asked_for(monkeypatch: pytest.Mo
     assert second.startswith("sgcpnet1: its file states nothing, counted is {")
     stated = json.loads(run("points", "--check", "--json").stdout)
     assert [(p["stated"] or {}).get("params") for p in stated] == [1, None]
+
+
+def test_lint_in_lines_and_in_json(tmp_path: Path) -> None:
+    faces = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["h"]) for name in ("image", "mask")]
+    node = onnx.helper.make_node("Dropout", ["image", "", "on"], ["mask"], name="drop")
+    on = onnx.numpy_helper.from_array(np.array(True), "on")
+    onnx.save(
+        onnx.helper.make_model(onnx.helper.make_graph([node], "g", faces[:1], faces[1:], [on])), tmp_path / "m.onnx"
+    )
+    done = run("lint", "m.onnx", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "m.onnx:drop: is Dropout that may be in training mode (training-mode)" in done.stdout.splitlines()
+    told = run("lint", "m.onnx", "--json", cwd=tmp_path)
+    assert told.returncode == 2 and len(json.loads(told.stdout)) == len(done.stdout.splitlines())
+    found = {finding["rule"]: finding["place"] for finding in json.loads(told.stdout)}
+    assert found["training-mode"] == "drop"
 
 
 def test_diff() -> None:

@@ -15,8 +15,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from segsearch.errors import InputError, ProofError
+from segsearch.export import lint_rules
 from segsearch.export.deploy import deploy
 from segsearch.export.lint import RULES, lint, lint_file
+from segsearch.export.lint_rules import SIZED_BY
 from segsearch.export.onnx import Exported, to_onnx
 from segsearch.quiet import quiet
 from tests.export.networks import CLASSES, COLOURS, MEAN, SIZE, STD, ConvNorm, Small, randomized
@@ -271,3 +273,90 @@ def test_every_rule_says_why_and_has_a_defect_here(exported: Exported) -> None:
     assert all(len((rule.__doc__ or "").splitlines()[0]) > 40 for rule in RULES.values())
     assert set(RULES) - set(DEFECTS) == {"open-size", "frozen-size", "computed-size", "outside"}
     assert lint(onnx.load(exported.path), SIZE) == []
+
+
+def away(name: str) -> Any:
+    """An array of four numbers that are said to lie in the file next to it."""
+    tensor = onnx.TensorProto(name=name, data_type=onnx.TensorProto.FLOAT, dims=[4])
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    entry = tensor.external_data.add()
+    entry.key, entry.value = "location", "sibling.bin"
+    return tensor
+
+
+def of_nodes(*nodes: Any, **parts: Any) -> Any:
+    faces = [onnx.helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, [1, 3, 4, 4]) for n in ("image", "mask")]
+    graph = onnx.helper.make_graph(list(nodes), "g", faces[:1], faces[1:], parts.pop("initializer", []))
+    return onnx.helper.make_model(graph, **parts)
+
+
+RESIZE = onnx.helper.make_node("Resize", ["image", "", "", "c"], ["mask"], mode="linear")
+
+
+def sparse_constant() -> Any:
+    sparse = onnx.SparseTensorProto(dims=[4])
+    sparse.values.CopyFrom(away("c"))
+    return onnx.helper.make_node("Constant", [], ["c"], sparse_value=sparse)
+
+
+def constant_in(kind: str) -> Any:
+    constant = onnx.helper.make_node("Constant", [], ["c"], value=away("c"))
+    if kind == "weight":
+        return of_nodes(RESIZE, initializer=[away("c")])
+    if kind == "constant":
+        return of_nodes(constant, RESIZE)
+    if kind == "sparse":
+        return of_nodes(sparse_constant(), RESIZE)
+    if kind == "branch":
+        branch = onnx.helper.make_graph([constant], "b", [], [onnx.helper.make_empty_tensor_value_info("c")])
+        return of_nodes(onnx.helper.make_node("If", ["image"], ["mask"], then_branch=branch, else_branch=branch))
+    opsets = [onnx.helper.make_opsetid("", 18)]
+    function = onnx.helper.make_function("local", "f", [], ["c"], [constant], opsets)
+    call = onnx.helper.make_node("f", [], ["c"], domain="local")
+    opsets.append(onnx.helper.make_opsetid("local", 1))
+    return of_nodes(call, RESIZE, functions=[function], opset_imports=opsets)
+
+
+@pytest.mark.parametrize("kind", ["weight", "constant", "sparse", "branch", "function"])
+def test_a_file_next_to_it_is_never_read(kind: str, tmp_path: Path) -> None:
+    (tmp_path / "m.onnx").write_bytes(constant_in(kind).SerializeToString())
+    alone = lint_file(tmp_path / "m.onnx")
+    assert "outside" in {finding.rule for finding in alone}
+    (tmp_path / "sibling.bin").write_bytes(np.array([1, 3, 8, 8], "float32").tobytes())
+    assert lint_file(tmp_path / "m.onnx") == alone
+    (tmp_path / "sibling.bin").unlink()
+    (tmp_path / "sibling.bin").symlink_to("/dev/zero")
+    assert lint_file(tmp_path / "m.onnx") == alone
+
+
+def test_text_that_is_not_utf8_is_one_line(exported: Exported, tmp_path: Path) -> None:
+    model, path = onnx.load(exported.path), tmp_path / "m.onnx"
+    model.graph.node[0].name = "node-zero"
+    model.graph.doc_string = "what it is"
+    words = {"node-zero", "what it is", model.graph.name, model.graph.input[0].name, model.producer_name}
+    words |= {node.op_type for node in model.graph.node} | {entry.key for entry in model.metadata_props}
+    raw = model.SerializeToString()
+    for word in words:
+        path.write_bytes(raw.replace(word.encode(), b"\xff\xfe" + word.encode()[2:]))
+        try:
+            assert all(str(finding) for finding in lint_file(path))
+        except InputError as error:
+            assert str(error).startswith(f"{path}: ") and "\n" not in str(error)
+    path.write_bytes(raw.replace(b"Conv", b"\xff\xfeon"))
+    with pytest.raises(InputError, match="is not a sound ONNX model: it holds text that is not UTF-8"):
+        lint_file(path)
+
+
+def test_what_the_checker_could_not_look_at_is_one_line_too(tmp_path: Path) -> None:
+    """Weights elsewhere keep the checker out: nodes may lack inputs, outputs and attributes, and feed themselves."""
+    looked_at = lint_rules.SIZES | lint_rules.PICKS | lint_rules.SUMS | lint_rules.REDUCES | set(SIZED_BY)
+    others = {"GridSample", "Dropout", "BatchNormalization", "GatherND", "Cast", "Constant", "Upsample"}
+    for kind in sorted(looked_at | others):
+        loop = [onnx.helper.make_node(kind, ["a"], ["b"]), onnx.helper.make_node(kind, ["b"], ["a"])]
+        odd = [onnx.helper.make_node(kind, [], []), onnx.helper.make_node(kind, ["", "", "c", "c"], ["mask"], axis=2)]
+        for nodes in (loop, odd[:1], odd[1:], [*loop, onnx.helper.make_node("Add", ["a"] * 8, ["mask"])]):
+            onnx.save(of_nodes(*nodes, initializer=[away("w")]), tmp_path / "m.onnx")
+            try:
+                assert "outside" in {finding.rule for finding in lint_file(tmp_path / "m.onnx")}
+            except InputError as error:
+                assert "m.onnx: is not a sound ONNX model: " in str(error) and "\n" not in str(error)
