@@ -138,7 +138,7 @@ def test_measure_says_what_it_measured_on() -> None:
     record = json.loads(run("measure", "fpenet_plain", "--size", "64x64", "--threads", "1", "--quick", "--json").stdout)
     assert record["threads"] == 1
     timer = record["timer"]
-    assert len(record["samples_ms"]) >= timer["min_samples"] >= 12 and timer["spare_seconds"] >= 8
+    assert len(record["samples_ms"]) >= timer["min_samples"] >= 12
     assert sum(record["samples_ms"]) >= 1000 * timer["min_seconds"] >= 500
     assert record["p10_ms"] <= record["median_ms"] <= record["p90_ms"]
     assert record["fps"] == pytest.approx(1000 / record["median_ms"])
