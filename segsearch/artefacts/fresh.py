@@ -1,4 +1,4 @@
-"""Weights of chance that still say something, so that a proof on them does."""
+"""Untrained networks whose masks contain all classes, so that comparing an exported file with them is a real test."""
 
 from collections.abc import Sequence
 
@@ -14,33 +14,34 @@ from segsearch.models.network import Network
 from segsearch.spec.network import NetworkSpec
 
 LEAST_VARIANCE, LEAST_SHARE = 1e-3, 0.1
-"""Channels that are nearly even, or even beside their mean, are not blown up: their rounding errors would be, too."""
+"""Least variance in BatchNorm, absolute and per squared mean: a smaller one would amplify rounding errors."""
 
 
 def fresh(spec: NetworkSpec, classes: int, images: Sequence[Bytes], seed: int = 0) -> Network:
-    """Build a network that nobody has trained, always the same, with all its classes in use.
+    """Build an untrained network that predicts all of its classes; equal arguments give equal weights.
 
-    As built, it would name one class everywhere, and any file would agree with that. So BatchNorm takes its statistics
-    from ``images``, two or more of uint8 [H, W, 3], and the classifier is set so that each class has logits of mean 0
-    on them. No number that deployment folds has its neutral value, so that one that is lost shows.
+    A randomly initialised network predicts one class everywhere, and almost any file would agree with that. Therefore
+    BatchNorm gets its statistics from ``images`` (two or more, uint8 [H, W, 3]), and the classifier is set so that the
+    logits of each class have mean 0 on them. No parameter that deployment folds has its neutral value, so that losing
+    one changes the mask.
     """
     assert len(images) > 1, "BatchNorm needs more than one value per channel at the coarsest levels"
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = build(spec, classes)
-        enliven(network)
+        randomize_affine(network)
         batch = to_tensor(np.stack(images))
-        settle(network, batch)
-    balance(network, batch)
+        set_batchnorm_statistics(network, batch)
+    centre_logits(network, batch)
     return network
 
 
 @torch.no_grad()
-def enliven(network: Network) -> None:
-    """Draw what folds into convolutions.
+def randomize_affine(network: Network) -> None:
+    """Draw the scales and shifts of BatchNorm and the weights of sums at random.
 
-    Normalised maps are shifted up, so that little of them is cut off at zero: the depths of a network of chance would
-    else turn the last digit of its first layers into another mask, and exact copies of it would seem to differ.
+    The shifts are positive, so that ReLUs cut off little: otherwise a deep untrained network amplifies rounding errors
+    of its first layers until exact copies give different masks.
     """
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -51,12 +52,12 @@ def enliven(network: Network) -> None:
 
 
 @torch.no_grad()
-def settle(network: Network, batch: torch.Tensor) -> None:
-    """Set all statistics of BatchNorm to those of a normalised batch (B, 3, H, W); leaves the network in eval mode."""
+def set_batchnorm_statistics(network: Network, batch: torch.Tensor) -> None:
+    """Set the statistics of BatchNorm to those of a normalised batch (B, 3, H, W); leaves the network in eval mode."""
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
-        norm.momentum = 1.0  # the batch alone
+        norm.momentum = 1.0  # statistics of this batch only
     network.train()(batch)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
@@ -66,10 +67,10 @@ def settle(network: Network, batch: torch.Tensor) -> None:
 
 
 @torch.no_grad()
-def balance(network: Network, batch: torch.Tensor) -> None:
-    """Shift the classifier until each class has logits of mean 0 on a batch (B, 3, H, W), all of deviation 1 together.
+def centre_logits(network: Network, batch: torch.Tensor) -> None:
+    """Set the classifier so that on a batch (B, 3, H, W) each class has logits of mean 0, and all have deviation 1.
 
-    One scale for all classes: with one each, classes that follow the same feature would tie everywhere.
+    All classes share one scale: with one per class, classes that depend on the same feature would tie everywhere.
     """
     classify, read = network.head.classify, list[torch.Tensor]()
     assert isinstance(classify, nn.Conv2d)
@@ -80,7 +81,7 @@ def balance(network: Network, batch: torch.Tensor) -> None:
     width = (logits - middle[:, None]).std().clamp(min=1e-6)
     if classify.bias is not None:
         classify.bias.copy_((classify.bias - middle) / width)
-    else:  # the features' own mean stands in for the one that a bias is multiplied by
+    else:  # with no bias, shift the weights along the mean feature
         features = read[0].mean((0, 2, 3))
         centre = classify.weight[:, :, classify.kernel_size[0] // 2, classify.kernel_size[1] // 2]
         centre -= middle[:, None] * features / features.square().sum()

@@ -1,4 +1,4 @@
-"""Folding BatchNorm where modules have names of their own: who feeds whom is seen by running them."""
+"""Folds BatchNorm in networks whose modules we do not know: a run shows which convolution feeds which BatchNorm."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -13,15 +13,15 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 from segsearch.errors import ProofError
 
 SIDE = 64
-"""Pixels of the square image that is run."""
+"""Height and width of the image of that run, in pixels."""
 MOST_DRIFT = 1e-2
-"""Of the largest number of a map: above rounding, TF32's included, and far below any mistake."""
+"""Largest change allowed, relative to the largest value of a map: above rounding errors (also TF32's), below faults."""
 _PLAIN = ("Conv2d", "Conv2dSame")
-"""Classes that use their weight as it is; others (weight standardisation) change it on the way."""
+"""Convolutions that use their weight unchanged; others transform it first (weight standardisation)."""
 
 
 class Affine(nn.Module):
-    """``x * scale + shift``: what is left of a frozen BatchNorm that no convolution can take in."""
+    """``x * scale + shift``: replaces a BatchNorm that cannot be folded into a convolution."""
 
     scale: Tensor
     shift: Tensor
@@ -42,8 +42,8 @@ class Affine(nn.Module):
 def fold_by_running(network: nn.Module) -> None:
     """Fold, in place and in eval mode, each 2-d BatchNorm into the convolution whose map it reads.
 
-    One that reads anything else becomes an `Affine`. ``network`` takes images [B, 3, H, W] and gives maps. A function
-    that reads a convolution's map as well is not seen: run this inside of `same_maps`.
+    All others become an `Affine`. ``network`` takes images [B, 3, H, W] and returns maps. Functions that also read a
+    convolution's map are not detected: call this inside `same_maps`.
     """
     for norm, conv in _fed(network).items():
         after = _after(norm)
@@ -59,10 +59,10 @@ def fold_by_running(network: nn.Module) -> None:
 
 @contextmanager
 def same_maps(network: nn.Module, name: str) -> Iterator[None]:
-    """See that what happens inside of the block leaves a network's maps as they were.
+    """Check that the block of this context does not change a network's maps.
 
     Raises:
-        ProofError: a map is another one.
+        ProofError: a map has changed.
     """
     before = _maps(network)
     yield
@@ -73,7 +73,7 @@ def same_maps(network: nn.Module, name: str) -> Iterator[None]:
 
 
 def _fed(network: nn.Module) -> dict[_BatchNorm, nn.Conv2d | None]:
-    """Return each BatchNorm that runs, with the convolution whose map it alone reads, as far as is seen."""
+    """Map each BatchNorm that runs to the convolution whose only reader it is, or to None."""
     made: dict[int, tuple[nn.Conv2d, Tensor]] = {}
     fed: dict[_BatchNorm, tuple[nn.Conv2d, Tensor] | None] = {}
     calls: Counter[nn.Module] = Counter()
@@ -81,7 +81,7 @@ def _fed(network: nn.Module) -> dict[_BatchNorm, nn.Conv2d | None]:
     def produced(conv: nn.Module, args: tuple[Any, ...], out: Tensor) -> None:
         calls[conv] += 1
         if isinstance(conv, nn.Conv2d) and type(conv).__name__ in _PLAIN:
-            made[id(out)] = conv, out  # kept, or another tensor could get its id
+            made[id(out)] = conv, out  # keeps the tensor alive: Python reuses the id of a freed one
 
     def reads(norm: _BatchNorm, args: tuple[Any, ...]) -> None:
         calls[norm] += 1
@@ -90,7 +90,7 @@ def _fed(network: nn.Module) -> dict[_BatchNorm, nn.Conv2d | None]:
     handles = [m.register_forward_hook(produced) for m in network.modules() if isinstance(m, nn.Conv2d)]
     handles += [m.register_forward_pre_hook(reads) for m in network.modules() if isinstance(m, _BatchNorm)]
     try:
-        returned = {id(out) for out in _maps(network)}  # GhostNet's first map is what its first norm reads
+        returned = {id(out) for out in _maps(network)}  # GhostNet returns the input of its first BatchNorm
     finally:
         for handle in handles:
             handle.remove()
@@ -111,12 +111,12 @@ def _maps(network: nn.Module) -> Sequence[Tensor]:
 
 
 def _statistics(norm: _BatchNorm) -> tuple[Tensor, Tensor]:
-    assert norm.running_mean is not None and norm.running_var is not None, "without running statistics"
+    assert norm.running_mean is not None and norm.running_var is not None, "BatchNorm has no running statistics"
     return norm.running_mean, norm.running_var
 
 
 def _after(norm: _BatchNorm) -> list[nn.Module]:
-    """Modules that a BatchNorm runs on its result, as timm's ``BatchNormAct2d`` does."""
+    """Modules inside a BatchNorm that it applies to its result, as in timm's ``BatchNormAct2d``."""
     return [child for name in ("drop", "act") if isinstance(child := getattr(norm, name, None), nn.Module)]
 
 

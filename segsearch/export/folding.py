@@ -1,4 +1,4 @@
-"""What training needs and a deployed network does not: auxiliary heads, dropout, BatchNorm, learnt numbers."""
+"""Removes what only training needs: auxiliary heads, dropout, BatchNorm, learnt scalars."""
 
 import copy
 
@@ -9,15 +9,15 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 
 def fold(network: nn.Module) -> nn.Module:
-    """Copy a network for deployment: each BatchNorm inside its convolution, no dropout, no auxiliary heads, eval mode.
+    """Copy a network for deployment: BatchNorm folded, no dropout, no auxiliary heads, eval mode.
 
-    A module that has ``freeze_scalars`` turns its learnt numbers into constants there, as ESeg (section 3.2) asks;
-    one that has ``fold_norms`` folds what is below it in its own way.
+    A module with ``freeze_scalars`` turns its learnt scalars into constants, as in ESeg (section 3.2); one with
+    ``fold_norms`` folds the modules below it itself.
 
-    The copy gives the same logits as ``network.eval()`` up to rounding; the given network is not touched.
+    The copy gives the same logits as ``network.eval()`` up to rounding; the given network is not changed.
 
     Raises:
-        AssertionError: a BatchNorm that does not sit beside its convolution as ``conv`` and ``norm``.
+        AssertionError: a BatchNorm that is not ``norm`` in a module whose ``conv`` is its convolution.
     """
     folded = copy.deepcopy(network).eval()
     for step in (drop_auxiliary, drop_dropout, fold_norms, freeze_scalars):
@@ -26,13 +26,13 @@ def fold(network: nn.Module) -> nn.Module:
 
 
 def drop_auxiliary(network: nn.Module) -> None:
-    """Remove the heads that only training hears."""
+    """Remove the auxiliary heads."""
     if hasattr(network, "auxiliary"):
         network.auxiliary = nn.ModuleList()
 
 
 def drop_dropout(network: nn.Module) -> None:
-    """Put nothing in place of each dropout."""
+    """Replace each dropout by the identity."""
     for module in list(network.modules()):
         for name, child in list(module.named_children()):
             if isinstance(child, _DropoutNd):
@@ -40,21 +40,21 @@ def drop_dropout(network: nn.Module) -> None:
 
 
 def fold_norms(network: nn.Module) -> None:
-    """Bring each BatchNorm into the convolution before it. Raises: see `fold`."""
+    """Fold each BatchNorm into the convolution before it. Raises: see `fold`."""
     for module in list(network.modules()):
         if callable(own := getattr(module, "fold_norms", None)):
-            own()  # before anything below it is looked at
+            own()  # first, as it changes the modules below
         conv, norm = getattr(module, "conv", None), getattr(module, "norm", None)
         if isinstance(conv, nn.Conv2d | nn.ConvTranspose2d) and isinstance(norm, _BatchNorm):
-            assert norm.running_mean is not None, "BatchNorm without running statistics cannot be folded"
+            assert norm.running_mean is not None, "BatchNorm has no running statistics and cannot be folded"
             module.conv = fuse_conv_bn_eval(conv, norm, transpose=isinstance(conv, nn.ConvTranspose2d))
             module.norm = nn.Identity()
     left = [name for name, module in network.named_modules() if isinstance(module, _BatchNorm)]
-    assert not left, f"BatchNorm without a convolution of its own: {left}"
+    assert not left, f"BatchNorm that follows no convolution of its own: {left}"
 
 
 def freeze_scalars(network: nn.Module) -> None:
-    """Turn learnt numbers into constants, where a module says that it can."""
+    """Turn learnt scalars into constants, in modules that implement it."""
     for module in list(network.modules()):
         if callable(freeze := getattr(module, "freeze_scalars", None)):
             freeze()

@@ -1,8 +1,8 @@
-"""The steps from a trained network to a fast one, each a function that can be left out and measured.
+"""The steps from a trained network to a fast one; each can be left out, to measure its effect.
 
-Steps that rest on how a network is built are asked of its modules: a module that has a method of the step's name in
-`HOOKS` changes itself there, in place, so that it gives what it gave before, up to rounding, in fewer or cheaper
-operations. The method is told what any module is given at this size (see `segsearch.export.seen`).
+A step that depends on how a module is built is a method of that module, named in `HOOKS`. It changes the module in
+place, so that its output stays the same up to rounding with fewer or cheaper operations. Its argument gives the inputs
+of every module at this image size (see `segsearch.export.seen`).
 """
 
 from collections.abc import Callable, Collection
@@ -25,7 +25,7 @@ FOLDING: dict[str, Callable[[nn.Module], None]] = {
     "norms": folding.fold_norms,
     "scalars": folding.freeze_scalars,
 }
-"""Steps that no size matters to, in order."""
+"""Steps that do not depend on the image size, in order."""
 
 HOOKS: dict[str, str] = {
     "grids": "freeze_grid",
@@ -36,11 +36,11 @@ HOOKS: dict[str, str] = {
     "merges": "merge_coarsely",
     "weights": "absorb_weights",
 }
-"""Step to the method that a module does it by."""
+"""Step to the name of the method that implements it."""
 
 
-def ask(hook: str, deployed: Deployed, seen: Seen) -> None:
-    """Let every module of the network that has ``hook`` do what it names."""
+def call_hook(hook: str, deployed: Deployed, seen: Seen) -> None:
+    """Call ``hook`` on every module of the network that has it."""
     for module in list(deployed.network.modules()):
         if callable(change := getattr(module, hook, None)):
             change(seen)
@@ -52,9 +52,9 @@ def pools(deployed: Deployed, seen: Seen) -> None:
 
 
 def normalisation(deployed: Deployed, seen: Seen) -> None:
-    """Leave one subtraction: the scale goes into the convolutions that read the image (``image_readers``).
+    """Fold the scale of the normalisation into the convolutions that read the image (``image_readers``).
 
-    The shift stays outside: a padded border is zero after it, which a bias cannot say.
+    The shift is not folded: padding is zero after normalisation, which a bias cannot express.
     """
     hook = getattr(deployed.network, "image_readers", None)
     readers = hook() if hook is not None else ()
@@ -68,10 +68,10 @@ def normalisation(deployed: Deployed, seen: Seen) -> None:
 
 
 def overshoot(deployed: Deployed, seen: Seen) -> None:
-    """Let the network give a few pixels more than the mask needs, where it can (``overshoot``).
+    """Let the network compute a few pixels more than the mask needs, if it can (``overshoot``).
 
-    Class maps whose sizes are powers of two all begin at the same place of a cache, so that argmax over classes evicts
-    what it reads next: in onnxruntime three to four times the time (`benchmarks/deploy_steps.py`).
+    Class maps whose sizes are powers of two collide in the cache, so that argmax over classes evicts what it reads next
+    and takes three to four times as long in onnxruntime (`benchmarks/deploy_steps.py`).
     """
     if not deployed.logits and callable(hook := getattr(deployed.network, "overshoot", None)):
         hook(seen)
@@ -79,18 +79,18 @@ def overshoot(deployed: Deployed, seen: Seen) -> None:
 
 STEPS: dict[str, Step] = {
     "pools": pools,
-    **{name: partial(ask, hook) for name, hook in HOOKS.items()},
+    **{name: partial(call_hook, hook) for name, hook in HOOKS.items()},
     "normalisation": normalisation,
     "overshoot": overshoot,
 }
-"""Steps for one size, in order; all come after `FOLDING`."""
+"""Steps for one image size, in order, after those of `FOLDING`."""
 
 
 def apply_steps(deployed: Deployed, without: Collection[str] = ()) -> None:
-    """Take all steps, in place, but those named.
+    """Apply all steps in place, except those named.
 
     Raises:
-        InputError: no such step.
+        InputError: an unknown step is named.
     """
     known = (*FOLDING, *STEPS)
     for name in without:

@@ -1,5 +1,5 @@
 """Networks built from a spec: ops, blocks, encoder, levels, context, fusions, neck, head, auxiliary heads, build.
 
-Parts talk in ``Features``, ``{stride: Tensor (B, C, H/stride, W/stride)}``, and declare ``Channels``, ``{stride: C}``
+Parts exchange ``Features``, ``{stride: Tensor (B, C, H/stride, W/stride)}``, and declare ``Channels``, ``{stride: C}``
 with the same keys.
 """

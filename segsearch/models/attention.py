@@ -1,4 +1,4 @@
-"""Weights per channel that the whole image gives: shared by encoders (DFANet) and contexts."""
+"""Channel attention from global average pooling, used by encoders (DFANet) and contexts."""
 
 from torch import Tensor, nn
 
@@ -6,7 +6,7 @@ from torch import Tensor, nn
 class FcAttention(nn.Module):
     """x times a weight per channel: average over the image, C -> hidden -> C (DFANet, section 3.2).
 
-    Hidden is the classifier's layer of ImageNet. The paper names no activation, so there is none.
+    ``hidden`` is the width of the ImageNet classifier. There is no activation, as the paper names none.
     """
 
     def __init__(self, channels: int, hidden: int = 1000) -> None:
@@ -14,7 +14,7 @@ class FcAttention(nn.Module):
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.classify = nn.Conv2d(channels, hidden, 1)
         self.weigh = nn.Conv2d(hidden, channels, 1)
-        # a fresh network passes its map on instead of shrinking it to almost nothing
+        # start near the identity: weights near zero would nearly erase the map
         nn.init.ones_(self.weigh.bias)  # type: ignore[arg-type]  # it has one
 
     def forward(self, x: Tensor) -> Tensor:
@@ -24,7 +24,7 @@ class FcAttention(nn.Module):
 
 
 class GatedFcAttention(nn.Module):
-    """FcAttention with a ReLU and a sigmoid in place of biases (a public DFANet, huaifeng1993's)."""
+    """FcAttention with a ReLU and a sigmoid and no biases, as in huaifeng1993's public DFANet."""
 
     def __init__(self, channels: int, hidden: int = 1000) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Auxiliary heads: logits in training only, so that deep layers hear the loss directly. They are never deployed."""
+"""Auxiliary heads: extra logits in training for a direct gradient to deep layers (deep supervision); never deployed."""
 
 from typing import Literal
 

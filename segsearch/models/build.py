@@ -11,7 +11,7 @@ from segsearch.spec.network import NetworkSpec
 def build(spec: NetworkSpec, classes: int = 19, auxiliary: Auxiliary = "none") -> Network:
     """Build a network with fresh weights, in train mode. Weights follow torch's global random state.
 
-    Convolutions before a ReLU start as in He et al. 2015; classifiers and flows keep torch's own start.
+    Convolutions with BatchNorm are initialised as in He et al. 2015; classifiers and flows keep torch's default.
     """
     network = Network(spec, classes, auxiliary)
     for module in network.modules():

@@ -1,4 +1,4 @@
-"""A 3x3 over resized maps, worked out before they are resized: a deployed network's form of it."""
+"""A 3x3 convolution over upsampled maps, computed before they are upsampled; used in deployed networks only."""
 
 from collections.abc import Mapping
 
@@ -10,7 +10,7 @@ from segsearch.models.ops import ConvNorm, Features, Resize, conv_of
 
 Size = tuple[int, int]
 GAIN = 0.75
-"""Multiplications that may be left, at most, for a level to be filtered before its resize: moving data costs too."""
+"""A level is filtered before its resize if at most this share of the multiplications is left: moving data costs too."""
 
 
 def worthwhile(sizes: Mapping[int, Size], channels: Mapping[int, int]) -> tuple[int, ...]:
@@ -31,7 +31,7 @@ class CoarseMerge(nn.Module):
     """act(3x3(cat(resized levels))), exactly, with ``coarse`` levels filtered at their own height.
 
     Resize is linear and works on rows and columns apart: up(x) = R x C. With W_t for row t of the filter,
-    3x3(up(x)) = sum over t of S_t R (W_t * (x C)), where S_t shifts by a row and lets what leaves the map fall away.
+    3x3(up(x)) = sum over t of S_t R (W_t * (x C)), where S_t shifts by one row and fills with zeros.
     So columns are resized, three 1x3 filters run at the coarse height, and one product with the rows' matrix
     [S_-1 R, S_0 R, S_1 R] does the rest, for all coarse levels at once.
     """

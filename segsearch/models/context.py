@@ -25,8 +25,8 @@ class Context(nn.Module):
     out_channels: int
 
 
-class Passing(Context):
-    """No context: the map goes on as it is."""
+class PassThrough(Context):
+    """No context: returns its input."""
 
     def __init__(self, spec: NoContext, in_channels: int, align_corners: bool) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class Passing(Context):
 
 
 class PyramidPooling(Context):
-    """Averages over growing grids beside the map itself, then a 1x1 (PSPNet; SFNet, section 3.3)."""
+    """Averages over grids of several sizes, concatenated with the input, then a 1x1 (PSPNet; SFNet, section 3.3)."""
 
     def __init__(self, spec: PyramidPoolingSpec, in_channels: int, align_corners: bool) -> None:
         super().__init__()
@@ -60,11 +60,11 @@ class PyramidPooling(Context):
 
 
 class Aspp(Context):
-    """A 1x1, dilated 3x3 and the image's average side by side, then a 1x1 (DeepLabv3, section 3.3)."""
+    """ASPP: a 1x1, dilated 3x3 and the global average, concatenated, then a 1x1 (DeepLabv3, section 3.3)."""
 
     def __init__(self, spec: AsppSpec, in_channels: int, align_corners: bool) -> None:
         super().__init__()
-        assert spec.inner is not None, "without an inner width this is AtrousSum"
+        assert spec.inner is not None, "a spec with no inner width is an AtrousSum"
         inner = spec.inner
         self.point = ConvNorm(in_channels, inner, 1)
         self.branches = nn.ModuleList(ConvNorm(in_channels, inner, dilation=rate) for rate in spec.rates)
@@ -126,17 +126,17 @@ class DenseAspp(Context):
 
 
 class NonLocal(Context):
-    """x + W softmax(query key) value over all places, beside the map itself (Non-local Neural Networks, equation 6).
+    """x + W softmax(query key) value over all pixels, beside the input itself (Non-local Neural Networks, equation 6).
 
-    A 3x3 leads in and a 3x3 joins the result with the map, as in DANet and its kin. The two matrix products are no
-    modules: `measure.cost` does not see them.
+    It lies between two 3x3, the second over the result and the input, as in DANet. The two matrix products are not
+    modules, so `measure.cost` does not count them.
     """
 
     def __init__(self, spec: NonLocalSpec, in_channels: int, align_corners: bool) -> None:
         super().__init__()
         self.entry = ConvNorm(in_channels, spec.entry)
         self.query = nn.Conv2d(spec.entry, spec.inner, 1)
-        # a bias here would shift all of a place's scores alike, which softmax cancels
+        # a bias would add the same number to all scores of a pixel, which softmax cancels
         self.key = nn.Conv2d(spec.entry, spec.inner, 1, bias=False)
         self.value = nn.Conv2d(spec.entry, spec.inner, 1)
         self.restore = ConvNorm(spec.inner, spec.entry, 1, act=False)
@@ -154,13 +154,13 @@ class NonLocal(Context):
     def _attend(self, x: Tensor) -> Tensor:
         # one head, written out: exporters take attention over four dimensions only
         query, key, value = (part(x).flatten(2).mT.unsqueeze(1) for part in (self.query, self.key, self.value))
-        # without the division by sqrt(inner): the paper's embedded Gaussian has none
+        # scale 1: the paper's embedded Gaussian does not divide by sqrt(inner)
         seen = F.scaled_dot_product_attention(query, key, value, scale=1.0).squeeze(1)
         return seen.mT.reshape(x.shape[0], -1, *size_of(x))
 
 
 class ChannelAttention(Context):
-    """Channels weighed by what the whole image shows (DFANet's FC attention, section 3.2)."""
+    """DFANet's FC attention: weights per channel from global average pooling (section 3.2)."""
 
     def __init__(self, spec: FcAttentionSpec, in_channels: int, align_corners: bool) -> None:
         super().__init__()
@@ -174,7 +174,7 @@ class ChannelAttention(Context):
 
 
 CONTEXTS: dict[str, Callable[..., Context]] = {
-    "none": Passing,
+    "none": PassThrough,
     "ppm": PyramidPooling,
     "aspp": aspp,
     "denseaspp": DenseAspp,

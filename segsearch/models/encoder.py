@@ -11,7 +11,7 @@ from segsearch.spec.encoder import EncoderSpec, StageSpec, StemSpec
 
 
 class Stem(nn.Module):
-    """Convolutions, then the max-pool if there is one."""
+    """Convolutions, and a max-pool if the spec has one."""
 
     def __init__(self, spec: StemSpec) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class Stem(nn.Module):
 
 
 class Stage(nn.Module):
-    """A run of blocks; with a long skip it joins its first and last map of its own resolution."""
+    """A sequence of blocks; a long skip joins the first and the last map at the stage's output resolution."""
 
     def __init__(self, spec: StageSpec, in_channels: int) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class Stage(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Stem and stages; ``channels`` declares what it returns, which tests hold against the real maps."""
+    """Stem and stages; ``channels`` declares the strides and channels of the maps that `forward` returns."""
 
     channels: Channels
 
@@ -95,7 +95,7 @@ class Encoder(nn.Module):
         return stages_out(stages_at(self.spec, stride), in_channels)
 
     def make_stage(self, stride: int, in_channels: int) -> nn.Sequential:
-        """Make the stages of one stride anew, on ``in_channels``: fresh weights, nothing shared (DFANet, figure 3).
+        """Build the stages of one stride again, on ``in_channels``, with fresh, unshared weights (DFANet, figure 3).
 
         It takes (B, in_channels, h, w) and strides as this encoder's own stages do on their way into ``stride``.
         """
@@ -108,14 +108,14 @@ class Encoder(nn.Module):
         return run
 
     def make_attention(self, channels: int | None = None) -> nn.Module:
-        """Make what follows the last stage anew, on its channels or others: nothing, or an attention, fresh weights."""
+        """Build what follows the last stage, with fresh weights: an attention over ``channels``, or the identity."""
         if self.spec.attention == "none":
             return nn.Identity()
         channels = channels or stage_out(self.spec.stages[-1], stage_inputs(self.spec)[-1])
         return FcAttention(channels) if self.spec.attention == "fc" else GatedFcAttention(channels)
 
     def release_attention(self, channels: int) -> nn.Module:
-        """From now on return the last map as its stage made it; a neck attends itself, by what this makes for it."""
+        """Stop applying the attention to the last map; return one with fresh weights for a neck to apply."""
         self.attention = nn.Identity()
         return self.make_attention(channels)
 

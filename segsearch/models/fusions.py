@@ -19,7 +19,7 @@ class PairFusion(nn.Module):
     """Fuses a deep map (B, deep, h, w) into a shallow one (B, shallow, H, W), giving (B, width, H, W)."""
 
     projects: ClassVar[bool]
-    """True: takes any widths. False: the neck hands both maps over at ``width`` already."""
+    """True: accepts maps of any width. False: the neck has already projected both to ``width``."""
 
     def __init__(self, deep: int, shallow: int, width: int, align_corners: bool) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ class Warp(nn.Module):
         self.register_buffer("step", None)
 
     def freeze_grid(self, seen: Seen) -> None:
-        """Keep the places that a flow of nought points to, (1, H, W, 2), and what one unit of flow moves them by."""
+        """Store the sampling grid of zero flow, (1, H, W, 2), and how far one unit of flow moves in it."""
         if (given := seen(self)) is not None:
             height, width = size_of(given[1])
             x, y = torch.linspace(-1.0, 1.0, width), torch.linspace(-1.0, 1.0, height)
@@ -69,7 +69,7 @@ class Warp(nn.Module):
             self.step = torch.tensor((1 / width, 1 / height))
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Warp":
-        """Move as any module does, but never to less than float32: see `forward`."""
+        """Convert as any module does, but keep the grid in float32 or better: see `forward`."""
         kept = {name: self._buffers[name] for name in ("places", "step")}
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         for name, exact in kept.items():
@@ -80,7 +80,7 @@ class Warp(nn.Module):
 
     def forward(self, deep: Tensor, flow: Tensor) -> Tensor:
         """Tensors (B, C, h, w) and (B, 2, H, W), x then y, to (B, C, H, W)."""
-        # half precision would round places near the border by a pixel and more
+        # half precision would round positions near the border by a pixel or more
         flow = flow.to(torch.promote_types(flow.dtype, torch.float32))
         grid = self._grid(flow)
         # align_corners is True whatever the network's convention: the grid above counts corners as -1 and 1
@@ -98,7 +98,7 @@ class Warp(nn.Module):
 
 @final
 class FAM(PairFusion):
-    """shallow + warp(deep, flow), the flow read off both maps (SFNet's flow alignment module, section 3.2)."""
+    """shallow + warp(deep, flow), with a flow predicted from both maps (SFNet's flow alignment module, section 3.2)."""
 
     projects = False
 
@@ -120,9 +120,10 @@ class FAM(PairFusion):
 
 @final
 class MEU(PairFusion):
-    """deep and shallow weigh each other, by where and by what (FPENet's mutual embedding upsample, section 3.2).
+    """Mutual embedding upsample (FPENet, section 3.2): sum of both maps, each weighted by attention from the other.
 
-    ``attention`` names which of the two weights there are (table 6).
+    Spatial attention from the shallow map weights the deep one, channel attention from the deep map the shallow one.
+    ``attention`` names those that are built (table 6).
     """
 
     projects = True
@@ -163,13 +164,13 @@ class MEU(PairFusion):
         return low.mean(dim=1, keepdim=True) if self.averages_first else low
 
     def project_first(self, seen: Seen) -> None:
-        """Swap resize and 1x1, which commute as a resize's weights sum to one: fewer pixels, often fewer channels."""
+        """Apply the 1x1 before the resize, which is cheaper; they commute, as the weights of a resize sum to one."""
         conv = self.embed_deep[0]
         assert isinstance(conv, nn.Conv2d)
         self.resizes_first = conv.out_channels > 2 * conv.in_channels
 
     def fold_mean(self, seen: Seen) -> None:
-        """Take the mean over channels inside the 1x1 behind it."""
+        """Fold the mean over channels into the 1x1 that follows it."""
         if self.spatial is not None and self.averages_first:
             conv, act = self.spatial
             assert isinstance(conv, nn.Conv2d)
@@ -184,8 +185,8 @@ class MEU(PairFusion):
 class GatedMEU(PairFusion):
     """`MEU` as a public FPENet has it (xiaoyufenfei's).
 
-    The deep map is resized behind its 1x1, BatchNorm stands in for the embeddings' biases and ReLUs, and both
-    attentions end in a sigmoid and have no bias. The channels' one passes a ReLU before: it never falls below a half.
+    The deep map is resized after its 1x1, embeddings have BatchNorm and neither bias nor ReLU, and both attentions have
+    no bias and end in a sigmoid. A ReLU precedes the one of the channel attention, which is therefore at least 0.5.
     """
 
     projects = True
@@ -222,14 +223,14 @@ def _gate(channels: int, *before: nn.Module) -> nn.Sequential:
 
 def _attention(channels: int) -> nn.Sequential:
     conv = nn.Conv2d(channels, channels, 1)
-    # an attention that starts below zero is shut by its ReLU and may never open
+    # with a negative start, the ReLU is zero and passes no gradient
     nn.init.ones_(conv.bias)  # type: ignore[arg-type]  # it has one
     return nn.Sequential(conv, nn.ReLU(inplace=True))
 
 
 @final
 class Up(PairFusion):
-    """up(1x1(deep)): the shallow map only gives the size (FPENet's decoder without MEU, table 4)."""
+    """up(1x1(deep)): the shallow map only gives the size (FPENet's decoder with no MEU, table 4)."""
 
     projects = True
 

@@ -42,7 +42,7 @@ class Plain(Head):
 
 @final
 class Concat(Head):
-    """All levels brought to the finest, side by side, a 3x3, the classifier (SFNet, figure 4)."""
+    """All levels resized to the finest and concatenated, a 3x3, the classifier (SFNet, figure 4)."""
 
     def __init__(self, spec: ConcatHead, channels: Channels, classes: int, align_corners: bool) -> None:
         super().__init__()
@@ -72,13 +72,13 @@ class Concat(Head):
 
 @final
 class Weighted(Head):
-    """All levels brought to the finest and summed by learnt weights, separable 3x3, classifier (ESeg, section 3.2)."""
+    """All levels resized to the finest and summed by learnt weights, separable 3x3, classifier (ESeg, section 3.2)."""
 
     def __init__(self, spec: WeightedHead, channels: Channels, classes: int, align_corners: bool) -> None:
         super().__init__()
         self.resize = Resize(align_corners)
         other = {s: c for s, c in channels.items() if c != spec.width}
-        # ESeg's levels are all of one width; other necks' need not be
+        # the levels of ESeg's neck all have one width; those of other necks may differ
         self.projections = nn.ModuleDict({str(s): ConvNorm(c, spec.width, 1, act=False) for s, c in other.items()})
         self.sum = WeightedSum(len(channels), spec.weights)
         separable = spec.conv == "separable"
@@ -97,7 +97,7 @@ HEADS: dict[str, type[Plain | Concat | Weighted]] = {"plain": Plain, "concat": C
 
 
 def only_finest(spec: HeadSpec) -> bool:
-    """Whether a head looks at the finest level alone, so that a neck need build nothing for the others."""
+    """Whether a head reads only the finest level, so that the neck builds nothing for the others."""
     return spec.kind == "plain"
 
 

@@ -11,8 +11,8 @@ from segsearch.spec.neck import PyramidSpec
 class Levels(nn.Module):
     """Picks the encoder's levels finest..coarsest, widens them if asked, and pools those beyond unless the neck does.
 
-    Pooled levels keep the channels they are pooled from. Widening is a bare 1x1: SGCPNet's high-dimension features
-    (section 3.1).
+    Pooled levels keep the channels they are pooled from. Widening is a 1x1 with no BatchNorm: SGCPNet's
+    high-dimension features (section 3.1).
     """
 
     channels: Channels

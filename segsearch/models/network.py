@@ -61,7 +61,7 @@ class Network(nn.Module):
         return (self.encoder.stem.first.conv,) if isinstance(self.encoder, Encoder) else ()
 
     def overshoot(self, seen: Seen) -> None:
-        """Give logits one coarse pixel larger, at the lower and the right end, than the image: see `export.steps`.
+        """Extend the logits beyond the image by one coarse pixel at the bottom and the right: see `export.steps`.
 
         A row and a column repeated at the end change no other pixel where the resize is by a whole number and no
         corners are aligned.
@@ -80,7 +80,7 @@ class Network(nn.Module):
             self.beyond = step
 
     def absorb_weights(self, seen: Seen) -> None:
-        """Multiply the maps of weighted sums while they are convolved: see `necks.absorb`."""
+        """Fold the factors of weighted sums into convolutions: see `necks.absorb`."""
         (image,) = seen(self)
         absorb_weights(self, torch.zeros(image.shape))
 
@@ -99,14 +99,14 @@ class Network(nn.Module):
 
 
 def _collides(pixels: int) -> bool:
-    """Whether maps of so many pixels, four bytes each, begin at the same place of a first-level cache (a page)."""
+    """Whether float32 maps of so many pixels start at equal offsets in pages, and so collide in first-level caches."""
     return pixels * 4 % 4096 == 0
 
 
 def _padded(classify: nn.Module) -> nn.Sequential:
-    """Repeat the last row and column of logits; in front of a 1x1 convolution, which costs onnxruntime far less.
+    """Repeat the last row and column: before a 1x1 classifier, which is much faster in onnxruntime, else after it.
 
-    A wider one would read what is repeated where it was trained to read zeros.
+    A wider classifier would read the repeated pixels where it was trained on zeros.
     """
     pad, pointwise = nn.ReplicationPad2d((0, 1, 0, 1)), getattr(classify, "kernel_size", None) == (1, 1)
     return nn.Sequential(pad, classify) if pointwise else nn.Sequential(classify, pad)

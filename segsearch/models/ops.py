@@ -1,4 +1,4 @@
-"""The small modules every part is made of. All are modules, so that counters, folding and hooks see them."""
+"""Basic modules of all parts. Each is an ``nn.Module``, so that counters, folding and hooks find it."""
 
 import copy
 from collections.abc import Callable
@@ -17,7 +17,7 @@ ACTIVATIONS: dict[Activation, Callable[[], nn.Module]] = {
     "hswish": lambda: nn.Hardswish(inplace=True),
     "none": nn.Identity,
 }
-"""Each works in place: give it only what nobody else reads."""
+"""All but "none" work in place: nothing else may read their input."""
 
 
 class ConvNorm(nn.Module):
@@ -119,5 +119,5 @@ def halving(kind: Pool, kernel: int = 3) -> nn.Module:
     """Make a pool (B, C, H, W) to (B, C, H/2, W/2), sizes rounded up."""
     if kind == "max":
         return nn.MaxPool2d(kernel, 2, kernel // 2)
-    # the border must not drag averages to zero
+    # zeros of the padding must not lower averages at the border
     return nn.AvgPool2d(kernel, 2, kernel // 2, count_include_pad=False)

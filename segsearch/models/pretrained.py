@@ -1,4 +1,4 @@
-"""Published ImageNet weights for encoders: which fit, and how they are brought in. Every other encoder starts fresh."""
+"""Published ImageNet weights for encoders: which fit, and how they are loaded. All other encoders start untrained."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,7 +20,7 @@ from segsearch.spec.encoder import AnyEncoder, BlockName, EncoderSpec, TimmSpec
 
 IMAGENET = "imagenet"
 UNLEARNT = "num_batches_tracked"
-"""Closes the names of tensors that only count, and that many files lack."""
+"""Suffix of the batch counters of BatchNorm, which many files lack."""
 MOST_ENCODERS = 1_000_000
 """Compared with a file of weights at most; in a larger space it is not refused."""
 _OURS = "encoder."
@@ -33,10 +33,10 @@ Stages = tuple[tuple[BlockName, int, int], ...]
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """One published file and its encoder's shapes. Strides, dilations and pools are free: no tensor knows them."""
+    """One published file and its encoder's shapes. Strides, dilations and pools may differ: they have no tensors."""
 
     file: str
-    """Carries the first digits of its sha256."""
+    """Ends in the first digits of its sha256."""
     stem: int
     stages: Stages
 
@@ -122,7 +122,7 @@ def start_from(encoder: Encoder | TimmEncoder, wanted: str, report: Report = sil
 
 
 def fill(encoder: Encoder | TimmEncoder, content: Mapping[Any, Any]) -> bool:
-    """Fill an encoder from a checkpoint by our names, torchvision's or timm's; whole, or not at all and say False."""
+    """Fill an encoder from a checkpoint with our, torchvision's or timm's names; unchanged, and False, if none fits."""
     if isinstance(encoder, TimmEncoder):
         least = sum(not name.endswith(UNLEARNT) for name in encoder.trunk.state_dict())
         return any(encoder.fill(state) for state in states(content) if len(state) >= least)
@@ -134,7 +134,7 @@ def fill(encoder: Encoder | TimmEncoder, content: Mapping[Any, Any]) -> bool:
 
 
 def check_fits(path: Path, encoders: Iterable[AnyEncoder], place: object = "recipe.pretrained") -> None:
-    """See that a file of weights fits one of ``encoders``, all that a study can try.
+    """Check that a file of weights fits one of ``encoders``, all that a study can try.
 
     Raises:
         InputError: it fits none, or cannot be read. MissingExtraError: one is timm's, and timm cannot be loaded.
@@ -167,7 +167,7 @@ def _wanted(encoder: Encoder) -> dict[str, Tensor]:
 
 
 def _by_our_names(content: Mapping[Any, Any]) -> Iterator[dict[str, Tensor]]:
-    """Give the tensors of a checkpoint by our names, for each way of naming that knows its first convolution."""
+    """Yield the tensors of a checkpoint under our names, once for each naming scheme that has its first convolution."""
     for state in states(content):
         for known in (state, *(from_released(state, release)[0] for release in ENCODERS)):
             if _FIRST in known:

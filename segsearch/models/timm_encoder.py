@@ -16,7 +16,7 @@ from segsearch.spec.encoder import TimmSpec
 
 PLACE = "encoder"
 HASHED = re.compile(r".*-[0-9a-f]{8,64}\.(pth|safetensors)")
-"""Names of files that carry the beginning of their sha256."""
+"""File names that contain the first digits of their sha256."""
 
 
 class TimmEncoder(nn.Module):
@@ -54,9 +54,9 @@ class TimmEncoder(nn.Module):
             fold_by_running(self.trunk)
 
     def fill(self, tensors: Mapping[str, Tensor]) -> bool:
-        """Take over the tensors of timm's whole classifier; where they are not its, say False and change nothing."""
+        """Copy the tensors of timm's whole classifier; returns False, with nothing changed, if they are not its own."""
         name = self.spec.name
-        try:  # strictly, which timm is with whole networks alone; old names become today's on the way
+        try:  # timm checks names only for whole networks, and converts old names on the way
             whole = _created(name, pretrained=True, pretrained_cfg_overlay={"state_dict": dict(tensors)})
         except InputError:
             return False
@@ -69,13 +69,13 @@ class TimmEncoder(nn.Module):
 
 @dataclass(frozen=True, kw_only=True)
 class Offer:
-    """What an encoder of timm's returns."""
+    """Maps that an encoder of timm returns."""
 
     finest: int
     """Pk of its first map; each later one has twice the stride."""
     channels: tuple[int, ...]
     indices: tuple[int, ...]
-    """timm's numbers of these maps."""
+    """Indices of these maps in timm."""
 
     def __str__(self) -> str:
         return f"P{self.finest}:{','.join(map(str, self.channels))}"
@@ -129,12 +129,12 @@ def _check_size_is_free(name: str) -> None:
 
 
 def _created(name: str, **options: object) -> nn.Module:
-    """Build what timm calls ``name``, its complaints brought to one line."""
+    """Build timm's model ``name``; its errors become one line."""
     try:
         return cast(nn.Module, _timm().create_model(name, **{"pretrained": False, **options}))
     except MissingExtraError:
         raise
-    except Exception as error:  # each of a thousand functions complains in its own way
+    except Exception as error:  # timm's model functions raise errors of many types
         problem = f"{type(error).__name__}: {one_line(error)}"
         raise InputError(PLACE, f"timm cannot make '{name}' ({problem})") from error
 

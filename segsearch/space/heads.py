@@ -10,7 +10,7 @@ Choices = Mapping[str, Scalar]
 
 
 def plain(choices: Choices, width: int) -> PlainHead:
-    """Classify the finest level. A 3x3 goes without bias, as the one public network that has it."""
+    """Classify the finest level. A 3x3 classifier has no bias, as in the one public network that uses one."""
     kernel: Literal[1, 3] = 3 if choices["kernel"] == 3 else 1
     return PlainHead(kind="plain", kernel=kernel, bias=kernel == 1)
 

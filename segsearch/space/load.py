@@ -141,11 +141,11 @@ def narrow(space: Space, wanted: dict[str, list[Scalar]], place: object = "narro
 
 
 def _can_be_searched(space: Space, wanted: dict[str, list[Scalar]], place: object) -> None:
-    """Refuse an arm that was asked for by name while a word inside it was not."""
+    """Refuse an arm that ``narrow`` names if it contains a word for which no value is given."""
     asked = tuple(f"{name}.{arm}." for name, arms in wanted.items() for arm in arms)
     for inside, word in space.nodes():
         if isinstance(word, Word) and inside.startswith(asked):
-            raise InputError(f"{place}.{inside}", "is missing: a search cannot make up such a word", word.like)
+            raise InputError(f"{place}.{inside}", "is missing: a search cannot propose this word", word.like)
 
 
 def _narrowed(group: Group, prefix: str, wanted: dict[str, list[Scalar]]) -> Group:

@@ -1,4 +1,4 @@
-"""Lowering: from a point's choices to the one explicit spec they stand for."""
+"""Lowering: from the choices of a point to the explicit spec of its network."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -54,7 +54,7 @@ def _lowered(point: Point) -> NetworkSpec:
 
 
 def encoders(space: Space) -> Iterator[AnyEncoder]:
-    """Give every encoder that a search over ``space`` can propose, one by one, some of them more than once."""
+    """Yield every encoder that a search over ``space`` can propose; duplicates are possible."""
     chosen = replace(space, axes={name: space.axes[name] for name in ("encoder_width", "encoder")})
     levels = [level(name) for name in space.axes["coarsest"].proposals()]
     for point in every_point(chosen):
@@ -81,7 +81,7 @@ def _has(encoder: AnyEncoder, finest: int) -> None:
 
 
 def _cut(encoder: AnyEncoder, coarsest: int) -> AnyEncoder:
-    """Drop the stages beyond the coarsest level: nobody would read them."""
+    """Drop the stages beyond the coarsest level: their output would not be used."""
     if isinstance(encoder, TimmSpec):
         return encoder.model_copy(update={"channels": encoder.channels[: max(1, coarsest - encoder.finest + 1)]})
     kept = [i for stride, i in level_stages(encoder).items() if stride <= 2**coarsest]

@@ -1,7 +1,7 @@
 """Necks: from a few choices to explicit levels and widths. Each is a pure function, looked up in `NECK_CHOICES`.
 
-A choice that means nothing on its path (the pool where nothing is pooled) is lowered to its default, so that equal
-networks have equal specs.
+A choice without effect (the kind of pooling where no level is pooled) is lowered to its default, so that equal networks
+have equal specs.
 """
 
 from collections.abc import Callable, Mapping
@@ -32,7 +32,7 @@ Choices = Mapping[str, Scalar]
 
 @dataclass(frozen=True, kw_only=True)
 class Shared:
-    """What all necks are told: the choices above the fork, and the encoder."""
+    """Arguments of every neck: the choices that all fusions share, and the encoder."""
 
     encoder: AnyEncoder
     finest: int
@@ -41,10 +41,10 @@ class Shared:
     width: int
     smooth: bool
     only_finest: bool
-    """The head reads the finest level alone."""
+    """Whether the head reads only the finest level."""
 
     def pyramid(self) -> PyramidSpec:
-        """Levels as asked for; what is beyond the encoder's is pooled from it."""
+        """Return the chosen levels; those coarser than the encoder's are pooled from its last one."""
         levels = PyramidSpec(finest=self.finest, coarsest=self.coarsest)
         pooled = pooled_strides(self.encoder, levels)
         return levels.model_copy(update={"pool": self.pool}) if pooled else levels
@@ -59,7 +59,7 @@ def fpn(choices: Choices, shared: Shared) -> Lowered:
 
 
 def fam(choices: Choices, shared: Shared) -> Lowered:
-    """Flow alignment onto all levels, or onto those named: ``"P3,P4"``. Onto none of these, it is an FPN."""
+    """FAM (SFNet) on all fused levels, or on those named, such as ``"P3,P4"``; if none of these is fused, an FPN."""
     fused = range(shared.finest, shared.coarsest)
     if choices["levels"] == "all":
         return topdown("fam", choices, shared)
@@ -71,16 +71,16 @@ def fam(choices: Choices, shared: Shared) -> Lowered:
 
 
 def meu(choices: Choices, shared: Shared) -> Lowered:
-    """Mutual embedding upsample, its attentions on or off, by the paper or by public code."""
+    """MEU (FPENet): with both attentions, one or none; as in the paper or as in public code."""
     return topdown("meu", choices, shared, attention=choices["attention"], code=choices["code"])
 
 
 def topdown(fusion: FusionName, choices: Choices, shared: Shared, **options: object) -> Lowered:
-    """Fold a pair fusion down the levels; ``options`` are of that fusion alone."""
+    """Fuse pairs of levels from the coarsest to the finest; ``options`` are passed to this fusion's spec."""
     pyramid = shared.pyramid()
     levels = tuple(pyramid_levels(shared.encoder, pyramid).values())
     if len(levels) == 1:
-        # a single level has nothing to fuse, whatever was chosen: one network, one spec
+        # a single level is not fused, so every choice gives the same network and must give the same spec
         return pyramid, TopDownSpec(fusion="fpn", widths=())
     widths = {"encoder": levels[:-1], "deeper": levels[1:]}
     data = {
@@ -93,7 +93,10 @@ def topdown(fusion: FusionName, choices: Choices, shared: Shared, **options: obj
 
 
 def bifpn(choices: Choices, shared: Shared) -> Lowered:
-    """Cells of down and up; one cell whose way up nobody reads is a way down (ESeg, section 3.2)."""
+    """BiFPN: ``repeats`` cells of a top-down and a bottom-up path (ESeg, section 3.2).
+
+    If the head reads only the finest level, a single cell has no bottom-up path, as it would have no effect.
+    """
     pyramid = shared.pyramid()
     alone = shared.finest == shared.coarsest
     repeats = 1 if alone else int(choices["repeats"])
@@ -108,11 +111,11 @@ def bifpn(choices: Choices, shared: Shared) -> Lowered:
 
 
 HIGH = {1: Fraction(1), 2: Fraction(3, 2), 3: Fraction(5, 3), 4: Fraction(7, 3), 5: Fraction(10, 3)}
-"""SGCPNet widens its 24, 48 and 96 channels to 40, 112 and 320, EfficientNet's (section 3.1); P1 and P2 go on below."""
+"""Expansion by level: SGCPNet widens 24, 48 and 96 channels to 40, 112 and 320 (section 3.1); P1 and P2 extrapolate."""
 
 
 MOST_HIGH = 1024
-"""No level is widened beyond this: a wide encoder's coarse levels are high-dimensional as they are."""
+"""Upper limit of the expansion, in channels: coarse levels of wide encoders are wide enough."""
 
 
 def _high(stride: int, channels: int) -> int:
@@ -121,7 +124,7 @@ def _high(stride: int, channels: int) -> int:
 
 
 def sgcp(choices: Choices, shared: Shared) -> Lowered:
-    """Down, up, down over levels that the neck pools itself (SGCPNet, section 3.2)."""
+    """SGCP: top-down, bottom-up and top-down paths; coarse levels are pooled inside the neck (SGCPNet, section 3.2)."""
     pyramid = PyramidSpec(finest=shared.finest, coarsest=shared.coarsest)
     pooled = bool(pooled_strides(shared.encoder, pyramid))
     own = {s: c for s, c in pyramid_levels(shared.encoder, pyramid).items() if s <= max(encoder_levels(shared.encoder))}
@@ -154,7 +157,7 @@ def _paths(wanted: tuple[Path, ...], shared: Shared, repeats: int = 1) -> tuple[
 
 
 def dfa(choices: Choices, shared: Shared) -> Lowered:
-    """DFANet's networks over the encoder's own levels: there are no stages beyond them to run again."""
+    """DFANet's networks over the encoder's own levels: pooled levels have no stages that could be repeated."""
     last = min(shared.coarsest, max(encoder_levels(shared.encoder)).bit_length() - 1)
     networks, decoder = int(choices["networks"]), str(choices["decoder"])
     only_last = networks == 1 and decoder != "both"
@@ -164,7 +167,7 @@ def dfa(choices: Choices, shared: Shared) -> Lowered:
         "networks": networks,
         "decoder": decoder,
         "smooth": shared.smooth,
-        # public code differs in what lies behind the first network, and in the decoder of both
+        # paper and code differ only in later networks and in the decoder named both
         "code": "paper" if only_last else choices["code"],
         **({} if decoder == "none" else {"width": shared.width}),
     }
@@ -179,7 +182,7 @@ def deeplab(choices: Choices, shared: Shared) -> Lowered:
 
 
 NECK_CHOICES: dict[str, Callable[[Choices, Shared], Lowered]] = {
-    # a pair fusion without options of its own needs no row
+    # pair fusions that have no options
     **{fusion: partial(topdown, fusion) for fusion in get_args(FusionName)},
     "fpn": fpn,
     "fam": fam,

@@ -42,7 +42,7 @@ class Integer:
     step: int = 1
 
     def proposals(self) -> Sequence[int]:
-        """Values a search may propose: counted, looked into and drawn from without listing them."""
+        """Values a search may propose, as a range that is never expanded into a list."""
         return range(self.low, self.high + 1, self.step)
 
     accepted = proposals
@@ -50,13 +50,13 @@ class Integer:
 
 @dataclass(frozen=True, kw_only=True)
 class Word:
-    """A word that nobody can list: a written point may hold any, a search proposes none until it is told some."""
+    """Free text: a written point may hold any word; a search proposes only words that its study lists."""
 
     like: str
-    """How it is written, for people."""
+    """Format of the word, for messages."""
 
     def proposals(self) -> tuple[str, ...]:
-        """Nothing."""
+        """Return no values."""
         return ()
 
     accepted = proposals
@@ -69,7 +69,7 @@ class OneOf:
     arms: Mapping[str, "Group"]
 
     def proposals(self) -> tuple[str, ...]:
-        """Names of the arms that a search can fill; one that asks for a `Word` is for written points."""
+        """Names of the arms that a search can propose: those with no `Word` inside."""
         return tuple(arm for arm, inside in self.arms.items() if all(node.proposals() for node in inside.values()))
 
     def accepted(self) -> tuple[str, ...]:
@@ -99,7 +99,7 @@ class Space:
 
     @cached_property
     def id(self) -> str:
-        """12 hex digits over the tree, so that a study notices when its space has changed."""
+        """Hash of the tree, 12 hex digits, by which a study detects a changed space."""
         text = json.dumps(_plain(self.axes), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 

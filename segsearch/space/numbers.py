@@ -19,10 +19,10 @@ def level(word: Scalar) -> int:
 
 
 def rounded(width: float, divisor: int = 8) -> int:
-    """Nearest multiple of ``divisor``, at least one: what tensor cores and depthwise kernels like."""
+    """Round to a multiple of ``divisor``, at least one: widths at which tensor cores and depthwise kernels are fast."""
     return max(divisor, int(width / divisor + 0.5) * divisor)
 
 
 def repeated(depth: int, times: float) -> int:
-    """Blocks of a stage when a network is made ``times`` as deep: rounded up, as EfficientNet does."""
+    """Scale the number of blocks of a stage, rounded up as in EfficientNet."""
     return math.ceil(depth * times)

@@ -1,4 +1,4 @@
-"""The papers' networks as points: choices, published figures, ours, and the sentence where they differ."""
+"""Networks of the papers as points: choices, published figures, our figures, and notes on differences."""
 
 from functools import cache
 from typing import Any, Literal
@@ -70,7 +70,7 @@ class NamedPoint(Frozen):
     choices: Point
     source: str
     lead: bool = False
-    """The network a paper is known by: tried first by studies that name no points."""
+    """Whether this is the main network of its paper; studies that name no points try these first."""
     published: tuple[Published, ...] = ()
     expected: Expected | None = None
     deviations: tuple[str, ...] = ()
@@ -86,7 +86,7 @@ def named_points() -> dict[str, NamedPoint]:
     """Read every shipped point, checked against the unified space.
 
     Raises:
-        InputError: a file of points is not as it should be.
+        InputError: a file of points is invalid.
 
     """
     space = load_space("unified")
@@ -137,6 +137,6 @@ def _read(data: dict[str, Any], space: Space, place: str) -> dict[str, NamedPoin
 
 
 def override(space: Space, point: Point, changes: Point) -> Point:
-    """Return ``point`` with some choices changed; choices inside an arm that is left are forgotten."""
+    """Return ``point`` with some choices changed; choices inside an arm that is no longer taken are dropped."""
     left = tuple(f"{name}." for name, node in space.nodes() if isinstance(node, OneOf) and name in changes)
     return {name: value for name, value in point.items() if not left or not name.startswith(left)} | changes

@@ -1,4 +1,4 @@
-"""One walk over the tree, read several ways: by a search that proposes, by a dice, and by a point that is checked."""
+"""Walks over the tree of choices: to propose a point, to sample one at random, and to check a written one."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -10,14 +10,14 @@ from segsearch.space.nodes import Choice, Group, Integer, Node, OneOf, Point, Sc
 
 
 class Suggester(Protocol):
-    """Answers the walk's one question, which value a node takes."""
+    """Chooses the value of a node."""
 
     def __call__(self, name: str, node: Node) -> Scalar:
         """Return a value of ``node``, whose dotted name is ``name``."""
 
 
 def suggest(space: Space, suggester: Suggester) -> Point:
-    """Walk the tree, asking ``suggester`` at every node on the path that its own answers take."""
+    """Build a point: ``suggester`` chooses a value at each node on the path that its earlier choices open."""
     point: Point = {}
     _walk(space.axes, "", suggester, point)
     return point
@@ -32,7 +32,10 @@ def _walk(group: Group, prefix: str, suggester: Suggester, point: Point) -> None
 
 
 def sample(space: Space, rng: random.Random) -> Point:
-    """Draw every choice on the path uniformly. What has one proposal is not drawn, so it can be added to a space."""
+    """Sample every choice on the path uniformly.
+
+    A node with a single proposal uses no random number, so that adding one to a space leaves its samples as they were.
+    """
 
     def draw(name: str, node: Node) -> Scalar:
         values = node.proposals()
@@ -42,7 +45,7 @@ def sample(space: Space, rng: random.Random) -> Point:
 
 
 def every_point(space: Space) -> Iterator[Point]:
-    """Give every point that a search may propose, the last choice changing first."""
+    """Yield every point that a search may propose; the last choice varies fastest."""
     return _every(tuple(space.axes.items()), "")
 
 
@@ -93,17 +96,17 @@ def contains(space: Space, point: Point) -> bool:
 
 
 def accept(node: Node, value: object, place: str) -> Scalar:
-    """Return the node's own value that a person means by ``value``. Raises InputError where there is none."""
+    """Return the value of the node that a written ``value`` stands for. Raises InputError if there is none."""
     if isinstance(node, Word) and isinstance(value, str):
         return value
     options: Sequence[Scalar] = node.accepted()
-    if isinstance(node, Integer):  # looked up, as there may be too many to go through
+    if isinstance(node, Integer):  # a range may be too long to iterate over
         found = isinstance(value, int | float) and not isinstance(value, bool) and value in options
         options = [int(value)] if found and isinstance(value, int | float) else []
     if options and isinstance(options[0], bool):
         value = yes_or_no(value)
     for option in options:
-        # True == 1 in Python, but not to a person who wrote one of them
+        # True == 1 in Python, but in a file ``true`` and ``1`` are different values
         if option == value and isinstance(option, bool) == isinstance(value, bool):
             return option
     words = options if isinstance(value, str) and not isinstance(node, Integer) else ()
@@ -111,7 +114,7 @@ def accept(node: Node, value: object, place: str) -> Scalar:
 
 
 def allowed(node: Node) -> str:
-    """Write the values that a point may hold as people read them, ``2 to 6``."""
+    """Describe the allowed values for a message, such as ``2 to 6``."""
     if isinstance(node, Integer):
         return f"{node.low} to {node.high}" + (f" in steps of {node.step}" if node.step > 1 else "")
     if isinstance(node, Word):

@@ -7,10 +7,10 @@ from segsearch.errors import DeviceError
 
 
 def find_device(name: str | torch.device) -> torch.device:
-    """Return a device after one allocation on it.
+    """Return a device after a trial allocation on it.
 
     Raises:
-        DeviceError: unknown, absent, or of no use to this torch.
+        DeviceError: unknown, absent, or not supported by this torch.
     """
     try:
         device = torch.device(name)
@@ -22,14 +22,14 @@ def find_device(name: str | torch.device) -> torch.device:
 
 
 NARROW = 16
-"""oneDNN's block of input channels on processors with AVX-512; with AVX2 it is half of that."""
+"""Block of input channels in oneDNN with AVX-512; half as many with AVX2."""
 
 
 def layout(network: nn.Module, device: torch.device, channels_last: bool) -> torch.memory_format:
-    """Choose channels last where asked for, unless a processor would then learn from a wrong gradient, or crash.
+    """Choose channels last if asked for, unless it would give wrong gradients or a crash on a processor.
 
-    oneDNN up to 3.14, and so torch 2.13, writes beyond its memory where it takes the gradient of the weights of a 1x1
-    with a stride that reads fewer channels than one block, channels last (its issue 6035; DFANet's first shortcut).
+    oneDNN up to 3.14 (torch 2.13) writes beyond its memory in the weight gradient of a channels-last, strided 1x1 with
+    fewer input channels than one block (oneDNN issue 6035; DFANet's first shortcut).
     """
     if not channels_last:
         return torch.preserve_format

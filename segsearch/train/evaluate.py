@@ -1,4 +1,4 @@
-"""Scoring on a whole dataset: of a network, or of anything that turns images into masks."""
+"""Evaluation on a whole dataset: of a network, or of any function from images to masks."""
 
 from collections.abc import Callable, Sequence
 
@@ -21,7 +21,7 @@ Predict = Callable[[Tensor], Tensor]
 
 
 class Scores(Frozen):
-    """What a dataset says of a network; every number follows from ``confusion``."""
+    """Scores of a network on a dataset."""
 
     miou: float
     """Mean over the classes labelled or predicted."""
@@ -83,7 +83,7 @@ def evaluate_masks(
     device: str | torch.device = "cpu",
     report: Report | None = None,
 ) -> Scores:
-    """Score anything that turns images into masks, such as an exported artefact; pixels are counted on ``device``.
+    """Score any function from images to masks, such as an exported artefact; pixels are counted on ``device``.
 
     Raises: as `evaluate`.
     """

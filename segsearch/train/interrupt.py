@@ -1,4 +1,4 @@
-"""Ctrl-C that waits for the end of a training step, where the state is whole."""
+"""Defers Ctrl-C to the end of a training step, where the state is consistent."""
 
 import signal
 import threading
@@ -9,13 +9,13 @@ from types import FrameType
 
 @contextmanager
 def held_interrupts() -> Iterator[Callable[[], None]]:
-    """Hold back a SIGINT until the function given is called, or the block ends; a second SIGINT interrupts at once.
+    """Defer a SIGINT until the yielded function is called or the block ends; a second SIGINT interrupts at once.
 
-    Outside the main thread, and where a program has its own handler, signals stay as they are; the function then
-    does nothing.
+    Outside the main thread, and if the program has a SIGINT handler of its own, nothing changes and the function does
+    nothing.
 
     Raises:
-        KeyboardInterrupt: from the function or at the end of the block, if a SIGINT has come.
+        KeyboardInterrupt: from the function or at the end of the block, if there was a SIGINT.
     """
     on_main_thread = threading.current_thread() is threading.main_thread()
     if not on_main_thread or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
@@ -36,7 +36,7 @@ def held_interrupts() -> Iterator[Callable[[], None]]:
         yield release
         release()
     except Exception as error:
-        if came:  # the key was pressed, whatever else went wrong in that step
+        if came:  # Ctrl-C has priority over an error of the same step
             raise KeyboardInterrupt from error
         raise
     finally:

@@ -1,4 +1,4 @@
-"""Training: one network, one recipe, one dataset, one seed; interrupted and resumed without a trace in the weights."""
+"""Training of a network by a recipe, a dataset and a seed; resumed, it gives the weights of an uninterrupted one."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,12 +21,12 @@ from segsearch.train.recipe import Recipe
 from segsearch.train.session import Session, Step
 
 OnStep = Callable[[Step], None]
-"""Told after every step; what it raises ends the training, resumably."""
+"""Called after every step; an exception from it ends the training, which can be resumed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainResult:
-    """What a finished training leaves beside the weights."""
+    """Result of a training, beside the weights."""
 
     iterations: int
     seconds: float
@@ -64,8 +64,8 @@ def train(
         device: where to train.
         checkpoint: file of the resumable state.
         every_seconds: time between two checkpoints; 0 writes one after every step.
-        channels_last: lay tensors out with channels last, which tensor cores like, where that is safe: see `layout`.
-        on_step: told after every step.
+        channels_last: use the channels-last memory format, fast on tensor cores, where it is safe: see `layout`.
+        on_step: called after every step.
 
     Raises:
         DivergedError: the loss became NaN or infinite.
@@ -106,7 +106,7 @@ def _run(
     on_step: OnStep | None,
     device: torch.device,
 ) -> None:
-    """Take all steps of ``stream``; whatever stops it between two of them leaves a checkpoint."""
+    """Run all steps of ``stream``; if an exception stops it between two steps, a checkpoint is written."""
     with held_interrupts() as release_interrupt:
         try:
             for image, label in stream:

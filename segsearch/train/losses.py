@@ -52,7 +52,7 @@ def supervised_loss(
 
 
 def count_pixels(dataset: Dataset) -> Tensor:
-    """Labelled pixels per class over a whole dataset, int64 K; reads every label once."""
+    """Count the labelled pixels per class over a whole dataset, int64 K; reads every label once."""
     classes = len(dataset.classes)
     counts = np.zeros(256, dtype=np.int64)
     for index in range(len(dataset)):
@@ -61,7 +61,7 @@ def count_pixels(dataset: Dataset) -> Tensor:
 
 
 def enet_weights(pixels: Tensor) -> Tensor:
-    """``1 / ln(1.02 + share)`` per class, float32 K: 50.5 for a class never seen, 1.4 for one that is everywhere.
+    """``1 / ln(1.02 + share)`` per class, float32 K: 50.5 for an absent class, 1.4 for one that covers all pixels.
 
     Source: ENet, arXiv 1606.02147, sec. 5 (c = 1.02).
     """

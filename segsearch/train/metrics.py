@@ -1,4 +1,4 @@
-"""Scores from one confusion matrix over a whole dataset: never a mean over images, never a class silently dropped."""
+"""Scores from one confusion matrix over a whole dataset, not averaged over images; no class is left out silently."""
 
 import math
 
@@ -51,13 +51,13 @@ def iou_per_class(matrix: Tensor) -> list[float | None]:
 
 
 def miou(matrix: Tensor) -> float:
-    """Mean IoU over all classes labelled or predicted; one never hit counts as 0. NaN: no pixel was labelled."""
+    """Mean IoU over all classes labelled or predicted; one with no correct pixel counts as 0. NaN: no labels."""
     present = [iou for iou in iou_per_class(matrix) if iou is not None]
     return sum(present) / len(present) if present else float("nan")
 
 
 def pixel_accuracy(matrix: Tensor) -> float:
-    """Share of the labelled pixels that are predicted right; NaN where none is labelled."""
+    """Share of the labelled pixels that are predicted correctly; NaN if none is labelled."""
     pixels = int(matrix.sum())
     return int(matrix.diagonal().sum()) / pixels if pixels else float("nan")
 

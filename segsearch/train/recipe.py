@@ -1,4 +1,4 @@
-"""How to train: everything that changes the weights, except the seed, the data and the network."""
+"""Recipe of a training: everything that determines the weights, except seed, data and network."""
 
 import math
 from pathlib import Path
@@ -19,7 +19,7 @@ class Recipe(Frozen):
     """One training schedule; its `id` names it in stored results.
 
     Its length is ``iterations`` (optimiser steps) or ``epochs`` (passes over the training images): one of the two. The
-    seed is no part of it, so that several seeds of one recipe share an id.
+    seed is not part of it, so several seeds of one recipe share an id.
     """
 
     iterations: Steps | None = None
@@ -43,7 +43,9 @@ class Recipe(Frozen):
 
     flip: YesNo = Field(default=True, description="mirror an image left to right, with probability 1/2")
     scale: tuple[Zoom, Zoom] = Field(default=(0.5, 2.0), description="range of the random zoom")
-    crop: tuple[Side, Side] | None = Field(default=None, description="(height, width) trained on; whole images without")
+    crop: tuple[Side, Side] | None = Field(
+        default=None, description="(height, width) of training crops; default whole images"
+    )
 
     class_weights: Literal["none", "enet"] = Field(default="none", description="how rare classes weigh in the loss")
     auxiliary: Literal["none", "encoder", "neck", "both"] = Field(
@@ -55,7 +57,7 @@ class Recipe(Frozen):
     )
 
     pretrained: str | None = Field(
-        default=None, description="the encoder's first weights: imagenet, or a file; fresh ones without"
+        default=None, description="initial weights of the encoder: imagenet, or a file; default untrained"
     )
 
     def canonical(self) -> str:

@@ -11,7 +11,7 @@ from segsearch.errors import InputError
 from segsearch.files import replacing
 
 _SPARE = "auxiliary."
-"""Opens the names of training-only tensors; a network without them takes a file with them."""
+"""Prefix of the tensors of auxiliary heads; loading into a network with none of these heads ignores them."""
 
 
 def save_weights(network: nn.Module, path: Path, metadata: Mapping[str, str] | None = None) -> None:
@@ -31,7 +31,7 @@ def save_weights(network: nn.Module, path: Path, metadata: Mapping[str, str] | N
 def load_weights(network: nn.Module, path: Path) -> dict[str, str]:
     """Fill a network from a file of `save_weights`; return the file's metadata. An error leaves the network as it was.
 
-    Auxiliary heads in the file are left out where the network has none: those serve training only.
+    Auxiliary heads in the file are ignored if the network has none: they serve training only.
 
     Raises:
         InputError: unreadable, or not this network's; names tensors that are missing, unexpected or of other shapes.
@@ -69,7 +69,7 @@ def _check_names(path: Path, tensors: Mapping[str, Tensor], wanted: Mapping[str,
 
 
 def _some(names: Iterable[str], most: int = 3) -> str:
-    """Write the first few names and how many more there are."""
+    """List the first few names and the number of the others."""
     ordered = sorted(names)
     more = len(ordered) - most
     return ", ".join(ordered[:most]) + (f" and {more} more" if more > 0 else "")

@@ -52,7 +52,7 @@ class NormFirst(nn.Module):
 
 @pytest.mark.parametrize("network", [NormFirst(), nn.Sequential(nn.Conv2d(3, 2, 1), nn.BatchNorm2d(2))])
 def test_a_norm_that_cannot_be_folded_is_our_mistake(network: nn.Module) -> None:
-    with pytest.raises(AssertionError, match="BatchNorm without a convolution"):
+    with pytest.raises(AssertionError, match="BatchNorm that follows no convolution"):
         fold(network)
 
 

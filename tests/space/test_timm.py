@@ -81,7 +81,7 @@ def test_searches_propose_none_until_they_are_told_some() -> None:
     for each in drawn:
         assert lower(check(UNIFIED, each)).id
     with pytest.raises(
-        InputError, match=r"narrow\.encoder\.timm\.model: is missing: a search cannot make up such a word"
+        InputError, match=r"narrow\.encoder\.timm\.model: is missing: a search cannot propose this word"
     ):
         narrow(UNIFIED, {"encoder": ["timm"]})
 

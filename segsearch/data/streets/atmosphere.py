@@ -20,7 +20,7 @@ _TINTS = {
 
 
 def random_light(rng: Random) -> Light:
-    """Draw a sun and a sky: noon, low sun, overcast or dusk."""
+    """Sample sun and sky: noon, low sun, overcast or dusk."""
     kind = rng.choices(("noon", "low_sun", "overcast", "dusk"), (0.4, 0.2, 0.28, 0.12))[0]
     length = {"noon": rng.uniform(0.3, 0.9), "low_sun": rng.uniform(1.0, 2.6)}.get(kind, 0.5)
     angle = rng.uniform(0, math.tau)
@@ -40,7 +40,7 @@ def random_light(rng: Random) -> Light:
 
 
 def random_weather(rng: Random, light: Light) -> Weather:
-    """Draw fog, rain and a wet road; no rain out of a clear sky."""
+    """Sample fog, rain and a wet road; there is rain only if the sky is overcast or at dusk."""
     dull = light.shadow == 0.0
     rain = rng.uniform(0.2, 1.0) if dull and rng.random() < 0.24 else 0.0
     wet = rng.uniform(0.4, 1.0) if rain else (rng.uniform(0.2, 0.7) if rng.random() < 0.12 else 0.0)
@@ -49,7 +49,7 @@ def random_weather(rng: Random, light: Light) -> Weather:
 
 
 def random_sensor(rng: Random, light: Light) -> Sensor:
-    """Draw a camera's exposure, colour cast, noise (more in the dark), blur and compression."""
+    """Sample exposure, colour cast, noise (more in the dark), blur and compression of the camera."""
     return Sensor(
         exposure=1.12 * math.exp(rng.gauss(0, 0.11)) * (1.0 + 0.35 * light.dark),
         gains=(math.exp(rng.gauss(0, 0.06)), math.exp(rng.gauss(0, 0.025)), math.exp(rng.gauss(0, 0.07))),

@@ -1,4 +1,4 @@
-"""Buildings along the street and across its end, and what closes the view far away."""
+"""Buildings along the street and across its end, and the skyline."""
 
 from dataclasses import dataclass
 from random import Random
@@ -33,7 +33,7 @@ class Plane:
     height: float
 
     def point(self, s: float, y: float) -> Point3:
-        """Give the point ``s`` metres along and ``y`` metres up."""
+        """Return the point ``s`` metres along and ``y`` metres up."""
         return (self.foot[0] + self.along[0] * s, y, self.foot[1] + self.along[1] * s)
 
     def points(self, s: Doubles, y: Doubles) -> Doubles:
@@ -60,7 +60,7 @@ class Look:
 
 
 def random_look(rng: Random, kind: str, dark: float) -> Look:
-    """Draw the look of a facade of a kind of building."""
+    """Sample the look of a facade for a kind of building."""
     wide = {"office": (0.55, 0.9), "works": (0.3, 0.6)}.get(kind, (0.32, 0.55))
     tall = {"office": (0.5, 0.7), "works": (0.2, 0.35)}.get(kind, (0.42, 0.62))
     shop_chance = {"terrace": 0.4, "office": 0.35}.get(kind, 0.0)
@@ -122,7 +122,7 @@ def _chimney(painter: Painter, rng: Random, x: float, ridge: float, z: float, lo
 
 
 def _area(corners: list[float]) -> float:
-    """Signed area of a polygon u, v, u, v, ...: negative when its corners run against the clock on the picture."""
+    """Signed area of a polygon u, v, u, v, ...: negative if its corners run anticlockwise in the picture."""
     u, v = corners[::2], corners[1::2]
     return sum(u[k - 1] * v[k] - u[k] * v[k - 1] for k in range(len(u)))
 
@@ -153,7 +153,7 @@ def _rectangle(
 
 
 def _windows(painter: Painter, rng: Random, plane: Plane, look: Look, light: float, first: int) -> None:
-    """Rows and columns of windows; far away or seen from the side they are left out one by one."""
+    """Rows and columns of windows; those less than 1.5 drawing pixels wide are left out."""
     bays, storeys = max(1, int(plane.length / look.bay_m)), max(1, round(plane.height / look.storey_m))
     bay, storey = plane.length / bays, plane.height / storeys
     half, tall = 0.5 * look.window[0] * bay, look.window[1] * storey
@@ -229,7 +229,7 @@ def draw_crossing_house(painter: Painter, thing: Thing) -> None:
 
 
 def draw_skyline(painter: Painter, thing: Thing) -> None:
-    """Paint the row of far houses and woods that closes the view."""
+    """Paint the row of distant houses and woods on the horizon."""
     rng = Random(thing.seed)
     x, greens = -190.0, rng.random()
     while x < 190:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from segsearch.data.streets.scene import View
 
 SUPER = 2
-"""Drawing happens at this many times the picture's height and width."""
+"""Supersampling: drawing pixels per picture pixel along each side."""
 NEAR_M, FAR_M = 0.9, 230.0
 
 Floats = NDArray[np.float32]
@@ -63,7 +63,7 @@ class Camera:
         return pixels
 
     def ground(self) -> tuple[Floats, Floats]:
-        """Give x and z (H, W) of the ground seen at every pixel of the picture; at `FAR_M` above the horizon."""
+        """Return x and z (H, W) of the ground at every pixel of the picture; z is `FAR_M` above the horizon."""
         height, width = self.size_hw
         v, u = np.mgrid[0:height, 0:width].astype(np.float32) * SUPER + 0.5 * SUPER
         u, v = u - self.u0, v - self.v0

@@ -16,7 +16,7 @@ Floats = NDArray[np.float32]
 
 @dataclass(kw_only=True)
 class Layers:
-    """What is known of every pixel of the picture: rgb (H, W, 3), 0 .. 1; the rest (H, W)."""
+    """Properties of every pixel of the picture: rgb (H, W, 3), 0 .. 1; the others (H, W)."""
 
     rgb: Floats
     label: NDArray[np.uint8]
@@ -58,7 +58,7 @@ def read_layers(painter: Painter) -> Layers:
 
 
 def compose(scene: Scene, painter: Painter, layers: Layers, rng: np.random.Generator) -> Floats:
-    """Give the picture as light that reaches the camera, (H, W, 3), about 0 .. 1."""
+    """Return the picture as light at the camera, (H, W, 3), about 0 .. 1."""
     _texture(layers, rng)
     _shadows(painter, layers, rng)
     layers.rgb *= np.array(scene.light.tint, np.float32)
@@ -73,7 +73,7 @@ def compose(scene: Scene, painter: Painter, layers: Layers, rng: np.random.Gener
 
 
 def _texture(layers: Layers, rng: np.random.Generator) -> None:
-    """Grain of surfaces: on the ground it lies in the plane of the ground, elsewhere in that of the picture."""
+    """Add texture noise to surfaces: on the ground in ground coordinates, elsewhere in picture coordinates."""
     size = (layers.sky.shape[0], layers.sky.shape[1])
     shift = rng.integers(0, noise.SIDE, 2).tolist()  # plain numbers keep arrays at 32 bits
     x, z = layers.ground_x, layers.ground_z
@@ -87,17 +87,17 @@ def _texture(layers: Layers, rng: np.random.Generator) -> None:
 
 
 def _shadows(painter: Painter, layers: Layers, rng: np.random.Generator) -> None:
-    """Soft shadows on the ground, and drifting light and dark over everything."""
+    """Apply soft shadows on the ground, and slow variations of brightness everywhere."""
     size = (layers.sky.shape[0], layers.sky.shape[1])
     soft = painter.shadows.filter(ImageFilter.GaussianBlur(max(0.6, size[0] / 160)))
     dark = np.asarray(soft, np.float32) / 255.0 * layers.ground
-    cool = np.array([1.0, 0.97, 0.88], np.float32)  # shadows are lit by the blue of the sky
+    cool = np.array([1.0, 0.97, 0.88], np.float32)  # shadows are lit by the blue sky
     layers.rgb *= 1.0 - dark[..., None] * cool
     layers.rgb *= (1.0 + 0.05 * noise.sheet(2.0, size, rng, max(1.0, size[0] / 128)))[..., None]
 
 
 def _sky(light: Light, layers: Layers, painter: Painter, rng: np.random.Generator) -> Floats:
-    """Sky (H, W, 3): lighter towards the horizon, with clouds drawn out sideways."""
+    """Sky (H, W, 3): lighter towards the horizon, with horizontally stretched clouds."""
     height, width = layers.sky.shape
     rows = np.arange(height, dtype=np.float32)
     up = np.clip(1.0 - rows * SUPER / max(1.0, painter.camera.v0), 0.0, 1.0)[:, None, None] ** 0.6
@@ -120,7 +120,7 @@ def _sky(light: Light, layers: Layers, painter: Painter, rng: np.random.Generato
 
 
 def _reflections(painter: Painter, layers: Layers, wet: float, rng: np.random.Generator) -> None:
-    """Mirror in a wet ground what stands behind it, drawn out downwards and broken by puddles."""
+    """Mirror the scene in wet ground, blurred vertically and broken up by puddles."""
     height = layers.sky.shape[0]
     horizon = painter.camera.v0 / SUPER
     rows = np.clip(np.round(2 * horizon - np.arange(height)), 0, height - 1).astype(np.int32)
@@ -134,7 +134,7 @@ def _reflections(painter: Painter, layers: Layers, wet: float, rng: np.random.Ge
 
 
 def _fog(layers: Layers, light: Light, weather: Weather) -> None:
-    """Everything far fades into the colour of the air, and so does the sky."""
+    """Blend distant surfaces and the sky into the colour of the fog."""
     air = np.array(light.sky_low, np.float32) / 255 * (0.92 - 0.3 * light.dark)
     depth = np.minimum(layers.depth_m, 2 * FAR_M)
     share = (1.0 - np.exp(-depth / np.float32(weather.sight_m)))[..., None] * (0.97 if weather.sight_m < 100 else 0.8)
@@ -144,7 +144,7 @@ def _fog(layers: Layers, light: Light, weather: Weather) -> None:
 
 
 def _glow(layers: Layers, scene: Scene) -> None:
-    """Lamps shine; in the dark they spill over their surroundings."""
+    """Brighten lamps and add a halo, stronger in the dark."""
     strength = 0.25 + 0.9 * scene.light.dark
     source = layers.rgb * layers.glow[..., None]
     if not layers.glow.any():
@@ -155,7 +155,7 @@ def _glow(layers: Layers, scene: Scene) -> None:
 
 
 def _rain(layers: Layers, rain: float, rng: np.random.Generator) -> None:
-    """Streaks of falling drops: noise drawn out along the way they fall."""
+    """Add rain: streaks along the direction in which drops fall."""
     height, width = layers.sky.shape
     drops = (rng.random((height, width)) < 0.012 * rain).astype(np.float32)
     slant, streak = rng.uniform(-0.3, 0.3), max(3, height // 16)

@@ -1,4 +1,4 @@
-"""Street scenes as a data set: drawn when asked for, kept in memory and, where a folder is given, on disk."""
+"""Street scenes as a data set: drawn on demand, cached in memory and, if a folder is given, on disk."""
 
 import io
 from contextlib import suppress
@@ -14,7 +14,7 @@ from segsearch.errors import InputError
 from segsearch.files import write_atomic
 
 DRAWING = 1
-"""Number of the way scenes are drawn; a change of pictures raises it, so that no cache mixes old and new."""
+"""Version of the drawings, raised when pictures change, so that a cache never mixes old and new ones."""
 
 
 class Streets:
@@ -35,7 +35,7 @@ class Streets:
         return self.count
 
     def __getitem__(self, index: int) -> Pair:
-        """Give image (H, W, 3) and label (H, W), both uint8. Raises IndexError outside 0 .. count-1."""
+        """Return image (H, W, 3) and label (H, W), both uint8. Raises IndexError outside 0 .. count-1."""
         if not 0 <= index < self.count:
             raise IndexError(index)
         return self._memory.get(index) or self._memory.put(index, self._load(index))
@@ -56,7 +56,7 @@ class Streets:
         stored = _read(path, self.size_hw)
         if stored is None:
             stored = self._draw(index)
-            with suppress(InputError):  # a cache that cannot be written costs time, not the work
+            with suppress(InputError):  # an unwritable cache only costs time
                 write_atomic(path, _encode(stored))
         return stored
 
@@ -72,13 +72,13 @@ def _encode(pair: Pair) -> bytes:
 
 
 def _read(path: Path, size_hw: tuple[int, int]) -> Pair | None:
-    """Read a packed pair; None where it is missing, torn or not ours."""
+    """Read a packed pair; None if the file is missing, damaged or of another kind."""
     try:
         content = path.read_bytes()
         Image.open(io.BytesIO(content), formats=("PNG",)).verify()  # every chunk's checksum
         with Image.open(io.BytesIO(content), formats=("PNG",)) as image:
             packed = np.array(image)
-    except Exception:  # Pillow's decoders raise many kinds of error for a broken file; the picture can be drawn again
+    except Exception:  # Pillow raises errors of many types for a damaged file; the picture is drawn again
         return None
     if packed.shape != (*size_hw, 4) or packed.dtype != np.uint8:
         return None

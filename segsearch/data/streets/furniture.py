@@ -120,7 +120,7 @@ def draw_board(painter: Painter, thing: Thing) -> None:
 
 
 def draw_signal(painter: Painter, thing: Thing) -> None:
-    """Paint a traffic light; one of its three lamps shines."""
+    """Paint a traffic light; at most one of its three lamps is on."""
     rng = Random(thing.seed)
     board, y = painter.board(thing.x, thing.z), thing.height
     board.limb((0.0, 0.0), (0.0, y), (0.13, 0.11), _metal(painter, rng), METAL)
@@ -133,7 +133,7 @@ def draw_signal(painter: Painter, thing: Thing) -> None:
 
 
 def draw_fence(painter: Painter, thing: Thing) -> None:
-    """Paint a fence along the street: boards, railings, mesh or a crash barrier; gaps between bars belong to it."""
+    """Paint a fence along the street: boards, railings, mesh or a crash barrier; gaps between bars get its class."""
     rng = Random(thing.seed)
     colour = vary(rng, rng.choice(_BOARDS), 12)
     light = painter.facing(-thing.side, 0.0)

@@ -50,7 +50,7 @@ def draw_tree(painter: Painter, thing: Thing) -> None:
 
 
 def _boughs(board: Board, rng: Random, thing: Thing, start: tuple[float, float], bark: Colour, depth: int) -> None:
-    """Branch out; every bough ends in thinner ones."""
+    """Paint boughs recursively; each ends in thinner ones."""
     tips = [(start, math.pi / 2, 0.28 * thing.height)]
     for level in range(depth):
         if tips[0][2] * board.scale < 3:
@@ -67,7 +67,7 @@ def _boughs(board: Board, rng: Random, thing: Thing, start: tuple[float, float],
 
 
 def _crown(board: Board, rng: Random, thing: Thing, lean: float, fork: float, *, narrow: bool) -> None:
-    """Heap blobs of leaves, dark ones low and inside first, light ones towards the sky last."""
+    """Paint blobs of leaves, dark ones at the bottom first, light ones at the top last."""
     colour = vary(rng, rng.choice(_LEAVES), 12)
     half_width, half_height = thing.width * (0.4 if narrow else 1.0), 0.5 * (thing.height - fork * 0.85)
     middle = thing.height - half_height

@@ -53,7 +53,7 @@ def _draw_side(painter: Painter, side: Side, rng: Random, colours: tuple[Colour,
 
 
 def _patches(painter: Painter, street: Street, rng: Random, road: Colour) -> None:
-    """Mended places, worn tracks, cracks and covers."""
+    """Paint patches, worn tracks, cracks and manhole covers."""
     left, right = street.sides[0].kerb, street.sides[1].kerb
     for offset in (-0.75, 0.75):
         strip(painter, (offset - 0.3, offset + 0.3), (NEAR_M, 60.0), shade(road, rng.uniform(0.9, 1.02)), ASPHALT)

@@ -1,4 +1,4 @@
-"""Draws a scene at random: what stands where along a street. Pure: the same key gives the same scene."""
+"""Samples a scene: which things stand where along a street. The same key always gives the same scene."""
 
 import math
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ _STYLES = ("terrace", "terrace", "houses", "houses", "office", "park", "works")
 
 
 def random_scene(key: str) -> Scene:
-    """Draw the scene that belongs to a key such as ``0/train/17``."""
+    """Sample the scene of a key such as ``0/train/17``."""
     rng = Random(f"streets/{key}")
     light = random_light(rng)
     drive = rng.choice((-1, 1))
@@ -72,7 +72,7 @@ def _thing(
 
 
 def _street(rng: Random, drive: int) -> Street:
-    """Lay the road out as seen by a driver on the right, then mirror it when traffic keeps left."""
+    """Sample the road for right-hand traffic and mirror it for left-hand traffic."""
     parking = (rng.random() < 0.5, rng.random() < 0.5)
     second = rng.random() < 0.25
     own = 1.6 + (3.2 if second else 0.0) + (2.3 if parking[0] else rng.uniform(0.2, 0.8))
@@ -212,7 +212,7 @@ def _clutter(rng: Random, side: Side) -> Iterator[Thing]:
 
 
 def _parked(rng: Random, side: Side) -> Iterator[Thing]:
-    """Cars wait where the road leaves a bay, or half on the pavement."""
+    """Cars park in bays, or half on the pavement."""
     if rng.random() > (0.85 if side.bay else 0.12):
         return
     z, fill = rng.uniform(2.5, 8), rng.uniform(0.3, 0.95)

@@ -1,4 +1,4 @@
-"""What surfaces are made of: class, texture, and whether they shine by themselves."""
+"""Materials of surfaces: class, texture and emitted light."""
 
 from dataclasses import dataclass
 from random import Random
@@ -12,7 +12,7 @@ Colour = tuple[float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """A kind of surface; ``grain`` is the strength of its texture noise, ``glow`` of the light it sends out."""
+    """A kind of surface; ``grain`` is the strength of its texture noise, ``glow`` of its emitted light."""
 
     label: int
     grain: float = 0.04

@@ -1,4 +1,4 @@
-"""Tiles of noise that repeat without a seam, made once."""
+"""Periodic tiles of noise, computed once."""
 
 from functools import lru_cache
 
@@ -22,7 +22,7 @@ def tile(slope: float) -> Floats:
 
 
 def look_up(slope: float, row: Floats, column: Floats) -> Floats:
-    """Read a tile at any real position, wrapped around and smooth in between."""
+    """Sample a tile at real positions, periodic, with bilinear interpolation."""
     r0, c0 = np.floor(row), np.floor(column)
     down, right = row - r0, column - c0
     flat, top, left = tile(slope).ravel(), r0.astype(np.int32), c0.astype(np.int32)
@@ -34,7 +34,7 @@ def look_up(slope: float, row: Floats, column: Floats) -> Floats:
 
 
 def sheet(slope: float, size_hw: tuple[int, int], rng: np.random.Generator, zoom: float = 1.0) -> Floats:
-    """Cut a sheet (H, W) of noise at a random place; ``zoom`` above 1 makes it coarser."""
+    """Cut (H, W) of noise at a random position; ``zoom`` above 1 makes it coarser."""
     top, left = (int(v) for v in rng.integers(0, SIDE, 2))
     height, width = size_hw
     rows, columns = np.arange(int(height / zoom) + 2) + top, np.arange(int(width / zoom) + 2) + left

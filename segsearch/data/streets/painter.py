@@ -1,7 +1,7 @@
-"""Paints polygons from far to near, remembering for every pixel which polygon is seen there.
+"""Paints polygons from far to near and records for every pixel which polygon is visible there.
 
-The canvas holds polygon numbers, not colours: colour, class, depth, texture and glow are looked up afterwards, so one
-drawing call gives the picture and its exact label together. Numbers grow from far to near.
+The canvas holds polygon numbers instead of colours. Colour, class, depth, texture and glow are looked up afterwards, so
+that one drawing call gives both the picture and its exact label. Numbers increase from far to near.
 """
 
 import math
@@ -43,7 +43,7 @@ class Painter:
         self._draw.line(corners, fill=len(self.rows) - 1, width=max(SUPER, round(width_px)))
 
     def region(self, corners: Flat, material: Material, depth_m: float) -> None:
-        """Give a see-through area (a mesh, a wheel) its class without painting over what shines through."""
+        """Set the class of a see-through area (a mesh, a wheel) and leave the colours behind it visible."""
         self.rows.append(((0.0, 0.0, 0.0), material, depth_m))
         self._draw_region.polygon(corners, fill=len(self.rows) - 1)
 
@@ -57,7 +57,7 @@ class Painter:
         self._draw_shadow.polygon(corners, fill=round(255 * min(1.0, strength)))
 
     def cast(self, x: float, z: float, half_width: float, height: float, strength: float = 1.0) -> None:
-        """Lay the shadow of an upright thing on the ground, plus the dark spot at its foot."""
+        """Add the ground shadow of an upright thing, and the dark spot at its foot."""
         dx, dz = self.light.sun[0] * height, self.light.sun[1] * height
         if self.light.shadow > 0.05:
             far = ((x + dx + half_width, z + dz), (x + dx - half_width, z + dz))
@@ -65,7 +65,7 @@ class Painter:
         self.spot(x, z, half_width * 1.2, half_width * 1.2)
 
     def spot(self, x: float, z: float, half_width: float, half_length: float, strength: float = 0.5) -> None:
-        """Darken an oval on the ground: where a thing touches it, no light comes from any side."""
+        """Darken an oval on the ground where a thing touches it (ambient occlusion)."""
         self.shadow([(x + half_width * c, z + half_length * s) for c, s in _CIRCLE], strength)
 
     def facing(self, normal_x: float, normal_z: float) -> float:
@@ -103,7 +103,7 @@ class Board:
         self.polygon([(x + rx * c, y + ry * s) for c, s in _CIRCLE], colour, material)
 
     def ring(self, x: float, y: float, radius: float, thick: float, colour: Colour, material: Material) -> None:
-        """Paint a circle's outline; its inside takes the class without being painted."""
+        """Paint a circle's outline; its inside gets the class but no colour."""
         corners = self.flat([(x + radius * c, y + radius * s) for c, s in (*_CIRCLE, _CIRCLE[0])])
         self.painter.region(corners, material, self.depth_m)
         self.painter.line(corners, thick * self.scale, colour, material, self.depth_m)

@@ -1,4 +1,4 @@
-"""Pedestrians and cyclists, put together from limbs."""
+"""Pedestrians and cyclists, composed of limbs."""
 
 import math
 from random import Random

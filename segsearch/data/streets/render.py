@@ -64,12 +64,12 @@ def render(scene: Scene, size_hw: tuple[int, int]) -> Pair:
 
 
 def draw(key: str, size_hw: tuple[int, int]) -> Pair:
-    """Draw the scene that belongs to a key such as ``0/train/17``."""
+    """Draw the scene of a key such as ``0/train/17``."""
     return render(random_scene(key), size_hw)
 
 
 def _outside(camera: Camera, thing: Thing) -> bool:
-    """Whether something that stands at one place is wholly left or right of the picture."""
+    """Whether a thing at a single position lies completely left or right of the picture."""
     if thing.end != thing.z or thing.z > 100:
         return False
     u, reach = camera.point(thing.x, 1.0, thing.z)[0], (thing.width + 6.0) * camera.focal / thing.z

@@ -1,4 +1,4 @@
-"""What a street scene is: who looks, what stands where, in which light and weather, through which camera.
+"""Description of a street scene: viewpoint, street, things, light, weather and camera.
 
 Metres throughout: x to the right of the camera, y up from the ground, z ahead.
 """
@@ -38,7 +38,7 @@ class Side:
 
 @dataclass(frozen=True, kw_only=True)
 class Street:
-    """The ground: its two sides, where lanes meet, and how it is painted."""
+    """The ground: its two sides, the lane borders and the markings."""
 
     sides: tuple[Side, Side]
     lanes: tuple[float, ...]
@@ -88,7 +88,7 @@ class Weather:
 
 @dataclass(frozen=True, kw_only=True)
 class Sensor:
-    """What the camera does to the picture; ``blur`` in thousandths of the picture's diagonal."""
+    """Parameters of the camera; ``blur`` in thousandths of the picture's diagonal."""
 
     exposure: float
     gains: tuple[float, float, float]

@@ -1,4 +1,4 @@
-"""The camera's own doing: exposure, colour cast, blur, vignette, noise and compression."""
+"""The camera: exposure, colour cast, blur, vignette, noise and compression."""
 
 import io
 import math
@@ -13,7 +13,7 @@ Floats = NDArray[np.float32]
 
 
 def expose(rgb: Floats, sensor: Sensor, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Take the photograph: light (H, W, 3) to uint8 (H, W, 3)."""
+    """Turn light (H, W, 3) into a photograph, uint8 (H, W, 3)."""
     height, width = rgb.shape[:2]
     rgb = rgb * (np.array(sensor.gains, np.float32) * sensor.exposure)
     rgb = (rgb - 0.45) * sensor.contrast + 0.45

@@ -1,4 +1,4 @@
-"""Cars, vans, lorries and buses: a side outline drawn out to a body, at any heading."""
+"""Cars, vans, lorries and buses: a side outline extruded to a body, at any heading."""
 
 import math
 from collections.abc import Sequence
@@ -42,7 +42,7 @@ class _Body:
         self.painter.surface(self.place(points), shade(colour, light), material)
 
     def strip(self, k: int) -> list[Point3]:
-        """Give the k-th strip of the outline, from side to side."""
+        """Return the k-th strip of the outline, from side to side."""
         (l0, y0), (l1, y1) = self.shape.outline[k], self.shape.outline[k + 1]
         l0, l1, y0, y1 = l0 * self.length, l1 * self.length, y0 * self.height, y1 * self.height
         return [
@@ -56,7 +56,7 @@ class _Body:
         """Whether a panel's outside faces the camera, and its depth."""
         placed = self.place(points)
         nx = ny = nz = 0.0
-        for k, (x1, y1, z1) in enumerate(placed):  # Newell's normal: holds for outlines that bend inwards too
+        for k, (x1, y1, z1) in enumerate(placed):  # Newell's normal, also right for concave outlines
             x0, y0, z0 = placed[k - 1]
             nx, ny, nz = nx + y0 * z1 - z0 * y1, ny + z0 * x1 - x0 * z1, nz + x0 * y1 - y0 * x1
         x, y, z = (sum(p[k] for p in placed) / len(placed) for k in range(3))

@@ -39,12 +39,12 @@ class FPEBlock(nn.Module):
         return out
 
     def split_expansion(self, seen: Seen) -> None:
-        """Expand by one narrow 1x1 per branch: runtimes copy what is cut out of a wide map."""
+        """Expand with one narrow 1x1 per branch: slicing a wide map is a copy in runtimes."""
         if isinstance(self.expand, ConvNorm) and self.expand.folded:
             self.expand = nn.ModuleList(self.expand.split(len(self.branches)))
 
     def sum_branches(self, seen: Seen) -> None:
-        """Project each branch by its share of the 1x1 and sum: runtimes add while they filter, and join by copying."""
+        """Project each branch by its part of the 1x1 and add: runtimes fuse additions but copy to concatenate."""
         if isinstance(self.project, ConvNorm) and self.project.folded:
             conv, first = self.project.conv, self.project.conv.bias
             weights = torch.chunk(conv.weight, len(self.branches), dim=1)
@@ -68,7 +68,7 @@ class FPEBlock(nn.Module):
             elif self.stride == 1:
                 outputs.append(branch(group + before))
             else:
-                # a strided branch's output is smaller than its neighbour's input: the two meet behind the convolution
+                # with a stride, the previous output is smaller than this branch's input, so it is added to the output
                 outputs.append(branch(group) + before)
         return outputs
 

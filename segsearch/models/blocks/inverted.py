@@ -1,4 +1,4 @@
-"""Blocks that are wide inside: a map is expanded, filtered, squeezed and excited, projected."""
+"""Inverted residual blocks: expand, filter, squeeze-excite, project."""
 
 from torch import Tensor, nn
 
@@ -9,7 +9,7 @@ from segsearch.spec.encoder import StageSpec
 
 
 class SqueezeExcite(nn.Module):
-    """Channels weighed by the image's average, with biases (Squeeze-and-Excitation, figure 2; EfficientNet's form)."""
+    """Squeeze-excite with biases (Squeeze-and-Excitation, figure 2; EfficientNet's form)."""
 
     def __init__(self, channels: int, reduced: int, stage: StageSpec) -> None:
         super().__init__()
@@ -26,7 +26,7 @@ class SqueezeExcite(nn.Module):
 
 
 class NormedSqueezeExcite(nn.Module):
-    """Channels weighed by the image's average, BatchNorm in place of biases (SGCPNet's released MobileNetV3)."""
+    """Squeeze-excite with BatchNorm and no biases (SGCPNet's released MobileNetV3)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class NormedSqueezeExcite(nn.Module):
 
 
 class InvertedBlock(nn.Module):
-    """expand, depthwise, squeeze-excite, project, squeeze-excite, shortcut; each block leaves out what it lacks."""
+    """expand, depthwise, squeeze-excite, project, squeeze-excite, shortcut; missing parts are identities."""
 
     expand: nn.Module
     depthwise: nn.Module
@@ -73,7 +73,7 @@ def _filter(inner: int, stage: StageSpec, stride: int) -> ConvNorm:
 
 
 class MBConvBlock(InvertedBlock):
-    """EfficientNet's block (section 4; MobileNetV2's, figure 4): no expansion where it would not widen."""
+    """EfficientNet's block (section 4; MobileNetV2's, figure 4); with no expansion if that would not widen the map."""
 
     def __init__(self, in_channels: int, stage: StageSpec, stride: int) -> None:
         inner = inner_width(stage, in_channels)
@@ -88,7 +88,7 @@ class MBConvBlock(InvertedBlock):
 class FusedBlock(InvertedBlock):
     """Expansion and filter in one full convolution (EfficientNetV2, figure 2; ESeg-Lite's encoder).
 
-    Where it would not widen, that convolution is all there is.
+    If the expansion would not widen the map, the block is that convolution alone.
     """
 
     def __init__(self, in_channels: int, stage: StageSpec, stride: int) -> None:

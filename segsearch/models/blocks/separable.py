@@ -53,7 +53,7 @@ class SeparableBlock(nn.Module):
 
 
 class BiasedSeparableConv(nn.Module):
-    """Depthwise, 1x1, BatchNorm, activation: biases, and no norm in between."""
+    """Depthwise, 1x1, BatchNorm, activation; both convolutions have biases, and there is no BatchNorm between them."""
 
     def __init__(self, in_channels: int, out_channels: int, stage: StageSpec, stride: int) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ class BiasedSeparableConv(nn.Module):
 
 
 class BiasedSeparableBlock(nn.Module):
-    """`SeparableBlock` as a public DFANet has it (huaifeng1993's): biases, and a bare 1x1 beside every block."""
+    """`SeparableBlock` as a public DFANet has it (huaifeng1993's): biases, and a plain 1x1 as every shortcut."""
 
     def __init__(self, in_channels: int, stage: StageSpec, stride: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Constant weights of sums, taken into the convolutions that make the summed maps."""
+"""Folds constant weights of sums into the convolutions that produce the summed maps."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -12,16 +12,16 @@ from segsearch.models.necks.nodes import WeightedSum
 from segsearch.models.ops import ConvNorm
 
 _LEAST = 0.05
-"""A smaller weight stays where it is: maps that small lose digits in 16 bits."""
+"""Smaller weights are not folded: maps scaled down that far would lose precision in 16-bit formats."""
 _PASSING = ("interpolate", "max_pool2d", "avg_pool2d")
-"""A positive factor in front of these is the same factor behind them."""
+"""Functions that a positive factor commutes with."""
 
 
 def absorb_weights(network: nn.Module, example: Tensor) -> None:
-    """Change frozen sums, and convolutions before them, in place, so that ``network`` gives what it gave.
+    """Change frozen sums and the convolutions before them in place; the outputs of ``network`` stay the same.
 
     A convolution is scaled if its BatchNorm is folded, no activation follows, and nothing but frozen sums reads what it
-    makes, resized, pooled or as it is. ``example`` [B, 3, H, W] is run once to see who reads what.
+    produces, resized, pooled or as it is. ``example`` [B, 3, H, W] is run once to find the readers of every map.
     """
     if not any(isinstance(module, WeightedSum) and module.frozen for module in network.modules()):
         return
@@ -38,14 +38,14 @@ def absorb_weights(network: nn.Module, example: Tensor) -> None:
 
 
 class _Source:
-    """A linear convolution with every place in a sum that reads its map."""
+    """A linear convolution, and every operand of a sum that reads its map."""
 
     def __init__(self, conv: nn.Conv2d) -> None:
         self.conv = conv
         self.uses: list[tuple[int, WeightedSum, int]] = []
-        """Elements of the summed map, the sum, the place in it."""
+        """Elements of the summed map, the sum, the index of the operand."""
         self.fixed = False
-        """Whether something else reads the map, too."""
+        """Whether anything else reads the map."""
 
     def absorb(self) -> None:
         """Scale the convolution by the weight at the largest map; weights of the others become relative to it."""
@@ -57,21 +57,21 @@ class _Source:
             if parameter is not None:
                 parameter.data = parameter.data * factor
         for _, total, place in self.uses:
-            total.refactor(place, total.frozen[place] / factor)
+            total.set_factor(place, total.frozen[place] / factor)
 
 
 class _Watch(TorchFunctionMode):
-    """Follows maps from the convolutions that make them, through what is linear, to whoever reads them."""
+    """Tracks maps from the convolutions that produce them, through linear functions, to whatever reads them."""
 
     def __init__(self) -> None:
         super().__init__()
         self.sources: dict[int, _Source] = {}
         self._by_conv: dict[nn.Conv2d, _Source] = {}
-        self._alive: list[Tensor] = []  # an identity is a map's own only while the map lives
+        self._alive: list[Tensor] = []  # kept alive: Python reuses the id of a freed tensor
         self._summing = False
 
     def over(self, module: nn.Module) -> Iterable[Any]:
-        """Watch a module that makes maps or sums them; give the handles of its hooks."""
+        """Register hooks on a module that produces or sums maps; yields their handles."""
         if isinstance(module, ConvNorm) and module.folded and isinstance(module.act, nn.Identity):
             yield module.register_forward_hook(self._made)
         if isinstance(module, WeightedSum) and module.frozen:
@@ -85,7 +85,7 @@ class _Watch(TorchFunctionMode):
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        """See every function of torch that reads a map."""
+        """Intercept every function of torch."""
         out = func(*args, **(kwargs or {}))
         if self._summing or not any(isinstance(leaf, Tensor) for leaf in pytree.tree_leaves(out)):
             return out

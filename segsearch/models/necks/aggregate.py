@@ -1,9 +1,9 @@
-"""The encoder's stages again, each network reading the maps of the one before (DFANet, section 3).
+"""DFANet's neck: repeats of the encoder's stages, each reading the maps of the previous network (section 3).
 
-A public DFANet (`code` huaifeng1993) differs from the paper's reading here in five things. The first network's last map
-goes through the attention for the next one's start, but not beside the next one's last stage. A network's start has the
-map beside it in front. All maps of the decoder go to the finest size in one step. The decoder's 3x3 has a bias. One 1x1
-reads the last maps of all networks behind the first.
+A public DFANet (`code` huaifeng1993) differs from the paper in five points. The first network's last map passes the
+attention as the next network's first input, but not as the second input of its last stage. At the start of a network
+the previous network's map is first in the concatenation. The decoder resizes all maps to the finest size in one step.
+The decoder's 3x3 has a bias. A single 1x1 reads the last maps of all networks but the first.
 """
 
 from collections.abc import Sequence
@@ -51,7 +51,7 @@ class Aggregate(Neck):
     def _declared(self, spec: AggregateSpec, inputs: Channels, last: int) -> Channels:
         if spec.decoder == "none":
             return {max(inputs) << len(self.networks): last}
-        # the last maps alone know nothing finer than the encoder's last one
+        # with no low-level maps, the finest size is that of the encoder's last map
         return {(min if self.low is not None else max)(inputs): spec.width}
 
     def fuse(self, features: Features) -> Features:
@@ -74,34 +74,34 @@ class Aggregate(Neck):
 
 
 class Rerun(nn.Module):
-    """One network behind the encoder: its stages with fresh weights and wider inputs, and its attention if any.
+    """One network after the encoder: its stages and attention with fresh weights and wider inputs.
 
-    ``beside_first``: at its start the map beside comes first. Behind it, a network's own map always does.
+    ``previous_first``: the order of the first stage's two inputs. In later stages the network's own map is first.
     """
 
-    def __init__(self, runs: Sequence[Run], encoder: Encoder, align_corners: bool, beside_first: bool) -> None:
+    def __init__(self, runs: Sequence[Run], encoder: Encoder, align_corners: bool, previous_first: bool) -> None:
         super().__init__()
-        self.beside_first = beside_first
+        self.previous_first = previous_first
         self.resize = Resize(align_corners)
-        # a run that the encoder's stem strides for must stride itself, or networks would not get smaller
+        # where the encoder's stem strides for these stages, a pool does so here, or maps would not get smaller
         self.pools = nn.ModuleList(halving("max") if run.pools else nn.Identity() for run in runs)
         self.stages = nn.ModuleList(encoder.make_stage(run.stride, run.in_channels) for run in runs)
         self.attention = encoder.make_attention()
 
-    def forward(self, deep: Tensor, beside: Maps) -> tuple[Tensor, Maps]:
-        """Last map (B, C, h, w) and the stages' maps of the network before, to this network's."""
-        x = self.resize(deep, size_of(beside[0]))
+    def forward(self, deep: Tensor, previous: Maps) -> tuple[Tensor, Maps]:
+        """Last map (B, C, h, w) and the stages' maps of the previous network, to those of this one."""
+        x = self.resize(deep, size_of(previous[0]))
         maps: Maps = []
-        for pool, stage, other in zip(self.pools, self.stages, beside, strict=True):
-            pair = (x, other) if maps or not self.beside_first else (other, x)
-            # a single stage's map is the last map itself, which is at hand already
-            x = stage(pool(torch.cat(pair, dim=1) if len(beside) > 1 else x))
+        for pool, stage, other in zip(self.pools, self.stages, previous, strict=True):
+            pair = (x, other) if maps or not self.previous_first else (other, x)
+            # the map of a single stage is the last map, which is the input already
+            x = stage(pool(torch.cat(pair, dim=1) if len(previous) > 1 else x))
             maps.append(x)
         return self.attention(x), maps
 
 
 class Summed(nn.Module):
-    """A 1x1 on each map, all brought to one size and summed (DFANet, section 3.3)."""
+    """A 1x1 on each map, then resized to one size and summed (DFANet, section 3.3)."""
 
     def __init__(self, in_channels: Sequence[int], width: int, align_corners: bool) -> None:
         super().__init__()
@@ -122,7 +122,7 @@ class Summed(nn.Module):
 class SummedByLast(Summed):
     """`Summed` as a public DFANet has it (huaifeng1993's): the last 1x1 reads every map but the first.
 
-    Those between are dead weights: counted and stored, as there, but never run.
+    The others are unused: counted and stored as in that code, but never run.
     """
 
     def _projecting(self) -> list[nn.Module]:

@@ -1,4 +1,4 @@
-"""What every neck is, and what it is told of its surroundings."""
+"""Base class of necks, and the arguments that all of them take."""
 
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -12,17 +12,17 @@ from segsearch.models.timm_encoder import TimmEncoder
 
 @dataclass(frozen=True, kw_only=True)
 class Site:
-    """Where a neck stands."""
+    """What a neck is built for: its inputs, encoder and head."""
 
     inputs: Channels
-    """Levels that reach it, ``{stride: C}``; the context is behind them."""
+    """Levels that the neck receives, ``{stride: C}``, the coarsest one after the context module."""
     pooled: tuple[int, ...]
     """Strides beyond the encoder's own, finest first."""
     pools_itself: bool
-    """Whether the pooled levels are the neck's to make; otherwise they are among ``inputs``."""
+    """Whether the neck pools the levels ``pooled`` itself; otherwise they are among ``inputs``."""
     encoder: Encoder | TimmEncoder
     only_finest: bool
-    """The head reads one level alone, so that nothing need be built for the others."""
+    """Whether the head reads only the finest level, so that nothing is built for the others."""
     align_corners: bool
 
 

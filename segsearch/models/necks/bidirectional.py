@@ -1,4 +1,4 @@
-"""Paths down and up over all levels: ESeg's BiFPN and SGCPNet's SGCP are two settings of it."""
+"""Top-down and bottom-up paths over all levels: ESeg's BiFPN and SGCPNet's SGCP are two settings of it."""
 
 from abc import abstractmethod
 
@@ -11,11 +11,11 @@ from segsearch.spec.neck import BidirectionalSpec
 
 
 class Bidirectional(Neck):
-    """Brings every level to one width, then runs cells of paths (ESeg, section 3.2; SGCPNet, section 3.2).
+    """Projects every level to one width, then runs cells of paths (ESeg, section 3.2; SGCPNet, section 3.2).
 
-    A cell is down and up in turns. An up path reads, beside what came down to it, what entered the cell: in the first
-    cell through second convolutions of its own if the spec says so. An up path behind which the head reads only the
-    finest level would change nothing and is not built.
+    In a cell, down and up paths alternate. An up path also reads the inputs of its cell; in the first cell through
+    projections of its own if the spec says so. A last up path is not built if the head reads only the finest level,
+    which it would not change.
     """
 
     def __init__(self, spec: BidirectionalSpec, site: Site) -> None:
@@ -69,11 +69,11 @@ class _Beyond(nn.Module):
 
 
 class _Path(nn.Module):
-    """One way over all levels."""
+    """One path over all levels."""
 
     @abstractmethod
     def forward(self, levels: Features, entered: Features) -> Features:
-        """Levels as they are, and as they entered the cell, to levels."""
+        """Levels as they are now, and as they entered the cell, to new levels."""
 
 
 class _Down(_Path):
@@ -96,7 +96,7 @@ class _Down(_Path):
 class _Up(_Path):
     """o_l = Node(entered_l, x_l, pool(o_l-1)), from the finest level, which is left as it is, to the coarsest.
 
-    Nothing comes down to the coarsest level, so its node has nothing to read twice.
+    The coarsest level has no top-down input, so its node reads two maps instead of three.
     """
 
     def __init__(self, spec: BidirectionalSpec, strides: tuple[int, ...]) -> None:
@@ -110,7 +110,7 @@ class _Up(_Path):
         out, coarsest = {min(levels): levels[min(levels)]}, max(levels)
         for name, node in self.nodes.items():
             s = int(name)
-            # two levels of an encoder may be of one size, so that the pooled map is smaller than the next
+            # two levels of an encoder may have one size; then the pooled map is smaller than the next level
             pooled = self.resize(self.pool(out[s // 2]), size_of(levels[s]))
             out[s] = node(levels[s], pooled) if s == coarsest else node(entered[s], levels[s], pooled)
         return out

@@ -1,4 +1,4 @@
-"""What bidirectional necks and weighted heads are made of."""
+"""Parts of bidirectional necks and weighted heads."""
 
 from typing import Literal
 
@@ -10,9 +10,9 @@ from segsearch.spec.neck import Weights
 
 
 class WeightedSum(nn.Module):
-    """Sum of maps, each times one learnt number (EfficientDet, section 3.3; ESeg, section 3.2; SGCPNet's SW-Sum).
+    """Sum of maps, each times one learnt weight (EfficientDet, section 3.3; ESeg, section 3.2; SGCPNet's SW-Sum).
 
-    softmax: w = softmax(w). relu: w = relu(w) / (sum relu(w) + 1e-4). plain: no numbers at all.
+    softmax: w = softmax(w). relu: w = relu(w) / (sum relu(w) + 1e-4). plain: no weights.
     """
 
     weights: nn.Parameter
@@ -25,20 +25,20 @@ class WeightedSum(nn.Module):
             self.weights = nn.Parameter(torch.ones(maps))
 
     def factors(self) -> tuple[Tensor, ...]:
-        """Scalars that the maps are multiplied by; not there for a plain sum."""
+        """Factors of the maps; not for a plain sum."""
         if self.kind == "softmax":
             return tuple(self.weights.softmax(0).unbind())
         positive = self.weights.relu()
         return tuple((positive / (positive.sum() + 1e-4)).unbind())
 
     def freeze_scalars(self) -> None:
-        """Turn the learnt numbers into constants, for deployment: what the artefact computes stays the same."""
+        """Turn the learnt weights into constants for deployment; the output stays the same."""
         if not self.frozen and self.kind != "plain":
             self.frozen = tuple(torch.stack(self.factors()).detach().tolist())
             del self.weights
 
-    def refactor(self, place: int, factor: float) -> None:
-        """Multiply the map at ``place`` by another number, for deployment; a frozen sum only."""
+    def set_factor(self, place: int, factor: float) -> None:
+        """Replace the factor of the map at ``place``; only for a frozen sum."""
         self.frozen = (*self.frozen[:place], factor, *self.frozen[place + 1 :])
 
     def forward(self, *maps: Tensor) -> Tensor:
@@ -61,7 +61,7 @@ class WeightedSum(nn.Module):
 
 
 class Separable(nn.Module):
-    """Depthwise 3x3, then 1x1 with BatchNorm and, if wanted, an activation."""
+    """Depthwise 3x3, then 1x1 with BatchNorm and an optional activation."""
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class Separable(nn.Module):
 
 
 class Node(nn.Module):
-    """Weighted sum, swish, separable 3x3 without activation (EfficientDet's node, as ESeg and SGCPNet use it)."""
+    """Weighted sum, swish, separable 3x3 with no activation (EfficientDet's node, as ESeg and SGCPNet use it)."""
 
     def __init__(self, maps: int, width: int, *, weights: Weights, bias: bool, eps: float) -> None:
         super().__init__()

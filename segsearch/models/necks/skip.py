@@ -1,4 +1,4 @@
-"""DeepLabV3+'s decoder: the coarsest level beside the finest, nothing between."""
+"""DeepLabV3+'s decoder: the coarsest level and the finest, none in between."""
 
 import torch
 from torch import nn
@@ -10,9 +10,9 @@ from segsearch.spec.neck import SkipSpec
 
 
 class Skip(Neck):
-    """Coarsest level upsampled, beside a narrowed finest one, two separable 3x3 (DeepLabV3+, figure 2).
+    """Coarsest level upsampled and concatenated with a narrowed finest one, two separable 3x3 (DeepLabV3+, figure 2).
 
-    With a single level there is nothing to set beside it.
+    A single level is not concatenated with anything.
     """
 
     def __init__(self, spec: SkipSpec, site: Site) -> None:

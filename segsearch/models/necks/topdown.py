@@ -1,4 +1,4 @@
-"""A top-down fold of one pair fusion (FPN; SFNet; FPENet)."""
+"""A pair fusion applied from the coarsest level to the finest (FPN; SFNet; FPENet)."""
 
 from collections.abc import Callable
 from functools import partial
@@ -12,7 +12,7 @@ from segsearch.spec.neck import TopDownSpec
 
 
 class TopDown(Neck):
-    """Folds one pair fusion from the coarsest level down to the finest."""
+    """Applies one pair fusion at each level, from the coarsest to the finest."""
 
     def __init__(self, spec: TopDownSpec, site: Site) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class TopDown(Neck):
             }
         )
         if spec.smooth:
-            # SFNet leaves the coarsest level as its context made it
+            # SFNet does not smooth the coarsest level
             smoothed = tuple(self.channels) if spec.style == "eseg" else tuple(shallow)
             self._smooth_over(smoothed, relu=spec.style != "eseg")
 
@@ -46,11 +46,11 @@ class TopDown(Neck):
 
 
 def _laterals(spec: TopDownSpec, inputs: Channels, given: Channels) -> dict[int, ConvNorm]:
-    """1x1 from the levels as they come to the width they are added at."""
+    """1x1 projections of the inputs to the width that the fusion adds them at."""
     if spec.style == "eseg":
         return {s: ConvNorm(inputs[s], given[s], 1, act=False) for s in sorted(inputs)}
     *shallow, coarsest = sorted(inputs)
-    # SFNet gives its laterals a bias beside their BatchNorm; a coarsest level that context left wide gets none
+    # SFNet's laterals have both bias and BatchNorm; the one of a wide coarsest level has no bias
     laterals = {s: ConvNorm(inputs[s], given[s], 1, bias=True) for s in shallow}
     if inputs[coarsest] != given[coarsest]:
         laterals[coarsest] = ConvNorm(inputs[coarsest], given[coarsest], 1)
@@ -58,7 +58,7 @@ def _laterals(spec: TopDownSpec, inputs: Channels, given: Channels) -> dict[int,
 
 
 def _pair(spec: TopDownSpec, stride: int) -> Callable[[int, int, int, bool], PairFusion]:
-    """Pair fusion onto one level, with the options that only it has."""
+    """Return the pair fusion of one level, with its options."""
     if spec.fusion == "fam" and spec.warps is not None and stride.bit_length() - 1 not in spec.warps:
         return FPN
     if spec.fusion == "meu":

@@ -1,4 +1,4 @@
-"""What families share: their choices, and how an encoder is kept from shrinking its maps further."""
+"""Shared by all families: the type of their choices, and the limit on an encoder's output stride."""
 
 from collections.abc import Mapping
 
@@ -10,8 +10,8 @@ Choices = Mapping[str, Scalar]
 """What was chosen inside a family's arm, by name."""
 
 
-def held(encoder: EncoderSpec, output_stride: int) -> EncoderSpec:
-    """Dilate instead of striding beyond ``output_stride``, so that each layer sees as far as before (DeepLab)."""
+def limit_stride(encoder: EncoderSpec, output_stride: int) -> EncoderSpec:
+    """Replace strides beyond ``output_stride`` by dilation, which keeps the receptive fields (DeepLab)."""
     stages: list[StageSpec] = []
     for stage, stride in zip(encoder.stages, stage_strides(encoder), strict=True):
         rate = max(1, stride // output_stride)

@@ -12,7 +12,7 @@ VARIANTS = {
 
 
 def df(choices: Choices, width: float) -> EncoderSpec:
-    """DF: basic blocks behind two strided 3x3, few where maps are large (Partial Order Pruning, Li et al. 2019)."""
+    """DF: two strided 3x3, then basic blocks, few at high resolution (Partial Order Pruning, Li et al. 2019)."""
     stages = tuple(
         StageSpec(
             block="basic", depth=repeated(blocks, float(choices["depth"])), width=rounded(base * width), stride=stride

@@ -1,6 +1,6 @@
-"""EfficientNet and its fused kin."""
+"""EfficientNet, and its variant with fused blocks."""
 
-from segsearch.space.families.choices import Choices, held
+from segsearch.space.families.choices import Choices, limit_stride
 from segsearch.space.numbers import repeated
 from segsearch.spec.encoder import EncoderSpec, StageSpec, StemSpec
 from segsearch.spec.words import Activation
@@ -44,4 +44,4 @@ def efficientnet(choices: Choices, width: float) -> EncoderSpec:
         for blocks, kernel, stride, expansion, base in ROWS
     )
     stem = StemSpec(widths=(filters(32 * width),), strides=(2,), activation=activation)
-    return held(EncoderSpec(stem=stem, stages=stages, norm_eps=1e-3), int(choices["output_stride"]))
+    return limit_stride(EncoderSpec(stem=stem, stages=stages, norm_eps=1e-3), int(choices["output_stride"]))

@@ -30,7 +30,7 @@ def _paper(choices: Choices, depth: int, width: int, stride: int) -> tuple[Stage
         stride=stride,
         expansion=int(choices["expansion"]) if stride == 2 else 1,
         dilations=numbers(choices["dilations"]),
-        # a single branch has nobody to add to: one network, one spec
+        # a single branch is never added to another one: keep the default
         cascade=bool(choices["cascade"]) or len(numbers(choices["dilations"])) == 1,
         long_skip="concat" if choices["long_skip"] else "none",
     )
@@ -38,7 +38,7 @@ def _paper(choices: Choices, depth: int, width: int, stride: int) -> tuple[Stage
 
 
 def _public(choices: Choices, depth: int, width: int, stride: int) -> tuple[StageSpec, ...]:
-    """Split a stage in two: its first block, and the others, whose input is the long skip's first end."""
+    """Split a stage in two: its first block, and the others, around which the long skip leads."""
     (stage,) = _paper(choices, depth, width, stride)
     first = stage.model_copy(update={"block": "fpe_projected", "depth": 1, "long_skip": "none"})
     skip: Literal["add", "none"] = "add" if choices["long_skip"] else "none"

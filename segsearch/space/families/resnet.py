@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from segsearch.space.families.choices import Choices, held
+from segsearch.space.families.choices import Choices, limit_stride
 from segsearch.space.numbers import numbers, rounded
 from segsearch.spec.encoder import BlockName, EncoderSpec, StageSpec, StemSpec
 
@@ -31,7 +31,7 @@ def resnet(choices: Choices, width: float) -> EncoderSpec:
         )
         for i, (depth, rate) in enumerate(zip(blocks, rates, strict=True))
     )
-    return held(EncoderSpec(stem=_stem(choices, width), stages=stages), int(choices["output_stride"]))
+    return limit_stride(EncoderSpec(stem=_stem(choices, width), stages=stages), int(choices["output_stride"]))
 
 
 def _stem(choices: Choices, width: float) -> StemSpec:

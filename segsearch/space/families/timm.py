@@ -1,4 +1,4 @@
-"""Any encoder of the timm library, written as a word that says what it returns: nobody here loads timm."""
+"""Encoders of the timm library, written as a word with name, first level and channels; timm is not loaded here."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,7 +12,7 @@ MODEL = "encoder.timm.model"
 _WORD = re.compile(r"(?P<name>[a-z0-9_]+)@P(?P<finest>[1-9]):(?P<channels>[0-9]+(,[0-9]+)*)")
 _SHORT = "timm:"
 Ask = Callable[[str], str]
-"""Gives the whole word of a name, as only timm can."""
+"""Name of a timm encoder to its full word; needs timm."""
 
 
 def timm(choices: Choices, width: float) -> TimmSpec:
