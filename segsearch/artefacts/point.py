@@ -1,5 +1,6 @@
 """Any point of the space as artefacts, without a study."""
 
+import math
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -31,7 +32,7 @@ from segsearch.train.weights import load_weights
 
 FRESH = "none: drawn by chance and never trained, so the masks mean nothing"
 UNKNOWN_CLASSES, MOST_CLASSES = 19, 256
-STATISTICS_HW = (128, 256)
+STATS_HW = (128, 256)
 """Size at which untrained networks get their BatchNorm statistics: small, as that is slow at large ones."""
 
 
@@ -110,7 +111,7 @@ def _check_classes(count: int, weights: Path) -> None:
 def _network(shown: Description, weights: Path | None, seen: Scenes) -> Network:
     """Build the network, with the weights given or with fresh ones."""
     if weights is None:
-        size = shown.size_hw if shown.size_hw[0] * shown.size_hw[1] <= STATISTICS_HW[0] * STATISTICS_HW[1] else STATISTICS_HW
+        size = min(shown.size_hw, STATS_HW, key=math.prod)
         images = [resize_image(image, size) for image in islice(seen.proof(), 2)]
         return fresh(shown.spec, shown.classes, (images * 2)[:2])  # a folder may hold one image alone
     network = build(shown.spec, shown.classes)
