@@ -17,7 +17,7 @@ from segsearch.measure.conditions import PLAIN, Conditions, check_threads
 from segsearch.measure.cost import count
 from segsearch.measure.load import Contention
 from segsearch.measure.machine import find_device
-from segsearch.measure.record import LatencyRecord
+from segsearch.measure.record import LatencyRecord, unsteady_words
 from segsearch.measure.timer import quantile
 from segsearch.progress import Report, silent
 from segsearch.remote.client import Worker, measure_remote
@@ -65,28 +65,34 @@ def latency_of(
 
 
 def joined(records: Sequence[LatencyRecord]) -> LatencyRecord:
-    """Join records of one subject from several processes: all samples, and the median of the medians."""
-    if len(records) == 1:
-        return records[0].model_copy(update={"process_medians_ms": (records[0].median_ms,)})
+    """Join records of one subject from several processes: all samples, and the median of the medians.
+
+    They are steady if each is, and if the reference network took as long in all of them, within the tolerance.
+    """
+    first, contention = records[0], Contention.most(record.contention for record in records)
     samples = tuple(lap for record in records for lap in record.samples_ms)
-    references = [record.reference_ms for record in records if record.reference_ms is not None]
+    references = [record.reference_ms or 1.0 for record in records]
+    middle = statistics.median(references)
+    drifts = [record.reference_drift or 0.0 for record in records]
+    drift = max(*drifts, *(abs(reference / middle - 1) for reference in references))
+    unsteady = unsteady_words(drift, first.timer.reference_tolerance, contention)
     update: dict[str, Any] = {
         "samples_ms": samples,
         "process_medians_ms": tuple(record.median_ms for record in records),
         "median_ms": statistics.median(record.median_ms for record in records),
         "p10_ms": quantile(samples, 0.1),
         "p90_ms": quantile(samples, 0.9),
-        "reference_ms": statistics.median(references) if references else None,
+        "reference_ms": middle if first.reference_ms else None,
         "reference_samples_ms": tuple(lap for record in records for lap in record.reference_samples_ms),
-        "reference_drift": max((record.reference_drift or 0.0 for record in records), default=None),
+        "reference_drift": drift,
         "retakes": sum(record.retakes for record in records),
-        "steady": all(record.steady for record in records),
-        "unsteady": next((record.unsteady for record in records if record.unsteady), None),
+        "steady": unsteady is None,
+        "unsteady": unsteady,
         "warmup_settled": all(record.warmup_settled for record in records),
         "memory_mib": max((r.memory_mib for r in records if r.memory_mib is not None), default=None),
-        "contention": Contention.most(record.contention for record in records),
+        "contention": contention,
     }
-    return records[0].model_copy(update=update)
+    return first.model_copy(update=update)
 
 
 def _there(subject: Subject, under: Conditions, worker: Worker, report: Report) -> LatencyRecord:

@@ -14,11 +14,13 @@ from functools import cache
 import torch
 from torch import Tensor, nn
 
-from segsearch.measure.timer import Laps, Stopwatch
+from segsearch.measure.timer import Laps, Stopwatch, take
 
 LEAD_CALLS, CALLS = 16, 30
 """A block: calls that count, and before them those that wipe out the traces of the network before: the fifth still
 takes 4 to 12 % longer than the sixtieth, most after networks that fill the caches; the sixteenth 0 to 3 %."""
+LEAST_CALLS, MOST_SECONDS = 10, 0.1
+"""Where others slow it down, each part of a block ends with fewer calls after this time."""
 PAUSE_SECONDS = 0.06
 """Before each on several threads of a processor: pools have stopped spinning after it."""
 _SHAPES = {"cpu": (1, 96, 16), "cuda": (4, 512, 64)}
@@ -27,7 +29,7 @@ enough for the work to hide its launching."""
 
 
 def reference_block(device: torch.device, stopwatch: Stopwatch) -> Callable[[], Laps]:
-    """Return what times one block of the reference network on ``device``: `CALLS` laps in milliseconds.
+    """Return what times one block of the reference network on ``device``: about `CALLS` laps in milliseconds.
 
     On a processor it takes as many threads as torch has when it is called.
     """
@@ -40,7 +42,8 @@ def reference_block(device: torch.device, stopwatch: Stopwatch) -> Callable[[], 
         if device.type == "cpu" and torch.get_num_threads() > 1:
             time.sleep(PAUSE_SECONDS)
         with torch.inference_mode():
-            return [stopwatch.lap_ms(run) for _ in range(LEAD_CALLS + CALLS)][LEAD_CALLS:]
+            take(run, stopwatch, LEAST_CALLS, MOST_SECONDS, LEAD_CALLS)
+            return take(run, stopwatch, LEAST_CALLS, MOST_SECONDS, CALLS)
 
     return laps
 

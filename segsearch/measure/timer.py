@@ -68,7 +68,9 @@ class TimerSettings(Frozen):
         return self.model_copy(update=unasked)
 
 
-QUOTED = TimerSettings(min_samples=10, min_seconds=0.5, warmup_block_calls=2, max_warmup_seconds=1.0, retakes=2)
+QUOTED = TimerSettings(
+    min_samples=8, min_seconds=0.6, warmup_block_calls=2, max_warmup_seconds=1.0, blocks=4, retakes=2
+)
 """In each of several processes, for figures that people quote: processes differ more than the samples of one."""
 
 
@@ -201,9 +203,9 @@ def sample_beside(
         while not _enough(blocks, settings):
             report("sample", min(len(blocks), settings.blocks - 1), settings.blocks)
             if last_ms < LEAD_MOST_MS:
-                _take(call, stopwatch, 1, LEAD_SECONDS)
+                take(call, stopwatch, 1, LEAD_SECONDS)
             least, seconds = -(-settings.min_samples // settings.blocks), settings.min_seconds / settings.blocks
-            laps = _take(call, stopwatch, least, seconds)
+            laps = take(call, stopwatch, least, seconds)
             after = reference()
             blocks.append(_Block(laps, before, after))
             before = after
@@ -239,7 +241,7 @@ def sample_alone(call: Work, *, settings: TimerSettings, stopwatch: Stopwatch) -
     """Warm up, then time single calls, without the reference network."""
     with no_garbage_collection():
         warmup_calls, settled, _ = _warm_up(call, settings, stopwatch)
-        samples = _take(call, stopwatch, settings.min_samples, settings.min_seconds)
+        samples = take(call, stopwatch, settings.min_samples, settings.min_seconds)
     return Samples(samples_ms=tuple(samples), warmup_calls=warmup_calls, warmup_settled=settled)
 
 
@@ -273,10 +275,10 @@ def _warm_up(call: Work, settings: TimerSettings, stopwatch: Stopwatch) -> tuple
         before = median
 
 
-def _take(call: Work, stopwatch: Stopwatch, least: int, seconds: float) -> list[float]:
-    """Laps in milliseconds, until there are ``least`` and ``seconds`` have passed."""
+def take(call: Work, stopwatch: Stopwatch, least: int, seconds: float, most: int | None = None) -> list[float]:
+    """Laps in milliseconds, until there are ``least`` and ``seconds`` have passed, or there are ``most``."""
     end = stopwatch.now_seconds() + seconds
     laps: list[float] = []
-    while len(laps) < least or stopwatch.now_seconds() < end:
+    while len(laps) < least or (len(laps) != most and stopwatch.now_seconds() < end):
         laps.append(stopwatch.lap_ms(call))
     return laps

@@ -22,6 +22,8 @@ from segsearch.export.onnx import to_onnx
 from segsearch.latency import FileSubject, NetworkSubject, fresh_network, joined, latency_of, process
 from segsearch.measure.conditions import Conditions
 from segsearch.measure.cost import count
+from segsearch.measure.load import Contention
+from segsearch.measure.record import LatencyRecord
 from segsearch.measure.timer import TimerSettings
 from segsearch.space.lower import lower
 from tests.search.builders import latency as record
@@ -131,3 +133,27 @@ def test_a_join_is_the_median_of_the_medians_over_all_samples() -> None:
     found = joined([record(ms, "a") for ms in (5.0, 4.0, 9.0)])
     assert found.median_ms == 5.0 and found.process_medians_ms == (5.0, 4.0, 9.0)
     assert found.samples_ms == (5.0, 4.0, 9.0) and found.p10_ms == pytest.approx(4.2)
+    assert found.steady and found.unsteady is None
+    assert LatencyRecord.parse(found.model_dump(mode="json"), "record") == found
+
+
+@pytest.mark.parametrize(
+    ("references", "drifts", "others", "why"),
+    [
+        ((1.0, 1.02, 0.98), (0.02, 0.01, 0.03), 0.0, None),
+        ((1.0, 1.0, 1.0), (0.0, 0.05, 0.0), 0.0, "the reference network moved 5 %"),
+        ((1.0, 1.0, 2.1), (0.0, 0.0, 0.0), 0.0, "the reference network moved 110 %"),  # slow, and steady in itself
+        ((1.0, 1.0, 1.0), (0.0, 0.0, 0.0), 40.0, "other programs used 40 % of the processor"),
+    ],
+)
+def test_a_join_is_steady_if_all_are_and_the_machine_was_as_quick_for_each(
+    references: tuple[float, ...], drifts: tuple[float, ...], others: float, why: str | None
+) -> None:
+    busy = Contention(load_average=0.0, others_percent_before=0.0, others_percent_during=others)
+    quiet = busy.model_copy(update={"others_percent_during": 0.0})
+    records = [
+        record(5.0).model_copy(update={"reference_ms": ms, "reference_drift": drift, "contention": seen})
+        for ms, drift, seen in zip(references, drifts, (quiet, busy, quiet), strict=True)
+    ]
+    found = joined(records)
+    assert (found.steady, found.unsteady, found.reference_ms) == (why is None, why, 1.0)

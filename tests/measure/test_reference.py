@@ -3,26 +3,33 @@ import itertools
 import pytest
 import torch
 
-from segsearch.measure.reference import CALLS, LEAD_CALLS, reference_block
+from segsearch.measure.reference import CALLS, LEAD_CALLS, LEAST_CALLS, reference_block
 from segsearch.measure.timer import WallStopwatch
+
+from .test_timer import Script
 
 CPU = torch.device("cpu")
 
 
-class Laps:
-    def __init__(self, laps):
-        self.laps, self.threads = iter(laps), set()
+class Laps(Script):
+    threads = frozenset()
 
     def lap_ms(self, work):
-        work()
-        self.threads.add((torch.get_num_threads(), torch.is_inference_mode_enabled()))
-        return next(self.laps)
+        self.threads |= {(torch.get_num_threads(), torch.is_inference_mode_enabled())}
+        return super().lap_ms(work)
 
 
 def test_the_calls_that_lead_in_do_not_count():
-    watch = Laps(itertools.chain([99.0] * LEAD_CALLS, range(CALLS)))
-    assert list(reference_block(CPU, watch)()) == list(range(CALLS))
-    assert next(watch.laps, None) is None
+    counted = [1.0 + number / 100 for number in range(CALLS)]
+    watch = Laps(itertools.chain([2.0] * LEAD_CALLS, counted))
+    assert list(reference_block(CPU, watch)()) == counted
+    assert next(watch.latencies_ms, None) is None
+
+
+@pytest.mark.parametrize(("lap_ms", "calls"), [(1.0, CALLS), (5.0, 20), (50.0, LEAST_CALLS)])
+def test_a_busy_machine_gets_fewer_calls_in_about_the_same_time(lap_ms, calls):
+    watch = Laps(itertools.repeat(lap_ms))
+    assert len(reference_block(CPU, watch)()) == pytest.approx(calls, abs=1)  # sums of floats
 
 
 @pytest.mark.parametrize("threads", [1, 2])
