@@ -116,7 +116,8 @@ def machine_fault(error: BaseException) -> MachineError | None:
         code = _code(cause)
         if code or isinstance(cause, MemoryError):
             cure = _CURES.get(code or errno.ENOMEM, "")
-            told = one_line(error if isinstance(error, SegsearchError) else cause)
+            said = [line for line in str(cause).splitlines() if code and os.strerror(code) in line]
+            told = one_line(said[0] if said else cause)
             return MachineError(f"this machine: {told}" + (f" (cure: {cure})" if cure else ""))
     return None
 

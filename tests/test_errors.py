@@ -49,8 +49,12 @@ def test_the_fault_names_what_was_wanted() -> None:
     assert str(machine_fault(full)).startswith(
         "this machine: [Errno 28] No space left on device: '/tmp/x.onnx' (cure: "
     )
-    unfit = _raised(UnfitError("network", "cannot be compiled: no room"), full)
-    assert str(machine_fault(unfit)).startswith("this machine: network: cannot be compiled: no room (cure: ")
+    unfit = _raised(UnfitError("network", "cannot be compiled"), full)
+    assert str(machine_fault(unfit)) == str(machine_fault(full))
+    compiler = RuntimeError("C++ compile error\n  g++ -c\n  cc1plus: writing a.i: No space left on device\nsee the log")
+    assert str(machine_fault(compiler)).startswith(
+        "this machine: cc1plus: writing a.i: No space left on device (cure: "
+    )
     assert str(machine_fault(MemoryError())).startswith("this machine: MemoryError (cure: free memory")
     known = MachineError("this machine: known")
     assert machine_fault(known) is known
