@@ -7,11 +7,12 @@ import sys
 import tempfile
 import threading
 import traceback
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -73,10 +74,9 @@ def main() -> None:
     Exit codes: 0; 1 after an unexpected error, or where a check found a difference; 2 for what the user or the machine
     caused, in one line on standard error; 3 where an exported file misses its budget; 130 after Ctrl-C or SIGTERM.
     """
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, _interrupt)
     mend_streams()
-    code = _run([_with_home(word) for word in sys.argv[1:]])
+    with _signals() as came:
+        code = _run([_with_home(word) for word in sys.argv[1:]], came)
     if code == INTERRUPTED:
         complain("interrupted")
     if (fault := end_output()) is not None and code == 0:
@@ -85,8 +85,33 @@ def main() -> None:
     sys.exit(code)
 
 
-def _run(arguments: list[str]) -> int:
-    """Run one command; return the exit code."""
+@contextmanager
+def _signals() -> Iterator[list[int]]:
+    """End the block by KeyboardInterrupt on SIGTERM as on SIGINT; gives the numbers of the signals that came.
+
+    A second SIGTERM ends the process at once. SIGINT stays ignored where a shell started the process that way.
+    """
+    came: list[int] = []
+
+    def interrupt(number: int, frame: FrameType | None) -> NoReturn:
+        came.append(number)
+        signal.signal(number, before[signal.Signals(number)])
+        raise KeyboardInterrupt
+
+    before: dict[signal.Signals, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        for number, usual in ((signal.SIGTERM, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
+            if signal.getsignal(number) is usual:
+                before[number] = signal.signal(number, interrupt)
+    try:
+        yield came
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _run(arguments: list[str], came: list[int]) -> int:
+    """Run one command; return the exit code. ``came`` holds the signals that were to end it."""
     try:
         code = app(arguments, prog_name="segsearch", standalone_mode=False)
     except SystemExit as ended:
@@ -96,8 +121,11 @@ def _run(arguments: list[str]) -> int:
     except Exception as error:
         if os.environ.get(DEBUG):
             traceback.print_exc()
-        code, line = _told(error)
-        complain(line)
+        if came:  # torch's imports swallow KeyboardInterrupt and fail later, of a module that is half loaded
+            code = INTERRUPTED
+        else:
+            code, line = _told(error)
+            complain(line)
     return code if isinstance(code, int) else 0
 
 
@@ -131,9 +159,3 @@ def _with_home(word: str) -> str:
     """Put the home folder in the place of ``~`` where the shell did not: behind ``=``, and in quotes."""
     option, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
     return option + equals + os.path.expanduser(value)
-
-
-def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
-    """End by SIGTERM as by Ctrl-C: nothing temporary is left behind; a second one ends at once."""
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    raise KeyboardInterrupt

@@ -14,7 +14,6 @@ from pathlib import Path
 import psutil
 import pytest
 
-from segsearch.cli.app import main
 from segsearch.errors import InputError, SegsearchError, WorkerError
 from segsearch.measure.conditions import Conditions
 from segsearch.measure.record import LatencyRecord
@@ -23,6 +22,7 @@ from segsearch.remote.client import Worker, WorkerBusyError, measure_remote
 from segsearch.remote.job import GRAPH, JOB
 from segsearch.remote.server import Request
 from segsearch.remote.worker import Limits, MeasureWorker, run_job
+from tests.command import refusal, run
 
 from .networks import ENDLESS, QUICK, SIZE, SPEC, deployed, job
 from .processes import ENVIRONMENT, TOKEN, Running, running
@@ -256,40 +256,24 @@ def test_a_worker_that_does_not_start(arguments: dict[str, object], line: str) -
     assert "short" not in str(caught.value) and "aaaa" not in str(caught.value)
 
 
-def typed(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    """Run the command line in this process; return its exit code."""
-    before = signal.getsignal(signal.SIGTERM)
-    monkeypatch.setattr(sys, "argv", ["segsearch", *arguments])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    signal.signal(signal.SIGTERM, before)
-    return int(ended.value.code)
+def test_a_port_that_is_taken(worker: Running) -> None:
+    said = refusal("measure-worker", "--port", str(worker.address.port))
+    assert said.startswith(f"--port: cannot listen at {worker.address}: ")
 
 
-def test_a_port_that_is_taken(
-    worker: Running, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert typed(monkeypatch, "measure-worker", "--port", str(worker.address.port)) == 2
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1 and f"--port: cannot listen at {worker.address}: " in said
-
-
-def test_the_verb(
-    worker: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_verb(worker: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     """At the least size of FPENet, as a person types it."""
     remote = ("measure", "fpenet", "--remote", str(worker.address), "--size", "64x64", "--backend", "onnxruntime")
     monkeypatch.setenv("SEGSEARCH_TOKEN", TOKEN)
-    assert typed(monkeypatch, *remote, "--threads", "1", "--processes", "1", "--json") == 0
-    told = json.loads(capsys.readouterr().out)
+    done = run(*remote, "--threads", "1", "--quick", "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
     assert (told["machine"], told["backend"], told["size_hw"]) == (socket.gethostname(), "onnxruntime", [64, 64])
     monkeypatch.setenv("SEGSEARCH_TOKEN", "x")
-    assert typed(monkeypatch, *remote) == 2
-    assert capsys.readouterr() == ("", f"segsearch: worker {worker.address}: does not accept this token\n")
+    assert refusal(*remote) == f"worker {worker.address}: does not accept this token"
     monkeypatch.delenv("SEGSEARCH_TOKEN")
-    assert typed(monkeypatch, *remote) == 2
     line = "token: none is given (allowed: --token-file FILE, or SEGSEARCH_TOKEN of the environment)"
-    assert capsys.readouterr() == ("", f"segsearch: {line}\n")
+    assert refusal(*remote) == line
 
 
 def test_what_is_not_sent(worker: Running) -> None:
