@@ -16,7 +16,7 @@ from segsearch.models.build import build
 from segsearch.models.network import Network
 from segsearch.models.timm_encoder import word_of
 from segsearch.progress import Report, silent
-from segsearch.space.families.timm import spelled_out
+from segsearch.space.families.timm import expand_point
 from segsearch.space.load import load_space
 from segsearch.space.lower import lower
 from segsearch.space.nodes import Point, Scalar
@@ -198,7 +198,7 @@ def _choices(path: Path) -> Point:
     choices = next((data[key] for key in ("choices", "point") if key in data), data)
     if not isinstance(choices, dict):
         raise InputError(path, "must be a mapping of choices to values")
-    return check(load_space("unified"), spelled_out(choices, word_of), path)
+    return check(load_space("unified"), expand_point(choices, word_of), path)
 
 
 class _Tried(Frozen, extra="ignore"):

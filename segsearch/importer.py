@@ -12,7 +12,7 @@ from segsearch.errors import InputError, unknown
 from segsearch.models.build import build
 from segsearch.models.checkpoint_file import states
 from segsearch.models.network import Network
-from segsearch.models.pretrained import UNLEARNT, fill
+from segsearch.models.pretrained import BATCH_COUNTER, fill
 from segsearch.models.released import LIBRARIES, RELEASE_OF, RELEASES, from_released
 from segsearch.models.timm_encoder import TimmEncoder
 from segsearch.spec.encoder import TimmSpec
@@ -80,7 +80,7 @@ def import_state(content: Mapping[Any, Any], spec: NetworkSpec, release: str, pl
         release=release,
         filled=len(fitting),
         unused=(*unknown, *sorted(tensors.keys() - fitting.keys())),
-        missing=tuple(n for n in wanted if n not in fitting and not n.endswith(UNLEARNT)),
+        missing=tuple(n for n in wanted if n not in fitting and not n.endswith(BATCH_COUNTER)),
     )
 
 
@@ -99,7 +99,7 @@ def _nearest(content: Mapping[Any, Any], spec: NetworkSpec, releases: tuple[str,
         known = from_released(*pair)[0]
         return sum(shapes.get(name) == t.shape for name, t in known.items()), len(known.keys() & shapes.keys())
 
-    learnt = ({n: t for n, t in state.items() if not n.endswith(UNLEARNT)} for state in states(content, rest=True))
+    learnt = ({n: t for n, t in state.items() if not n.endswith(BATCH_COUNTER)} for state in states(content, rest=True))
     return max(product(learnt, releases), key=fitting)
 
 
@@ -110,7 +110,7 @@ def _filled_by_timm(content: Mapping[Any, Any], spec: NetworkSpec, place: object
     assert isinstance(encoder, TimmEncoder), "as the spec says"
     if not fill(encoder, content):
         raise InputError(place, f"does not hold timm's {encoder.spec.name}")
-    names = [name for name in network.state_dict() if not name.endswith(UNLEARNT)]
+    names = [name for name in network.state_dict() if not name.endswith(BATCH_COUNTER)]
     own = [name for name in names if name.startswith("encoder.")]
     missing = tuple(name for name in names if name not in own)
     return Imported(network=network, release="timm", filled=len(own), unused=(), missing=missing)

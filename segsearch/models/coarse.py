@@ -9,17 +9,19 @@ from torch import Tensor, nn
 from segsearch.models.ops import ConvNorm, Features, Resize, conv_of
 
 Size = tuple[int, int]
-GAIN = 0.75
+MOST_WORK = 0.75
 """A level is filtered before its resize if at most this share of the multiplications is left: moving data costs too."""
 
 
-def worthwhile(sizes: Mapping[int, Size], channels: Mapping[int, int]) -> tuple[int, ...]:
+def cheaper_before_resize(sizes: Mapping[int, Size], channels: Mapping[int, int]) -> tuple[int, ...]:
     """Strides of levels, by ``sizes`` (H, W) and ``channels``, that a 3x3 is cheaper on before the resize."""
     finest = sizes[min(sizes)]
-    return tuple(s for s, size in sizes.items() if size != finest and _left(size[0], finest[0], channels[s]) <= GAIN)
+    return tuple(
+        s for s, size in sizes.items() if size != finest and _work_left(size[0], finest[0], channels[s]) <= MOST_WORK
+    )
 
 
-def _left(coarse: int, fine: int, channels: int) -> float:
+def _work_left(coarse: int, fine: int, channels: int) -> float:
     """Multiplications of `CoarseMerge` for one level of C channels over those of resizing first; h and H in pixels.
 
     9 C K h W for the filter and 3 h K H W for the rows, against 9 C K H W.

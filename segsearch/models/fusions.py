@@ -52,25 +52,25 @@ class FPN(PairFusion):
 class Warp(nn.Module):
     """Samples a map where a flow field points (SFNet, equation 3). Flow is in half pixels of the fine map."""
 
-    places: Tensor | None
-    step: Tensor | None
+    zero_flow: Tensor | None
+    flow_unit: Tensor | None
 
     def __init__(self) -> None:
         super().__init__()
-        self.register_buffer("places", None)
-        self.register_buffer("step", None)
+        self.register_buffer("zero_flow", None)
+        self.register_buffer("flow_unit", None)
 
     def freeze_grid(self, seen: Seen) -> None:
         """Store the sampling grid of zero flow, (1, H, W, 2), and how far one unit of flow moves in it."""
         if (given := seen(self)) is not None:
             height, width = size_of(given[1])
             x, y = torch.linspace(-1.0, 1.0, width), torch.linspace(-1.0, 1.0, height)
-            self.places = torch.stack((x.expand(height, width), y[:, None].expand(height, width)), dim=-1)[None]
-            self.step = torch.tensor((1 / width, 1 / height))
+            self.zero_flow = torch.stack((x.expand(height, width), y[:, None].expand(height, width)), dim=-1)[None]
+            self.flow_unit = torch.tensor((1 / width, 1 / height))
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Warp":
         """Convert as any module does, but keep the grid in float32 or better: see `forward`."""
-        kept = {name: self._buffers[name] for name in ("places", "step")}
+        kept = {name: self._buffers[name] for name in ("zero_flow", "flow_unit")}
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         for name, exact in kept.items():
             if exact is not None and (moved := self._buffers[name]) is not None:
@@ -88,8 +88,8 @@ class Warp(nn.Module):
         return warped.to(deep.dtype)
 
     def _grid(self, flow: Tensor) -> Tensor:
-        if self.places is not None and self.step is not None:
-            return self.places + flow.permute(0, 2, 3, 1) * self.step
+        if self.zero_flow is not None and self.flow_unit is not None:
+            return self.zero_flow + flow.permute(0, 2, 3, 1) * self.flow_unit
         height, width = size_of(flow)
         x = torch.linspace(-1.0, 1.0, width, dtype=flow.dtype, device=flow.device)
         y = torch.linspace(-1.0, 1.0, height, dtype=flow.dtype, device=flow.device)

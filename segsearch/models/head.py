@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from segsearch.export.seen import Seen
-from segsearch.models.coarse import CoarseMerge, worthwhile
+from segsearch.models.coarse import CoarseMerge, cheaper_before_resize
 from segsearch.models.necks.nodes import Separable, WeightedSum
 from segsearch.models.ops import Channels, ConvNorm, Features, Resize, size_of
 from segsearch.spec.head import ConcatHead, HeadSpec, PlainHead, WeightedHead
@@ -66,7 +66,7 @@ class Concat(Head):
         if given is not None and isinstance(self.merge, ConvNorm) and self.merge.folded:
             sizes = {s: size_of(f) for s, f in sorted(given[0].items())}
             widths = {s: f.shape[1] for s, f in sorted(given[0].items())}
-            if coarse := worthwhile(sizes, widths):
+            if coarse := cheaper_before_resize(sizes, widths):
                 self.merge = CoarseMerge(self.merge, sizes, widths, coarse, self.resize.align_corners)
 
 

@@ -19,7 +19,7 @@ from segsearch.progress import Report, silent
 from segsearch.spec.encoder import AnyEncoder, BlockName, EncoderSpec, TimmSpec
 
 IMAGENET = "imagenet"
-UNLEARNT = "num_batches_tracked"
+BATCH_COUNTER = "num_batches_tracked"
 """Suffix of the batch counters of BatchNorm, which many files lack."""
 MOST_ENCODERS = 1_000_000
 """Compared with a file of weights at most; in a larger space it is not refused."""
@@ -124,7 +124,7 @@ def start_from(encoder: Encoder | TimmEncoder, wanted: str, report: Report = sil
 def fill(encoder: Encoder | TimmEncoder, content: Mapping[Any, Any]) -> bool:
     """Fill an encoder from a checkpoint with our, torchvision's or timm's names; unchanged, and False, if none fits."""
     if isinstance(encoder, TimmEncoder):
-        least = sum(not name.endswith(UNLEARNT) for name in encoder.trunk.state_dict())
+        least = sum(not name.endswith(BATCH_COUNTER) for name in encoder.trunk.state_dict())
         return any(encoder.fill(state) for state in states(content) if len(state) >= least)
     wanted = _wanted(encoder)
     known = next((known for known in _by_our_names(content) if _fits(known, wanted, len(encoder.stages))), None)
@@ -163,7 +163,9 @@ def _fits_spec(spec: AnyEncoder, content: Mapping[Any, Any], files: list[dict[st
 
 def _wanted(encoder: Encoder) -> dict[str, Tensor]:
     """Name the tensors of an encoder that must be in a file."""
-    return {f"{_OURS}{name}": tensor for name, tensor in encoder.state_dict().items() if not name.endswith(UNLEARNT)}
+    return {
+        f"{_OURS}{name}": tensor for name, tensor in encoder.state_dict().items() if not name.endswith(BATCH_COUNTER)
+    }
 
 
 def _by_our_names(content: Mapping[Any, Any]) -> Iterator[dict[str, Tensor]]:
@@ -177,7 +179,7 @@ def _by_our_names(content: Mapping[Any, Any]) -> Iterator[dict[str, Tensor]]:
 def _fits(known: Mapping[str, Tensor], wanted: Mapping[str, Tensor], stages: int) -> bool:
     """Whether a file has all that is wanted, and no deeper stages: ResNet-34 holds all names of ResNet-18."""
     own = (f"{_OURS}stem.", *(f"{_OURS}stages.{i}." for i in range(stages)))  # those beyond may be there
-    here = {name for name in known if name.startswith(own) and not name.endswith(UNLEARNT)}
+    here = {name for name in known if name.startswith(own) and not name.endswith(BATCH_COUNTER)}
     return here <= wanted.keys() and all(n in known and known[n].shape == t.shape for n, t in wanted.items())
 
 

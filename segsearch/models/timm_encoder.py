@@ -37,12 +37,12 @@ class TimmEncoder(nn.Module):
             given = Offer(finest=spec.finest, channels=spec.channels, indices=())
             raise InputError(PLACE, f"timm's {spec.name} has {offer}, not {given}")
         self.indices = offer.indices
-        self.swaps = getattr(self.trunk, "output_fmt", "NCHW") == "NHWC"
+        self.channels_last = getattr(self.trunk, "output_fmt", "NCHW") == "NHWC"
 
     def forward(self, image: Tensor) -> Features:
         """Tensor (B, 3, H, W) to every level."""
         maps: list[Tensor] = self.trunk(image)
-        if self.swaps:
+        if self.channels_last:
             maps = [x.permute(0, 3, 1, 2).contiguous() for x in maps]
         return dict(zip(self.channels, maps, strict=True))
 

@@ -27,7 +27,7 @@ from segsearch.search.executors.base import Task
 from segsearch.search.identity import StudyFile, first_weights
 from segsearch.search.proposals import GivenPoint, Proposer
 from segsearch.search.sampler import uniform
-from segsearch.space.families.timm import spelled_values
+from segsearch.space.families.timm import expand_values
 from segsearch.space.load import load_space, narrow
 from segsearch.space.lower import encoders, lower
 from segsearch.space.nodes import Space
@@ -71,7 +71,7 @@ def prepare(config: StudyConfig) -> Study:
             that is to measure cannot be reached.
         MissingExtraError: the backend is not installed.
     """
-    space = narrow(load_space(config.space), spelled_values(config.narrow, word_of))
+    space = narrow(load_space(config.space), expand_values(config.narrow, word_of))
     _check_lowers(space, config.space)
     named = _named(config)
     target = _target(config)

@@ -110,17 +110,17 @@ def bifpn(choices: Choices, shared: Shared) -> Lowered:
     )
 
 
-HIGH = {1: Fraction(1), 2: Fraction(3, 2), 3: Fraction(5, 3), 4: Fraction(7, 3), 5: Fraction(10, 3)}
+EXPANSION = {1: Fraction(1), 2: Fraction(3, 2), 3: Fraction(5, 3), 4: Fraction(7, 3), 5: Fraction(10, 3)}
 """Expansion by level: SGCPNet widens 24, 48 and 96 channels to 40, 112 and 320 (section 3.1); P1 and P2 extrapolate."""
 
 
-MOST_HIGH = 1024
+MOST_EXPANDED = 1024
 """Upper limit of the expansion, in channels: coarse levels of wide encoders are wide enough."""
 
 
-def _high(stride: int, channels: int) -> int:
-    ratio = HIGH.get(stride.bit_length() - 1, HIGH[5])
-    return rounded(min(float(channels * ratio), float(max(channels, MOST_HIGH))))
+def _expanded(stride: int, channels: int) -> int:
+    ratio = EXPANSION.get(stride.bit_length() - 1, EXPANSION[5])
+    return rounded(min(float(channels * ratio), float(max(channels, MOST_EXPANDED))))
 
 
 def sgcp(choices: Choices, shared: Shared) -> Lowered:
@@ -128,7 +128,7 @@ def sgcp(choices: Choices, shared: Shared) -> Lowered:
     pyramid = PyramidSpec(finest=shared.finest, coarsest=shared.coarsest)
     pooled = bool(pooled_strides(shared.encoder, pyramid))
     own = {s: c for s, c in pyramid_levels(shared.encoder, pyramid).items() if s <= max(encoder_levels(shared.encoder))}
-    expand = tuple(_high(s, c) for s, c in own.items())
+    expand = tuple(_expanded(s, c) for s, c in own.items())
     paths = _paths(cast("tuple[Path, ...]", tuple(str(choices["paths"]).split(","))), shared)
     alone = shared.finest == shared.coarsest
     inner = len(own) > 1 if pooled else len(own) > 2

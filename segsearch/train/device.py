@@ -21,11 +21,11 @@ def find_device(name: str | torch.device) -> torch.device:
     return device
 
 
-NARROW = 16
+ONEDNN_BLOCK = 16
 """Block of input channels in oneDNN with AVX-512; half as many with AVX2."""
 
 
-def layout(network: nn.Module, device: torch.device, channels_last: bool) -> torch.memory_format:
+def memory_format_of(network: nn.Module, device: torch.device, channels_last: bool) -> torch.memory_format:
     """Choose channels last if asked for, unless it would give wrong gradients or a crash on a processor.
 
     oneDNN up to 3.14 (torch 2.13) writes beyond its memory in the weight gradient of a channels-last, strided 1x1 with
@@ -43,5 +43,5 @@ def _overruns(module: nn.Module) -> bool:
         isinstance(module, nn.Conv2d)
         and module.kernel_size == (1, 1)
         and max(module.stride) > 1
-        and module.in_channels // module.groups < NARROW
+        and module.in_channels // module.groups < ONEDNN_BLOCK
     )

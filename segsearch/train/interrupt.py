@@ -8,7 +8,7 @@ from types import FrameType
 
 
 @contextmanager
-def held_interrupts() -> Iterator[Callable[[], None]]:
+def deferred_interrupts() -> Iterator[Callable[[], None]]:
     """Defer a SIGINT until the yielded function is called or the block ends; a second SIGINT interrupts at once.
 
     Outside the main thread, and if the program has a SIGINT handler of its own, nothing changes and the function does

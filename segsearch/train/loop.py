@@ -13,8 +13,8 @@ from segsearch.data.loader import batches
 from segsearch.errors import InputError
 from segsearch.measure.device_lock import working
 from segsearch.train.checkpoint import Stamp, fingerprint
-from segsearch.train.device import find_device, layout
-from segsearch.train.interrupt import held_interrupts
+from segsearch.train.device import find_device, memory_format_of
+from segsearch.train.interrupt import deferred_interrupts
 from segsearch.train.keeper import Keeper
 from segsearch.train.losses import count_pixels, enet_weights
 from segsearch.train.recipe import Recipe
@@ -64,7 +64,7 @@ def train(
         device: where to train.
         checkpoint: file of the resumable state.
         every_seconds: time between two checkpoints; 0 writes one after every step.
-        channels_last: use the channels-last memory format, fast on tensor cores, where it is safe: see `layout`.
+        channels_last: use the channels-last memory format, where it is safe: see `memory_format_of`.
         on_step: called after every step.
 
     Raises:
@@ -78,7 +78,7 @@ def train(
         raise InputError(dataset.name, "has no images to train on")
     assert getattr(network, "classes", len(dataset.classes)) == len(dataset.classes), "a network for other classes"
     total, device = recipe.total_steps(len(dataset)), find_device(device)
-    network.to(device, memory_format=layout(network, device, channels_last))  # type: ignore[call-overload]
+    network.to(device, memory_format=memory_format_of(network, device, channels_last))  # type: ignore[call-overload]
     network.train()
     stamp = Stamp(
         recipe=recipe.id,
@@ -107,7 +107,7 @@ def _run(
     device: torch.device,
 ) -> None:
     """Run all steps of ``stream``; if an exception stops it between two steps, a checkpoint is written."""
-    with held_interrupts() as release_interrupt:
+    with deferred_interrupts() as release_interrupt:
         try:
             for image, label in stream:
                 with working(device):  # nothing trains on a device while something is timed there

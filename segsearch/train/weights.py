@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from segsearch.errors import InputError
 from segsearch.files import replacing
 
-_SPARE = "auxiliary."
+_AUXILIARY = "auxiliary."
 """Prefix of the tensors of auxiliary heads; loading into a network with none of these heads ignores them."""
 
 
@@ -38,8 +38,8 @@ def load_weights(network: nn.Module, path: Path) -> dict[str, str]:
     """
     tensors, metadata = _read(path)
     wanted = network.state_dict()
-    if not any(name.startswith(_SPARE) for name in wanted):
-        tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith(_SPARE)}
+    if not any(name.startswith(_AUXILIARY) for name in wanted):
+        tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith(_AUXILIARY)}
     _check_names(path, tensors, wanted)
     network.load_state_dict(tensors)
     return metadata

@@ -141,7 +141,7 @@ def test_steps_do_what_they_name() -> None:
     assert not deploy(named("fpenet"), EVEN, MEAN, STD).scales
     sfnet = deploy(named("sfnet_df1"), EVEN, MEAN, STD).network
     assert has(sfnet, CoarseMerge) and not has(sfnet, nn.BatchNorm2d)
-    assert all(m.places is not None for m in sfnet.modules() if isinstance(m, Warp))
+    assert all(m.zero_flow is not None for m in sfnet.modules() if isinstance(m, Warp))
     assert deploy(named("sgcpnet1"), EVEN, MEAN, STD).network.beyond == (8, 8)
     assert deploy(named("sgcpnet1"), ODD, MEAN, STD).network.beyond == (0, 0)
 
@@ -225,8 +225,8 @@ def test_a_copy_in_half_precision_runs(name: str, dtype: torch.dtype) -> None:
     image = as_batch((64, 128))
     with torch.no_grad():
         assert (half(image) == deployed(image)).float().mean() > 0.9
-    exact = [m.places for m in half.modules() if isinstance(m, Warp)]
-    kept = [m.places for m in deployed.modules() if isinstance(m, Warp)]
+    exact = [m.zero_flow for m in half.modules() if isinstance(m, Warp)]
+    kept = [m.zero_flow for m in deployed.modules() if isinstance(m, Warp)]
     for a, b in zip(exact, kept, strict=True):
         assert a is not None and b is not None and torch.equal(a, b)
 
@@ -247,7 +247,7 @@ def test_the_border_knows_no_shift() -> None:
 
 def test_a_flow_is_unfolded_only_where_it_was() -> None:
     fusion = FAM(8, 8, 8, False)
-    assert fusion.warp.places is None and "warp.places" not in fusion.state_dict()
+    assert fusion.warp.zero_flow is None and "warp.zero_flow" not in fusion.state_dict()
 
 
 def test_masks_are_those_of_the_plain_network_on_pictures() -> None:

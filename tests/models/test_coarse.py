@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from segsearch.export.folding import fold
-from segsearch.models.coarse import CoarseMerge, worthwhile
+from segsearch.models.coarse import CoarseMerge, cheaper_before_resize
 from segsearch.models.ops import ConvNorm, Resize
 
 sides = st.integers(1, 9)
@@ -34,6 +34,8 @@ def test_filtering_before_the_resize_gives_what_filtering_after_does(fine, shrin
 
 def test_levels_as_fine_as_the_finest_are_never_worth_it() -> None:
     sizes, channels = {8: (64, 128), 16: (32, 64), 32: (16, 32), 64: (16, 32)}, dict.fromkeys((8, 16, 32, 64), 128)
-    assert worthwhile(sizes, channels) == (16, 32, 64)
-    assert worthwhile(dict.fromkeys((8, 16), (16, 32)), channels) == ()
-    assert worthwhile({8: (512, 1024), 16: (256, 512)}, {8: 16, 16: 16}) == (), "rows would cost more than they save"
+    assert cheaper_before_resize(sizes, channels) == (16, 32, 64)
+    assert cheaper_before_resize(dict.fromkeys((8, 16), (16, 32)), channels) == ()
+    assert cheaper_before_resize({8: (512, 1024), 16: (256, 512)}, {8: 16, 16: 16}) == (), (
+        "rows would cost more than they save"
+    )

@@ -6,7 +6,7 @@ import pytest
 
 from segsearch.errors import InputError
 from segsearch.search.naming import network_name
-from segsearch.space.families.timm import MODEL, spelled_out, spelled_values, timm, written
+from segsearch.space.families.timm import MODEL, expand_point, expand_values, timm, written
 from segsearch.space.load import load_space, narrow, parse_space
 from segsearch.space.lower import lower
 from segsearch.space.nodes import Point, Scalar
@@ -102,16 +102,16 @@ def test_short_words_are_spelled_out_where_people_write() -> None:
         asked.append(name)
         return WORD
 
-    assert spelled_out({"encoder": "timm:resnet18", "finest": "P2"}, ask) == {
+    assert expand_point({"encoder": "timm:resnet18", "finest": "P2"}, ask) == {
         "encoder": "timm",
         MODEL: WORD,
         "finest": "P2",
     }
-    assert spelled_values({"encoder": ("fpe", "timm:resnet18")}, ask) == {"encoder": ["fpe", "timm"], MODEL: [WORD]}
+    assert expand_values({"encoder": ("fpe", "timm:resnet18")}, ask) == {"encoder": ["fpe", "timm"], MODEL: [WORD]}
     longer = {"encoder": ("timm", "timm:resnet18"), MODEL: (REPVIT,)}
-    assert spelled_values(longer, ask) == {"encoder": ["timm"], MODEL: [REPVIT, WORD]}
+    assert expand_values(longer, ask) == {"encoder": ["timm"], MODEL: [REPVIT, WORD]}
     assert asked == ["resnet18"] * 3
-    assert spelled_out(point(), ask) == point() and spelled_values({"encoder": ("fpe",)}, ask) == {"encoder": ["fpe"]}
+    assert expand_point(point(), ask) == point() and expand_values({"encoder": ("fpe",)}, ask) == {"encoder": ["fpe"]}
     assert asked == ["resnet18"] * 3
 
 

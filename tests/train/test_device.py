@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from segsearch.errors import DeviceError
-from segsearch.train.device import find_device, layout
+from segsearch.train.device import find_device, memory_format_of
 
 CPU = torch.device("cpu")
 
@@ -31,15 +31,15 @@ def test_refuses_with_one_line(name: str) -> None:
 )
 def test_only_what_overruns_keeps_its_channels_first(conv: nn.Module, expected: torch.memory_format) -> None:
     network = nn.Sequential(nn.Conv2d(3, 3, 3), conv)
-    assert layout(network, CPU, True) == expected
-    assert layout(network, CPU, False) == torch.preserve_format
-    assert layout(network, torch.device("cuda"), True) == torch.channels_last
+    assert memory_format_of(network, CPU, True) == expected
+    assert memory_format_of(network, CPU, False) == torch.preserve_format
+    assert memory_format_of(network, torch.device("cuda"), True) == torch.channels_last
 
 
 def test_a_network_that_would_overrun_learns() -> None:
     """The shortcut that DFANet begins with, at a size at which the process used to end."""
     conv = nn.Conv2d(8, 48, 1, 2, bias=False)
-    conv.to(memory_format=layout(conv, CPU, True))
+    conv.to(memory_format=memory_format_of(conv, CPU, True))
     image = torch.randn(2, 8, 128, 256)
     conv(image).sum().backward()
     expected = image[..., ::2, ::2].sum((0, 2, 3)).expand(48, 8)

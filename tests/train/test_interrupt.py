@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from segsearch.train.interrupt import held_interrupts
+from segsearch.train.interrupt import deferred_interrupts
 
 
 def _press() -> None:
@@ -13,7 +13,7 @@ def _press() -> None:
 
 def test_first_waits_for_release() -> None:
     reached = []
-    with pytest.raises(KeyboardInterrupt), held_interrupts() as release:
+    with pytest.raises(KeyboardInterrupt), deferred_interrupts() as release:
         release()
         _press()
         reached.append("after the signal")
@@ -24,23 +24,23 @@ def test_first_waits_for_release() -> None:
 
 
 def test_second_interrupts_at_once() -> None:
-    with pytest.raises(KeyboardInterrupt), held_interrupts():
+    with pytest.raises(KeyboardInterrupt), deferred_interrupts():
         _press()
         _press()
         pytest.fail("still running")
 
 
 def test_is_not_lost_at_the_end() -> None:
-    with pytest.raises(KeyboardInterrupt), held_interrupts():
+    with pytest.raises(KeyboardInterrupt), deferred_interrupts():
         _press()
 
 
 def test_is_not_lost_where_the_step_fails() -> None:
-    with pytest.raises(KeyboardInterrupt) as raised, held_interrupts():
+    with pytest.raises(KeyboardInterrupt) as raised, deferred_interrupts():
         _press()
         raise RuntimeError("diverged")
     assert isinstance(raised.value.__cause__, RuntimeError)
-    with pytest.raises(RuntimeError, match="diverged"), held_interrupts():
+    with pytest.raises(RuntimeError, match="diverged"), deferred_interrupts():
         raise RuntimeError("diverged")
 
 
@@ -48,7 +48,7 @@ def test_a_programs_own_handler_stays() -> None:
     came = []
     before = signal.signal(signal.SIGINT, lambda number, frame: came.append(number))
     try:
-        with held_interrupts() as release:
+        with deferred_interrupts() as release:
             _press()
             release()
     finally:
@@ -61,7 +61,7 @@ def test_does_nothing_in_another_thread() -> None:
 
     def work() -> None:
         try:
-            with held_interrupts() as release:
+            with deferred_interrupts() as release:
                 release()
         except BaseException as error:
             errors.append(error)

@@ -33,13 +33,13 @@ def written(name: str, finest: int, channels: Iterable[int]) -> str:
     return f"{name}@P{finest}:{','.join(map(str, channels))}"
 
 
-def spelled_out(point: Mapping[str, Scalar], ask: Ask) -> Point:
+def expand_point(point: Mapping[str, Scalar], ask: Ask) -> Point:
     """Write a point's short ``encoder: timm:NAME`` as its two choices."""
     short = _short(point.get("encoder"))
     return dict(point) if short is None else {**point, "encoder": "timm", MODEL: ask(short)}
 
 
-def spelled_values(narrow: Mapping[str, Sequence[Scalar]], ask: Ask) -> dict[str, list[Scalar]]:
+def expand_values(narrow: Mapping[str, Sequence[Scalar]], ask: Ask) -> dict[str, list[Scalar]]:
     """Write the short ``timm:NAME`` among the encoders that a study narrows its space to as values of two choices."""
     values = {name: list(given) for name, given in narrow.items()}
     encoders = values.get("encoder", [])
