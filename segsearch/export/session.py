@@ -38,7 +38,12 @@ def load_session(path: Path, threads: int = 0) -> Any:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     try:
-        session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        session = runtime.InferenceSession(
+            str(path),
+            options,
+            providers=["CPUExecutionProvider"],
+            enable_fallback=0,  # which prints, and tries again
+        )
     except Exception as error:  # onnxruntime's error classes have no base of their own
         raise InputError(path, f"cannot be loaded as an ONNX model: {one_line(error)}") from error
     _check_session(session, path)

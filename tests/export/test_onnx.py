@@ -109,6 +109,18 @@ def test_a_truncated_file_is_refused_in_one_line(exported: Exported, tmp_path: P
     assert str(error.value).startswith(f"{path}: ") and "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("part", ["op_type", "domain"])
+def test_text_that_is_not_utf8_is_one_line(
+    part: str, exported: Exported, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    model, path = onnx.load(exported.path), tmp_path / "text.onnx"
+    setattr(model.graph.node[0], part, "WRITTENHERE")
+    path.write_bytes(model.SerializeToString().replace(b"WRITTENHERE", b"WRITTEN\xff\xfe\xffE"))
+    with pytest.raises(InputError, match="cannot be loaded as an ONNX model: ") as error:
+        OnnxModel(path, threads=1)
+    assert "\n" not in str(error.value) and capfd.readouterr() == ("", "")
+
+
 def test_what_is_not_our_artefact_is_refused(exported: Exported, tmp_path: Path) -> None:
     text, foreign = tmp_path / "notes.onnx", tmp_path / "foreign.onnx"
     text.write_text("not a model\n" * 100)

@@ -84,7 +84,7 @@ def _session(path: Path, device: torch.device, precision: str) -> Any:
         settings = {"device_id": str(device.index or 0), "use_tf32": str(int(precision == "tf32"))}
         providers.insert(0, ("CUDAExecutionProvider", settings))
     try:
-        session = runtime.InferenceSession(str(path), options, providers=providers)
+        session = runtime.InferenceSession(str(path), options, providers=providers, enable_fallback=0)
     except Exception as error:  # onnxruntime's error classes have no base of their own
         raise UnfitError(path, f"cannot be loaded by onnxruntime: {one_line(error)}") from error
     if session.get_providers()[0] != provider(device):  # it falls back to the CPU without a word
