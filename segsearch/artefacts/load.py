@@ -52,6 +52,9 @@ def _in_folder(folder: Path) -> Path:
 def _openvino(path: Path) -> Loaded:
     from segsearch.export.openvino import OpenVinoModel
 
+    with path.open("rb") as file:
+        if b"<net" not in file.read(1000):  # of other files, OpenVINO prints what each of its readers thinks
+            raise InputError(path, "is no model of OpenVINO", "an .xml that `segsearch export` wrote")
     model = OpenVinoModel(path)
     facts = Metadata.from_properties(model.properties, path)
     if model.size_hw != facts.size_hw:

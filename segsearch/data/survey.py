@@ -174,9 +174,9 @@ def judge(surveys: Sequence[Survey]) -> Verdict:
         f"{found.place}: none of its {found.labels} shows {_listed(found.absent)}, "
         + ("which cannot be learnt" if found.part == "train" else "so that nothing tells how well it is found")
         for found in searched
-        if found.absent
+        if 0 < len(found.absent) < len(found.classes) - 1
     ]
-    return Verdict(refused=tuple(refused), spoiled=tuple(spoiled), warned=(*warned, *_mistaken(surveys)))
+    return Verdict(refused=tuple(refused), spoiled=tuple(spoiled), warned=(*_mistaken(surveys), *warned))
 
 
 def _held(found: Survey) -> str:
@@ -190,7 +190,7 @@ def _listed(names: Iterable[str], most: int = 12) -> str:
 
 def _mistaken(surveys: Sequence[Survey]) -> Iterator[str]:
     """Guess which values that stand for no class are meant as classes that no label shows: 255, where 0 and 255 are."""
-    if not surveys or surveys[0].ids is None or any(found.void for found in surveys):
+    if not surveys or surveys[0].ids is None:
         return
     classes, ids = surveys[0].classes, surveys[0].ids
     absent = [k for k, name in enumerate(classes) if all(name in found.absent for found in surveys)]

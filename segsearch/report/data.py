@@ -1,7 +1,6 @@
 """What reading a data set found, as tables, sentences and plain data."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from rich.table import Table
@@ -109,10 +108,9 @@ def as_plain(surveys: Sequence[Survey], verdict: Verdict) -> dict[str, Any]:
 
 
 def _plain(found: Survey) -> dict[str, Any]:
-    facts = asdict(found)
     counts = zip(found.classes, found.pixels, found.images, strict=True)
     return {
-        **{key: facts[key] for key in ("place", "files", "looked", "ignored", "unknown", "skipped")},
+        **{key: getattr(found, key) for key in ("place", "files", "looked", "ignored", "unknown", "skipped")},
         "classes": {name: {"pixels": pixels, "images": images} for name, pixels, images in counts},
         "sizes": [{"height": height, "width": width, "images": n} for (height, width), n in found.sizes.items()],
         "problems": [{"file": problem.place, "problem": str(problem)} for problem in found.problems],

@@ -21,6 +21,7 @@ def plan_table(plan: Plan) -> Group:
     return Group(
         f"study {config.name}: {config.trials} trained networks out of {plan.space_size:,} points of {config.space}",
         f"data {config.data.name}: {images} images, {len(plan.classes)} classes; budget: {config.budget}",
+        *(f"data: {note}" for note in plan.notes),
         *([f"left out, too large for these images: {', '.join(plan.left_out)}"] if plan.left_out else []),
         table,
         f"about {plan.steps} steps and {duration(plan.seconds_per_training)} per training,"

@@ -49,6 +49,8 @@ def run_study(
     make_folder(folder)
     with locked(folder), stop_requests(progress.note) as stop:
         store.begin(study.file)
+        for note in study.notes:
+            progress.note(f"data: {note}")
         for name in too_small(study.named, study.setup.size_hw):
             progress.note(f"{name} is left out: images of {config.data.size} are too small for it")
         executor = Serial(work or partial(run, study.setup), progress, stop)

@@ -44,6 +44,8 @@ class Plan:
     """Per part of the data: train, val, report."""
     classes: tuple[str, ...]
     first: tuple[Planned, ...]
+    notes: tuple[str, ...]
+    """What a person should know of the data, a sentence each."""
     left_out: tuple[str, ...]
     """Named points that are too large for images of this size."""
     steps: int
@@ -73,6 +75,7 @@ def plan(config: StudyConfig, *, first: int = 8, report: Report = silent) -> Pla
         images={name: len(part) for name, part in parts.items() if part is not None},
         classes=splits.train.classes,
         first=tuple(planned),
+        notes=study.notes,
         left_out=tuple(too_small(study.named, study.setup.size_hw)),
         steps=steps,
         seconds_per_training=steps * _seconds_per_step(study, planned) if planned else 0.0,

@@ -11,6 +11,7 @@ import torch
 from segsearch import __version__
 from segsearch.data.fingerprint import fingerprint
 from segsearch.data.open import open_data
+from segsearch.data.survey import check_labels
 from segsearch.describe import read_point
 from segsearch.errors import InputError
 from segsearch.files import expanded
@@ -48,6 +49,8 @@ class Study:
     named: tuple[NamedPoint | GivenPoint, ...]
     setup: TrialSetup
     file: StudyFile
+    notes: tuple[str, ...]
+    """What a person should know of the data, a sentence each."""
 
     def proposer(self) -> Proposer:
         """One that has seen nothing yet."""
@@ -67,8 +70,8 @@ def prepare(config: StudyConfig) -> Study:
     """Check everything that can be checked before the first trial, and open the data.
 
     Raises:
-        InputError: an unknown space, choice, point or data set. DeviceError: the device is not here, or the worker
-            that is to measure cannot be reached.
+        InputError: an unknown space, choice, point or data set, or labels of a split that show no class.
+        DeviceError: the device is not here, or the worker that is to measure cannot be reached.
         MissingExtraError: the backend is not installed.
     """
     space = narrow(load_space(config.space), expand_values(config.narrow, word_of))
@@ -86,7 +89,8 @@ def prepare(config: StudyConfig) -> Study:
         threads=target.threads,
         content=fingerprint(setup.splits) | first_weights(config.recipe),
     )
-    return Study(config=config, space=space, named=named, setup=setup, file=file)
+    notes = check_labels(setup.splits)
+    return Study(config=config, space=space, named=named, setup=setup, file=file, notes=notes)
 
 
 def set_up(config: StudyConfig) -> TrialSetup:

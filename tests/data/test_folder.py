@@ -1,16 +1,21 @@
+import pickle
+import re
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from segsearch.data.config import CamVidData, FolderData
+from segsearch.data.config import CamVidData, FolderData, StreetsData
 from segsearch.data.dataset import IGNORE, Splits
 from segsearch.data.filedataset import FileDataset
-from segsearch.data.open import open_data
+from segsearch.data.fingerprint import fingerprint
+from segsearch.data.open import find_data, open_data
+from segsearch.data.pairs import find_pairs
 from segsearch.errors import InputError
 
-from .samples import SIZE, read_all, save_image, save_label, write_folder
+from .samples import SIZE, read_all, save_image, save_label, write_camvid, write_folder
 
 COLOURS = [[128, 64, 128], [0, 0, 142], [70, 130, 180]]
 
@@ -176,3 +181,260 @@ def test_refusals_of_the_yaml(tmp_path: Path, changes: dict[str, object], line: 
 
 def test_missing_yaml(tmp_path: Path) -> None:
     assert "set.yaml: no such file" in refusal(tmp_path / "set.yaml")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "[2024] cam",
+        "{a,b}",
+        "a*",
+        "a?c",
+        "**",
+        "two words",
+        "Überläufe",
+        "映像",
+        "-dash",
+        "a.b",
+        "#1",
+        "100%",
+        "!x",
+        "a'b",
+    ],
+)
+@pytest.mark.parametrize("patterns", [False, True])
+def test_folders_may_be_called_anything(tmp_path: Path, name: str, patterns: bool) -> None:
+    if patterns and name == "**":
+        pytest.skip("refused in patterns")
+    ends = ("/*.png", "/*.png") if patterns else ("", "")
+    where = {
+        part: {"images": f"{name}/images/{part}{ends[0]}", "labels": f"{name}/labels/{part}{ends[1]}"}
+        for part in ("train", "val")
+    }
+    path = write_folder(tmp_path, **where)
+    (tmp_path / name).mkdir()
+    for kind in ("images", "labels"):
+        (tmp_path / kind).rename(tmp_path / name / kind)
+        for file in (tmp_path / name / kind).rglob("*.png"):
+            file.rename(file.with_name(f"{file.stem} {name}.png"))
+    train = opened(path).train
+    assert isinstance(train, FileDataset)
+    assert [pair.key for pair in train.pairs] == [f"{k} {name}" for k in range(3)]
+    assert train[0][0].shape == (*SIZE, 3)
+
+
+def test_signs_in_a_pattern_stand_for_themselves(tmp_path: Path) -> None:
+    for name in ("a[1]", "a1", "a+b", "aab"):
+        save_image(tmp_path / f"left/{name}_l.png")
+        save_label(tmp_path / f"gt/{name}_g.png")
+    for pattern, keys in (("a[1]", ["a[1]"]), ("a[*", ["a[1]"]), ("a+?", ["a+b"]), ("a?", ["a1"])):
+        part = {"images": f"left/{pattern}_l.png", "labels": f"gt/{pattern}_g.png"}
+        found = find_pairs(tmp_path, part["images"], part["labels"]) if "*" in pattern or "?" in pattern else None
+        if found is not None:
+            assert [pair.image.name.removesuffix("_l.png") for pair in found.pairs] == keys
+
+
+def test_whole_paths_and_those_of_a_home_are_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_folder(tmp_path / "data")
+    monkeypatch.setenv("HOME", str(tmp_path / "data"))
+    for start in (str(tmp_path / "data"), "~"):
+        for end in ("", "/*.png"):
+            where = {
+                p: {"images": f"{start}/images/{p}{end}", "labels": f"{start}/labels/{p}{end}"}
+                for p in ("train", "val")
+            }
+            (tmp_path / "elsewhere").mkdir(exist_ok=True)
+            other = write_folder(tmp_path / "elsewhere", **where)
+            splits = opened(other)
+            assert isinstance(splits.train, FileDataset)
+            assert splits.train.pairs[0].image == tmp_path / "data/images/train/0.png"
+    assert path.is_file()
+
+
+LISTED = {"images": "images/train", "labels": "labels/train", "list": "splits/train.txt"}
+
+
+def write_list(root: Path, text: str | bytes) -> Path:
+    path = root / "splits" / "train.txt"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0\n2\n",
+        "0.png\n2.png",
+        "\ufeff# those of May\r\n\r\n2.png\r\n  ./0  \r\n",
+        "images/train/2.png\nimages/train/0\n",
+    ],
+)
+def test_a_list_names_the_images_of_a_split(tmp_path: Path, text: str) -> None:
+    path = write_folder(tmp_path, train=LISTED)
+    write_list(tmp_path, text)
+    (tmp_path / "labels/train/1.png").unlink()  # not listed, so not missed
+    train = opened(path).train
+    assert isinstance(train, FileDataset) and [pair.key for pair in train.pairs] == ["0", "2"]
+
+
+def test_two_lists_divide_one_folder_and_names_may_hold_blanks_and_folders(tmp_path: Path) -> None:
+    names = ["ulm/a b", "ulm/#c", "köln/ü"]
+    for k, name in enumerate(names):
+        save_image(tmp_path / f"img/{name}.png", k)
+        save_label(tmp_path / f"gt/{name}.png")
+    (tmp_path / "train.txt").write_text("ulm/a b\nköln/ü.png\n", encoding="utf-8")
+    (tmp_path / "val.txt").write_text("ulm/#c\n", encoding="utf-8")
+    for images, labels in (("img", "gt"), ("img/*/*.png", "gt/*/*.png")):
+        where = {p: {"images": images, "labels": labels, "list": f"{p}.txt"} for p in ("train", "val")}
+        splits = opened(write_folder(tmp_path, **where))
+        assert isinstance(splits.train, FileDataset) and isinstance(splits.val, FileDataset)
+        assert [pair.key for pair in splits.train.pairs] == ["köln/ü", "ulm/a b"]
+        assert [pair.key for pair in splits.val.pairs] == ["ulm/#c"]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("0\n7\n8", r"train\.txt:2: '7' is no image of images/train \(and 1 more\) \(allowed: one name a line"),
+        ("0\n\n0.png", r"train\.txt:3: '0\.png' stands in line 1, too"),
+        ("0.png 0.png", r"train\.txt:1: '0\.png 0\.png' is no image of"),
+        ("# nothing\n", r"train\.txt: names no images"),
+        (b"\xff\xfe0", r"train\.txt: is not a text file in UTF-8"),
+        (None, r"train\.txt: cannot be read: No such file"),
+    ],
+)
+def test_lists_that_do_not_hold_are_refused(tmp_path: Path, text: str | bytes | None, line: str) -> None:
+    path = write_folder(tmp_path, train=LISTED)
+    if text is not None:
+        write_list(tmp_path, text)
+    assert re.search(line, refusal(path))
+
+
+def keys(splits: Splits) -> tuple[list[str], list[str]]:
+    assert isinstance(splits.train, FileDataset) and isinstance(splits.val, FileDataset)
+    return [pair.key for pair in splits.train.pairs], [pair.key for pair in splits.val.pairs]
+
+
+def test_a_share_of_train_is_held_out_by_name(tmp_path: Path) -> None:
+    for k in range(20):
+        save_image(tmp_path / f"images/train/{k:02}.png", k)
+        save_label(tmp_path / f"labels/train/{k:02}.png")
+    path = write_folder(tmp_path, val={"fraction": 0.25})
+    for k in range(3):
+        (tmp_path / f"images/train/{k}.png").unlink()
+        (tmp_path / f"labels/train/{k}.png").unlink()
+    train, val = keys(opened(path))
+    assert len(val) == 5 and sorted(train + val) == [f"{k:02}" for k in range(20)]
+    elsewhere = tmp_path / "moved"
+    shutil.copytree(tmp_path / "images", elsewhere / "images")
+    shutil.copytree(tmp_path / "labels", elsewhere / "labels")
+    shutil.copy(path, elsewhere)
+    assert keys(opened(elsewhere / path.name)) == (train, val)
+    path.write_text(path.read_text().replace("fraction: 0.25", "fraction: 0.25\n  seed: 1"))
+    assert keys(opened(path)) != (train, val)
+    save_image(tmp_path / "images/train/new.png", 90)
+    save_label(tmp_path / "labels/train/new.png")
+    path.write_text(path.read_text().replace("seed: 1", "seed: 0"))
+    assert len({*keys(opened(path))[1]} & {*val}) >= 4, "a new file moves at most one to the other side"
+
+
+@pytest.mark.parametrize(
+    ("val", "line"),
+    [
+        ({"fraction": 0}, "set.yaml.val.fraction: should be greater than 0"),
+        ({"fraction": 1}, "set.yaml.val.fraction: should be less than 1"),
+        ({"fraction": 0.2, "images": "x"}, "set.yaml.val: has both images and fraction"),
+        ({"images": "x"}, "set.yaml.val: needs images and labels, or the fraction of train to hold out"),
+        ({"images": "x", "labels": "y", "seed": 3}, "set.yaml.val: has a seed, which is only for fraction"),
+        ({"fractoin": 0.2}, "set.yaml.val.fractoin: unknown key, did you mean 'fraction'?"),
+    ],
+)
+def test_what_val_may_not_be(tmp_path: Path, val: object, line: str) -> None:
+    assert line in refusal(write_folder(tmp_path, val=val))
+
+
+def test_one_image_cannot_be_divided(tmp_path: Path) -> None:
+    path = write_folder(tmp_path, val={"fraction": 0.9})
+    assert [len(part) for part in keys(opened(path))] == [1, 2], "one at least stays on either side"
+    for k in (1, 2):
+        (tmp_path / f"images/train/{k}.png").unlink()
+        (tmp_path / f"labels/train/{k}.png").unlink()
+    assert "val.fraction: 1 images cannot be divided" in refusal(path)
+
+
+def test_the_palette_of_labels_gives_the_colours_of_pictures(tmp_path: Path) -> None:
+    path = write_folder(tmp_path, ids=[0, 2, 1])
+    plain = opened(path).train.colours
+
+    def save(palette: list[int]) -> tuple[tuple[int, int, int], ...]:
+        for label in (tmp_path / "labels").rglob("*.png"):
+            ids = np.array(Image.open(label))
+            picture = Image.new("P", SIZE[::-1])
+            picture.putpalette(palette)
+            picture.putdata(ids.ravel().tolist())
+            picture.save(label)
+        return opened(path).train.colours
+
+    assert save([0, 0, 0, 10, 20, 30, 200, 0, 0]) == ((0, 0, 0), (200, 0, 0), (10, 20, 30))
+    assert save([k for value in range(256) for k in (value,) * 3]) == plain, "a grey ramp shows nothing"
+    assert save([9, 0, 0] * 256) == plain, "one colour for two classes"
+    assert save([0, 0, 0, 10, 20, 30]) == plain, "a class without colour"
+    given = write_folder(tmp_path, ids=[0, 2, 1], colours=COLOURS)
+    assert opened(given).train.colours == tuple(map(tuple, COLOURS))
+
+
+def test_images_of_another_shape_are_stretched_or_padded(tmp_path: Path) -> None:
+    path = write_folder(tmp_path)
+    Image.fromarray(np.full((50, 20, 3), 200, np.uint8)).save(tmp_path / "images/train/0.png")
+    Image.fromarray(np.full((50, 20), 1, np.uint8)).save(tmp_path / "labels/train/0.png")
+    stretched = opened(path).train[0]
+    assert (stretched[0] == 200).all() and (stretched[1] == 1).all()
+    splits = open_data(FolderData(root=str(path), size=SIZE, fit="pad"))
+    image, label = splits.train[0]
+    assert image.shape == (*SIZE, 3) and label.shape == SIZE
+    assert np.array_equal(label == IGNORE, (image != 200).any(2)) and 0.2 < (label == 1).mean() < 0.5
+    one, other = fingerprint(opened(path)), fingerprint(splits)
+    assert {key for key in one if one[key] != other[key]} == {"size"}
+    assert FolderData(root="x", size=SIZE).id == FolderData(root="x", size=SIZE, fit="stretch").id
+
+
+def test_every_lossless_format_may_be_a_label_and_any_an_image(tmp_path: Path) -> None:
+    path = write_folder(tmp_path)
+    expected = [np.array(Image.open(tmp_path / f"labels/train/{k}.png")) for k in range(3)]
+    for k, (image, label) in enumerate((("webp", "tif"), ("TIFF", "bmp"), ("jfif", "png"))):
+        for folder, suffix in (("images", image), ("labels", label)):
+            file = tmp_path / folder / "train" / f"{k}.png"
+            picture = Image.open(file)
+            picture.load()
+            file.unlink()
+            picture.save(file.with_suffix(f".{suffix}"), {"jfif": "JPEG", "tif": "TIFF"}.get(suffix, suffix.upper()))
+    train = opened(path).train
+    assert all(np.array_equal(train[k][1], expected[k]) for k in range(3))
+    (tmp_path / "labels/train/2.png").rename(tmp_path / "labels/train/2.jpg")
+    assert "images/train/2.jfif: has no label in labels/train" in refusal(path)
+
+
+def test_a_data_set_can_be_sent_to_another_process(tmp_path: Path) -> None:
+    train = opened(write_folder(tmp_path)).train
+    sent = pickle.loads(pickle.dumps(train))
+    assert np.array_equal(sent[1][1], train[1][1]) and sent.content() == train.content()
+
+
+def test_a_data_set_is_found_by_its_file_or_folder(tmp_path: Path) -> None:
+    path = write_folder(tmp_path / "a")
+    (tmp_path / "a" / "study.yaml").write_text("name: x\ndata: {name: folder, root: set.yaml}\n")
+    for place in (path, tmp_path / "a"):
+        found = find_data(place)
+        assert isinstance(found, FolderData) and Path(found.root) == path
+    camvid = find_data(write_camvid(tmp_path / "b", {"0001TP": 11}))
+    assert isinstance(camvid, CamVidData) and camvid.size == (360, 480)
+    (tmp_path / "c.yaml").write_text("name: streets\nsize: [32, 48]\n")
+    assert find_data(tmp_path / "c.yaml") == StreetsData(size=(32, 48))
+    assert find_data(tmp_path / "a" / "study.yaml") is None and find_data(tmp_path / "nowhere") is None
+    with pytest.raises(InputError, match="b2: holds no known data set"):
+        (tmp_path / "b2").mkdir()
+        find_data(tmp_path / "b2")
+    shutil.copy(path, path.with_name("more.yml"))
+    with pytest.raises(InputError, match=r"holds several data sets: more\.yml, set\.yaml"):
+        find_data(tmp_path / "a")

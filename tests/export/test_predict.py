@@ -2,15 +2,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from PIL import Image
 
 from segsearch.errors import InputError
-from segsearch.export.images import find_images
-from segsearch.export.onnx import OnnxModel
+from segsearch.export.deploy import Deployed
+from segsearch.export.images import find_images, resize_image, resize_mask
+from segsearch.export.metadata import Metadata
+from segsearch.export.onnx import OnnxModel, to_onnx
 from segsearch.export.predict import Model, overlay
 from segsearch.export.predict import predict_files as predict_found
-from tests.export.networks import COLOURS, SIZE, pictures
+from tests.export.networks import CLASSES, COLOURS, MEAN, SIZE, STD, pictures
 
 
 @pytest.fixture
@@ -122,3 +125,70 @@ def test_a_place_that_cannot_be_written_stops_the_run(model: OnnxModel, folder: 
     (folder.parent / "out").write_text("a file")
     with pytest.raises(InputError, match="cannot be written"):
         predict_files(model, folder, folder.parent / "out")
+
+
+def own(path: Path, *nodes: onnx.NodeProto, constants: tuple[onnx.TensorProto, ...] = ()) -> OnnxModel:
+    """A graph that says it is ours and takes the channel of the brightest colour as ``top``, to go on from."""
+    h, w = 8, 12
+    top = onnx.helper.make_node("ArgMax", ["floats"], ["top"], axis=1, keepdims=0)
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("Cast", ["image"], ["floats"], to=onnx.TensorProto.FLOAT), top, *nodes],
+        "own",
+        [onnx.helper.make_tensor_value_info("image", onnx.TensorProto.UINT8, [1, 3, h, w])],
+        [onnx.helper.make_tensor_value_info("mask", onnx.TensorProto.UINT8, [1, h, w])],
+        list(constants),
+    )
+    proto = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=8)
+    facts = Metadata(
+        segsearch="0", classes=("a", "b"), colours=((0, 0, 0), (9, 9, 9)), size_hw=(h, w), mean=MEAN, std=STD
+    )
+    onnx.helper.set_model_props(proto, facts.to_properties())
+    onnx.save(proto, path)
+    return OnnxModel(path, threads=1)
+
+
+def test_an_error_of_the_runtime_is_one_line(tmp_path: Path) -> None:
+    few = onnx.numpy_helper.from_array(np.zeros(2, np.uint8), "few")
+    model = own(tmp_path / "m.onnx", onnx.helper.make_node("Gather", ["few", "top"], ["mask"]), constants=(few,))
+    save_blue(tmp_path / "a.png")
+    with pytest.raises(InputError) as error:
+        predict_files(model, tmp_path / "a.png", tmp_path / "out")
+    assert str(error.value).startswith(f"{tmp_path / 'm.onnx'}: fails on an image: ")
+    assert "indices element out of data bounds" in str(error.value) and "\n" not in str(error.value)
+
+
+def brightest(path: Path) -> OnnxModel:
+    return own(path, onnx.helper.make_node("Cast", ["top"], ["mask"], to=onnx.TensorProto.UINT8))
+
+
+def test_a_class_that_the_file_does_not_name_is_one_line(tmp_path: Path) -> None:
+    model = brightest(tmp_path / "m.onnx")
+    save_blue(tmp_path / "a.png")
+    with pytest.raises(InputError, match=r"m\.onnx: gives class 2, but has 2 classes"):
+        predict_files(model, tmp_path / "a.png", tmp_path / "out")
+
+
+def save_blue(path: Path) -> None:
+    Image.new("RGB", (12, 8), (0, 0, 255)).save(path)
+
+
+def test_subfolders_keep_apart_images_of_one_name(model: OnnxModel, tmp_path: Path) -> None:
+    for k, cam in enumerate(("cam1", "cam2", "cam2/deeper")):
+        (tmp_path / "in" / cam).mkdir(parents=True)
+        Image.fromarray(pictures(1, (40, 60), seed=k)[0]).save(tmp_path / "in" / cam / "000.tif")
+    out = tmp_path / "in" / "out"
+    expected = [out / cam / "000_overlay.png" for cam in ("cam1", "cam2", "cam2/deeper")]
+    for _ in range(2):  # results inside the folder are not read the next time
+        assert sorted(predict_files(model, tmp_path / "in", out)) == expected
+    assert sorted(path for path in out.rglob("*") if path.is_file()) == expected
+    assert len({path.read_bytes() for path in expected}) == 3
+
+
+def test_a_model_that_was_trained_on_padded_images_sees_them_padded(deployed: Deployed, tmp_path: Path) -> None:
+    notes = {"fit": "pad"}
+    to_onnx(deployed, tmp_path / "m.onnx", classes=CLASSES, colours=COLOURS, metadata=notes)
+    model, image = OnnxModel(tmp_path / "m.onnx", threads=1), pictures(1, (100, 50))[0]
+    Image.fromarray(image).save(tmp_path / "a.png")
+    predict_files(model, tmp_path / "a.png", tmp_path / "out", masks=True)
+    expected = resize_mask(model.predict(resize_image(image, SIZE, "pad")), (100, 50), "pad")
+    assert np.array_equal(read(tmp_path / "out" / "a_mask.png"), expected)

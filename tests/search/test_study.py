@@ -7,12 +7,14 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
+from PIL import Image
 
 from segsearch.errors import InputError
 from segsearch.models.encoder import Encoder
 from segsearch.progress import silent
 from segsearch.search.driver import run_study
 from segsearch.search.executors.base import Task
+from segsearch.search.record import Proposal
 from segsearch.search.sampler import uniform
 from segsearch.search.study import prepare, run
 from segsearch.search.watch import Silent
@@ -21,6 +23,7 @@ from segsearch.space.lower import encoders, lower
 from segsearch.space.points import named_point
 from segsearch.spec.encoder import EncoderSpec
 
+from ..data.samples import SIZE, write_folder
 from .studies import made_up, quick, study
 
 RECIPE = {"iterations": 4, "batch_size": 2}
@@ -106,3 +109,27 @@ def test_a_trial_can_be_sent_elsewhere(tmp_path: Path) -> None:
     assert sent == task
     result = work(sent, silent)
     assert result.state == "complete" and result.spec_id == task.spec.id
+
+
+def test_what_labels_lack_is_said_before_the_first_trial_and_a_void_split_is_refused(tmp_path: Path) -> None:
+    path = write_folder(tmp_path)
+    config = quick(data={"name": "folder", "root": str(path), "size": [32, 48]}, trials=1)
+    for label in (tmp_path / "labels" / "val").iterdir():
+        Image.new("L", SIZE[::-1], 2).save(label)
+    heard: list[str] = []
+
+    class Told(Silent):
+        def note(self, line: str) -> None:
+            heard.append(line)
+
+        def started(self, proposal: Proposal) -> None:
+            heard.append("started")
+
+    run_study(config, tmp_path / "study", work=made_up, progress=Told())
+    assert heard.index(f"data: {path}.val: its 2 labels show one class only, sky") < heard.index("started")
+    assert all(note in "\n".join(heard) for note in prepare(config).notes)
+    for label in (tmp_path / "labels" / "val").iterdir():
+        Image.new("L", SIZE[::-1], 255).save(label)
+    with pytest.raises(InputError, match=r"set\.yaml\.val: no pixel of its 2 labels shows a class"):
+        run_study(config, tmp_path / "other", work=made_up)
+    assert not (tmp_path / "other").exists()
