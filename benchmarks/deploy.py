@@ -25,6 +25,7 @@ from deploy_report import write_report
 from torch import Tensor, nn
 
 from segsearch.cli.arguments import size_hw
+from segsearch.count.cost import count
 from segsearch.data.normalise import MEAN, STD
 from segsearch.errors import InputError, MissingExtraError, SegsearchError
 from segsearch.export.deploy import deploy
@@ -35,7 +36,6 @@ from segsearch.measure.backends.base import Prepared
 from segsearch.measure.backends.onnx_file import written
 from segsearch.measure.backends.table import find_backend
 from segsearch.measure.conditions import torch_threads
-from segsearch.measure.cost import count
 from segsearch.measure.device_lock import timing, working
 from segsearch.measure.latency import example_image
 from segsearch.measure.load import LoadWatch

@@ -15,11 +15,10 @@ from pathlib import Path
 import torch
 from rich.progress import track
 
-from segsearch.data.normalise import MEAN, STD
+from segsearch.cli.arguments import size_hw
+from segsearch.latency import NetworkSubject, latency_of
 from segsearch.measure.conditions import Conditions
-from segsearch.measure.latency import measure_deployed
 from segsearch.measure.record import LatencyRecord
-from segsearch.models.build import build
 from segsearch.space.points import named_point
 
 
@@ -69,15 +68,9 @@ def _row(load: str, records: list[LatencyRecord]) -> str:
 
 
 def _measure(options: argparse.Namespace) -> LatencyRecord:
-    torch.manual_seed(0)
-    height, width = map(int, options.size.split("x"))
-    return measure_deployed(
-        build(named_point(options.point).spec),
-        (height, width),
-        Conditions(backend=options.backend, threads=options.threads),
-        mean=MEAN,
-        std=STD,
-    )
+    spec = named_point(options.point).spec
+    subject = NetworkSubject(spec=spec, classes=19, size_hw=size_hw(options.size))
+    return latency_of(subject, Conditions(backend=options.backend, threads=options.threads))
 
 
 def _options() -> argparse.Namespace:

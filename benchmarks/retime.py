@@ -8,13 +8,10 @@ import sys
 from pathlib import Path
 
 import pandas as pd
-import torch
 from rich.progress import track
 
-from segsearch.data.normalise import MEAN, STD
+from segsearch.latency import NetworkSubject, latency_of
 from segsearch.measure.conditions import Conditions
-from segsearch.measure.latency import measure_deployed
-from segsearch.models.build import build
 from segsearch.search.store import StudyFolder
 
 
@@ -26,16 +23,9 @@ def main(study: Path, out: Path) -> None:
     rows = []
     for record in track([r for r in store.records() if r.latency is not None], description="measuring"):
         assert record.latency is not None
-        torch.manual_seed(record.seed)
         classes = len(record.scores.iou) if record.scores else 19
-        now = measure_deployed(
-            build(record.spec, classes),
-            config.data.size,
-            under,
-            mean=MEAN,
-            std=STD,
-            label=record.name,
-        )
+        subject = NetworkSubject(spec=record.spec, classes=classes, size_hw=config.data.size, label=record.name)
+        now = latency_of(subject, under)
         then_ms = record.latency.median_ms
         rows.append(
             {

@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 
+from segsearch.count.conventions import CONVENTIONS, Tally, tally
+from segsearch.count.cost import Cost, PartCost, count
 from segsearch.errors import InputError, meant
 from segsearch.frozen import Frozen
-from segsearch.measure.conventions import CONVENTIONS, Tally, tally
-from segsearch.measure.cost import Cost, PartCost, count
 from segsearch.models.auxiliary import Auxiliary
 from segsearch.models.build import build
 from segsearch.models.network import Network

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 import torch
 
+from segsearch.count.cost import count
 from segsearch.data.dataset import Splits
 from segsearch.errors import (
     InputError,
@@ -29,7 +30,6 @@ from segsearch.files import write_atomic
 from segsearch.frozen import Frozen
 from segsearch.latency import NetworkSubject, latency_of
 from segsearch.measure.conditions import Conditions
-from segsearch.measure.cost import count
 from segsearch.measure.record import LatencyRecord
 from segsearch.models.auxiliary import Auxiliary
 from segsearch.models.build import build

@@ -27,6 +27,7 @@ FLOORS = {
     "data": 2,
     "measure": 2,
     "export": 1,
+    "count": 1,
     "download": 1,
     "errors": 1,
     "frozen": 1,

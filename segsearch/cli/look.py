@@ -56,7 +56,7 @@ def diff(
 
 
 def _others(network: object, size: tuple[int, int]) -> list:  # type: ignore[type-arg]  # measure's types load torch
-    from segsearch.measure.conventions import others
+    from segsearch.count.conventions import others
 
     return list(others(network, size))  # type: ignore[arg-type]
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from segsearch.count.cost import count
 from segsearch.data.normalise import MEAN, STD
 from segsearch.errors import InputError
 from segsearch.export.deploy import deploy
@@ -14,7 +15,6 @@ from segsearch.latency.process import measure_in_processes
 from segsearch.latency.subjects import FileSubject, Subject
 from segsearch.measure.backends.table import find_backend
 from segsearch.measure.conditions import PLAIN, Conditions, check_threads
-from segsearch.measure.cost import count
 from segsearch.measure.load import Contention
 from segsearch.measure.machine import find_device
 from segsearch.measure.record import LatencyRecord, unsteady_words

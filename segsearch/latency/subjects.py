@@ -7,18 +7,22 @@ from pathlib import Path
 
 import torch
 
+from segsearch.count.cost import count
 from segsearch.data.normalise import MEAN, STD
 from segsearch.export.deploy import deploy
 from segsearch.measure.backends.onnx_file import written
 from segsearch.measure.conditions import Conditions
-from segsearch.measure.cost import count
 from segsearch.measure.device_lock import working
-from segsearch.measure.latency import example_image, measure_deployed, measure_file
+from segsearch.measure.latency import example_image, measure, measure_file
+from segsearch.measure.memory import memory_errors
 from segsearch.measure.record import LatencyRecord
 from segsearch.models.build import build
 from segsearch.models.network import Network
 from segsearch.progress import Report
 from segsearch.spec.network import NetworkSpec
+
+_PROCESSOR = torch.device("cpu")
+"""Where networks are deployed, whatever then runs them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,16 +50,9 @@ class NetworkSubject:
     def here(self, under: Conditions, report: Report) -> LatencyRecord:
         """Time it in this process."""
         network = self.built()
-        record = measure_deployed(
-            network,
-            self.size_hw,
-            under,
-            mean=MEAN,
-            std=STD,
-            label=self.label,
-            spec_id=self.spec.id,
-            report=report,
-        )
+        with working(_PROCESSOR), memory_errors(_PROCESSOR):
+            deployed, image = deploy(network, self.size_hw, MEAN, STD), example_image(self.size_hw)
+        record = measure(deployed, image, under, label=self.label, spec_id=self.spec.id, report=report)
         cost = count(network, self.size_hw)
         return record.model_copy(update={"params": cost.params, "macs": cost.macs})
 
@@ -103,7 +100,7 @@ def exported(subject: NetworkSubject, holds: str) -> Iterator[FileSubject]:
     network = subject.built()
     cost = count(network, subject.size_hw)
     with contextlib.ExitStack() as stack:
-        with working(torch.device("cpu")):
+        with working(_PROCESSOR):
             deployed = deploy(network, subject.size_hw, MEAN, STD)
             path = stack.enter_context(written(deployed, example_image(subject.size_hw), holds))
         yield FileSubject(path=path, label=subject.label, spec_id=subject.spec.id, params=cost.params, macs=cost.macs)

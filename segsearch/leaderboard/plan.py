@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from segsearch.count.cost import count
 from segsearch.latency import LatencyProtocol, LatencyStore
 from segsearch.leaderboard.run import Candidate
-from segsearch.measure.cost import count
 from segsearch.measure.machine import find_device
 from segsearch.models.build import build
 from segsearch.progress import Report, silent

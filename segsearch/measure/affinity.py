@@ -13,11 +13,9 @@ from pathlib import Path
 import psutil
 
 Processors = tuple[int, ...]
-
-_SYSTEM = Path("/sys/devices/system/cpu")
-
 Hold = Callable[[], None]
 """Holds the threads that were started since, too."""
+_SYSTEM = Path("/sys/devices/system/cpu")
 
 
 @contextlib.contextmanager
@@ -27,11 +25,14 @@ def held(threads: int) -> Iterator[tuple[Processors | None, Hold]]:
     Gives these processors and what holds threads that are started later. The processors are None, and nothing is held,
     where there are no more of them than threads, or where the system cannot do it.
     """
-    allowed = _allowed()
+    allowed = tuple(sorted(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else ()
     if not 0 < threads < len(allowed):
         yield None, lambda: None
         return
-    chosen, before = choose(allowed, threads), _masks()
+    chosen, before = choose(allowed, threads), dict[int, Processors]()
+    for thread in _threads():
+        with contextlib.suppress(OSError):  # it has ended
+            before[thread] = tuple(os.sched_getaffinity(thread))
 
     def hold() -> None:
         for thread in _threads():
@@ -50,27 +51,21 @@ def choose(allowed: Sequence[int], count: int, system: Path = _SYSTEM) -> Proces
 
     Among equals the last ones, as interrupts mostly go to the first.
     """
-    ranks = {number: (_share(number, allowed, system), -_speed(number, system), -number) for number in allowed}
-    return tuple(sorted(sorted(allowed, key=ranks.__getitem__)[:count]))
 
+    def rank(number: int) -> tuple[int, int, int]:
+        of_core = system / f"cpu{number}"
+        siblings = _numbers(_read(of_core / "topology" / "thread_siblings_list"))
+        speed = _read(of_core / "cpu_capacity") or _read(of_core / "cpufreq" / "cpuinfo_max_freq")
+        taken_before = sum(other > number for other in siblings & set(allowed))
+        return taken_before, -int(speed) if speed.isdecimal() else 0, -number
 
-def _share(number: int, allowed: Sequence[int], system: Path) -> int:
-    """How many of the allowed processors of the same core are taken before it: 0 for one of each core."""
-    siblings = _numbers(_read(system / f"cpu{number}" / "topology" / "thread_siblings_list"))
-    return sum(other > number for other in siblings & set(allowed))
-
-
-def _speed(number: int, system: Path) -> int:
-    """Something that grows with the speed of a core; 0 where the system does not tell."""
-    of_core = system / f"cpu{number}"
-    told = _read(of_core / "cpu_capacity") or _read(of_core / "cpufreq" / "cpuinfo_max_freq")
-    return int(told) if told.isdecimal() else 0
+    return tuple(sorted(sorted(allowed, key=rank)[:count]))
 
 
 def _numbers(text: str) -> set[int]:
     """Read the system's lists: ``0-3,8`` is 0, 1, 2, 3 and 8."""
     found = set[int]()
-    for part in filter(None, text.split(",")):
+    for part in text.split(","):
         first, _, last = part.partition("-")
         if first.isdecimal() and (last or first).isdecimal():
             found |= set(range(int(first), int(last or first) + 1))
@@ -84,20 +79,8 @@ def _read(file: Path) -> str:
         return ""
 
 
-def _allowed() -> Processors:
-    return tuple(sorted(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else ()
-
-
 def _threads() -> list[int]:
     return [thread.id for thread in psutil.Process().threads()]
-
-
-def _masks() -> dict[int, Processors]:
-    found = dict[int, Processors]()
-    for thread in _threads():
-        with contextlib.suppress(OSError):  # it has ended
-            found[thread] = tuple(os.sched_getaffinity(thread))
-    return found
 
 
 def _hold(thread: int, processors: Sequence[int]) -> None:

@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from segsearch.frozen import Frozen
-from segsearch.measure.timer import TimerSettings, WallStopwatch, quantile, sample_alone
+from segsearch.measure.timer import Stopwatch, TimerSettings, quantile, sample_alone
 
 QUALITY = 90
 """Of the JPEG that is decoded."""
@@ -31,7 +31,7 @@ class HostLatency(Frozen):
 
 def measure_host(mask: Callable[[Tensor], Tensor], size_hw: tuple[int, int], settings: TimerSettings) -> HostLatency:
     """Time ``mask``, from uint8 [1, 3, H, W] to uint8 [1, H, W] on the host, behind the decoding of a JPEG."""
-    encoded, watch = example_jpeg(size_hw), WallStopwatch()
+    encoded, watch = example_jpeg(size_hw), Stopwatch()
     whole = sample_alone(lambda: mask(decode(encoded)).numpy(), settings=settings, stopwatch=watch)
     short = settings.model_copy(update={"min_seconds": 0.0})
     alone = sample_alone(lambda: decode(encoded), settings=short, stopwatch=watch)

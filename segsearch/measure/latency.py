@@ -3,7 +3,7 @@
 import contextlib
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,25 +11,21 @@ import torch
 from torch import Tensor, nn
 
 from segsearch.errors import InputError
-from segsearch.export.deploy import deploy
-from segsearch.measure.affinity import Hold, held
+from segsearch.measure.affinity import held
 from segsearch.measure.backends.base import Backend, Prepared
 from segsearch.measure.backends.onnx_file import size_of
 from segsearch.measure.backends.table import file_backend, find_backend
 from segsearch.measure.conditions import PLAIN, Conditions, check_threads, torch_threads
 from segsearch.measure.device_lock import timing, working
-from segsearch.measure.host import HostLatency, measure_host
-from segsearch.measure.load import Contention, GpuLog, LoadWatch
+from segsearch.measure.host import measure_host
+from segsearch.measure.load import GpuLog, LoadWatch
 from segsearch.measure.machine import device_name, find_device, software
 from segsearch.measure.memory import MemoryWatch, memory_errors
 from segsearch.measure.record import LatencyRecord, unsteady_words
 from segsearch.measure.reference import reference_block
-from segsearch.measure.roofline import Peak, Workload, examine, measured_peak, refuse_impossible
-from segsearch.measure.timer import Samples, quantile, sample_beside, stopwatch_of
+from segsearch.measure.roofline import Workload, examine, measured_peak, refuse_impossible
+from segsearch.measure.timer import quantile, sample_beside, stopwatch_of
 from segsearch.progress import Report, silent
-
-_PROCESSOR = torch.device("cpu")
-"""Where networks are deployed, whatever then runs them."""
 
 
 def measure(
@@ -76,23 +72,6 @@ def measure(
         )
 
     return measure_ready(make, runner, where, example.shape, under, label=label, spec_id=spec_id, report=report)
-
-
-def measure_deployed(
-    network: nn.Module,
-    size_hw: tuple[int, int],
-    under: Conditions = PLAIN,
-    *,
-    mean: Sequence[float],
-    std: Sequence[float],
-    label: str = "",
-    spec_id: str = "",
-    report: Report = silent,
-) -> LatencyRecord:
-    """Deploy a copy of ``network`` at ``size_hw`` (`segsearch.export.deploy.deploy`) and `measure` it at batch 1."""
-    with working(_PROCESSOR), memory_errors(_PROCESSOR):
-        deployed, image = deploy(network, size_hw, mean, std), example_image(size_hw)
-    return measure(deployed, image, under, label=label, spec_id=spec_id, report=report)
 
 
 def measure_file(
@@ -176,7 +155,7 @@ def measure_ready(
     device, backend and precision has been followed when it is made. Other arguments and errors: as `measure`.
     """
     check_threads(under.threads)
-    version, under = runner.version(), replace(under, timer=under.timer.on(where.type))
+    version, timer, size_hw = runner.version(), under.timer.on(where.type), (shape[2], shape[3])
     started_at = datetime.now(UTC).isoformat(timespec="seconds")
     with (
         torch_threads(under.threads),
@@ -185,13 +164,29 @@ def measure_ready(
         # now, as OpenVINO's threads go where they could when they were prepared; with a GPU they only launch
         held(torch.get_num_threads() if where.type == "cpu" else 0) as (processors, hold),
     ):
-        seen = _seen(make, where, (shape[2], shape[3]), under, hold, report)
-        samples, ready = seen.samples, seen.ready
-        unsteady = unsteady_words(samples.drift, under.timer.reference_tolerance, seen.contention)
+        memory, stopwatch = MemoryWatch(where), stopwatch_of(where)
+        report("prepare", 0, 1)
+        with working(where):
+            ready = make()
+        run = ready.prepared.run
+        report("wait", 0, 1)
+        with timing(where):
+            hold()
+            watch = LoadWatch(where)
+            memory_mib = memory.running_mib(run)
+            before = watch.gpu.state() if watch.gpu else None
+            watch.begin()
+            reference = reference_block(where, stopwatch)
+            samples = sample_beside(run, reference, settings=timer, stopwatch=stopwatch, report=report)
+            contention = watch.contention()
+            gpu = GpuLog(before=before, after=watch.gpu.state()) if watch.gpu and before else None
+            peak = measured_peak(where, torch.get_num_threads(), stopwatch)
+            host = measure_host(ready.prepared.mask, size_hw, timer) if under.host else None
+        unsteady = unsteady_words(samples.reference_drift, timer.reference_tolerance, contention)
         return LatencyRecord(
             label=label,
             spec_id=spec_id,
-            size_hw=(shape[2], shape[3]),
+            size_hw=size_hw,
             batch=shape[0],
             precision=ready.precision,
             layout=ready.layout,
@@ -205,73 +200,18 @@ def measure_ready(
             median_ms=samples.median_ms,
             p10_ms=quantile(samples.samples_ms, 0.1),
             p90_ms=quantile(samples.samples_ms, 0.9),
-            samples_ms=samples.samples_ms,
-            warmup_calls=samples.warmup_calls,
-            warmup_settled=samples.warmup_settled,
-            reference_ms=samples.reference_ms,
-            reference_samples_ms=samples.reference_samples_ms,
-            reference_drift=samples.drift,
             steady=unsteady is None,
             unsteady=unsteady,
-            retakes=samples.retakes,
             macs=ready.work.macs,
-            floor_ms=refuse_impossible(samples.median_ms, ready.work, seen.peak, ready.precision),
-            memory_mib=seen.memory_mib,
-            host=seen.host,
-            timer=under.timer,
-            software=software(where),
-            contention=seen.contention,
-            gpu=seen.gpu,
-            started_at=started_at,
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Seen:
-    """All that was seen while the network ran."""
-
-    ready: Ready
-    samples: Samples
-    peak: Peak
-    memory_mib: float | None
-    host: HostLatency | None
-    contention: Contention
-    gpu: GpuLog | None
-
-
-def _seen(
-    make: Callable[[], Ready],
-    device: torch.device,
-    size_hw: tuple[int, int],
-    under: Conditions,
-    hold: Hold,
-    report: Report,
-) -> _Seen:
-    """Prepare beside others that work, then sample alone."""
-    memory, stopwatch = MemoryWatch(device), stopwatch_of(device)
-    report("prepare", 0, 1)
-    with working(device):
-        ready = make()
-    run = ready.prepared.run
-    report("wait", 0, 1)
-    with timing(device):
-        hold()
-        watch = LoadWatch(device)
-        memory_mib = memory.running_mib(run)
-        before = watch.gpu.state() if watch.gpu else None
-        watch.begin()
-        reference = reference_block(device, stopwatch)
-        samples = sample_beside(run, reference, settings=under.timer, stopwatch=stopwatch, report=report)
-        contention = watch.contention()
-        gpu = GpuLog(before=before, after=watch.gpu.state()) if watch.gpu and before else None
-        return _Seen(
-            ready=ready,
-            samples=samples,
-            peak=measured_peak(device, torch.get_num_threads(), stopwatch),
+            floor_ms=refuse_impossible(samples.median_ms, ready.work, peak, ready.precision),
             memory_mib=memory_mib,
-            host=measure_host(ready.prepared.mask, size_hw, under.timer) if under.host else None,
+            host=host,
+            timer=timer,
+            software=software(where),
             contention=contention,
             gpu=gpu,
+            started_at=started_at,
+            **vars(samples),
         )
 
 

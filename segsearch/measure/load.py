@@ -36,14 +36,10 @@ class Contention(Frozen):
     def most(cls, seen: Iterable[Self]) -> Self:
         """Join what was seen during several measurements: the largest of each figure, and who that was."""
         looks = list(seen)
-        gpu_others = [look.gpu_others for look in looks if look.gpu_others is not None]
-        return cls(
-            load_average=max(look.load_average for look in looks),
-            others_percent_before=max(look.others_percent_before for look in looks),
-            others_percent_during=max(look.others_percent_during for look in looks),
-            gpu_others=max(gpu_others, default=None),
-            names=max(looks, key=lambda look: look.others_percent).names,
-        )
+        most: dict[str, Any] = {"names": max(looks, key=lambda look: look.others_percent).names}
+        for name in cls.model_fields.keys() - most:
+            most[name] = max((v for look in looks if (v := getattr(look, name)) is not None), default=None)
+        return cls(**most)
 
     @property
     def busy(self) -> bool:
@@ -96,12 +92,9 @@ class LoadWatch:
     def _names(self) -> tuple[str, ...]:
         """Programs by what they used since `begin`, the busiest first, in percent of all cores."""
         total = max(_times().everything - self._start.everything, 1e-9)
-        used = {
-            program: 100 * (seconds - self._programs.get(program, 0.0)) / total
-            for program, seconds in _programs().items()
-        }
-        busiest = sorted(used.items(), key=lambda pair: -pair[1])[:MOST_NAMED]
-        return tuple(f"{program} {percent:.0f} %" for program, percent in busiest if percent >= LEAST_NAMED_PERCENT)
+        used = {name: 100 * (now - self._programs.get(name, 0.0)) / total for name, now in _programs().items()}
+        busiest = sorted(used, key=lambda name: -used[name])[:MOST_NAMED]
+        return tuple(f"{name} {used[name]:.0f} %" for name in busiest if used[name] >= LEAST_NAMED_PERCENT)
 
 
 @dataclass(frozen=True)
@@ -190,9 +183,8 @@ class Gpu:
     @classmethod
     def find(cls, device: torch.device) -> Self | None:
         """Find the GPU behind a torch device; None for a processor, or where NVML is not there or does not know it."""
-        if device.type != "cuda":
-            return None
-        return cls.by_uuid(str(torch.cuda.get_device_properties(device).uuid))
+        cuda = device.type == "cuda"
+        return cls.by_uuid(str(torch.cuda.get_device_properties(device).uuid)) if cuda else None
 
     @classmethod
     def by_uuid(cls, uuid: str) -> Self | None:

@@ -13,9 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from segsearch.count.cost import macs_of, noted_calls
 from segsearch.errors import InputError, ProofError
 from segsearch.measure.conditions import torch_threads
-from segsearch.measure.cost import macs_of, noted_calls
 from segsearch.measure.timer import Stopwatch
 
 MARGIN = 2.0

@@ -3,7 +3,7 @@
 Warm-up goes on until two neighbouring blocks of calls have the same median; then every call is one sample. Quantiles of
 single calls are kept, never a mean over a loop: on a shared machine the tail is long and says something. Where the
 reference beside a block took longer or shorter than in the rest of the measurement, a few more blocks are taken, and
-the least disturbed ones count. A measurement always ends with samples; `Samples.drift` says how far the machine moved.
+the least disturbed ones count. A measurement always ends with samples, and says how far the machine moved.
 """
 
 import contextlib
@@ -12,7 +12,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import Field, model_validator
 
@@ -74,19 +74,7 @@ QUOTED = TimerSettings(
 """In each of several processes, for figures that people quote: processes differ more than the samples of one."""
 
 
-class Stopwatch(Protocol):
-    """What tells the time: one implementation per kind of device, and a scripted one in tests."""
-
-    def now_seconds(self) -> float:
-        """Seconds since some fixed moment, for the rules on when to stop."""
-        ...
-
-    def lap_ms(self, work: Work) -> float:
-        """Do the work once, wait until it is done, and return how long it took in milliseconds."""
-        ...
-
-
-class WallStopwatch:
+class Stopwatch:
     """The wall clock around one call that returns when its work is done."""
 
     def now_seconds(self) -> float:
@@ -100,7 +88,7 @@ class WallStopwatch:
         return (time.perf_counter_ns() - start) / 1e6
 
 
-class CudaStopwatch(WallStopwatch):
+class CudaStopwatch(Stopwatch):
     """A pair of CUDA events around one call on the current stream, waited for before the next.
 
     Without the wait a queue builds up and the time is that of throughput; with it, launching is inside, as in live use.
@@ -120,7 +108,7 @@ class CudaStopwatch(WallStopwatch):
 
 def stopwatch_of(device: "torch.device") -> Stopwatch:
     """Return the stopwatch of a device."""
-    return CudaStopwatch() if device.type == "cuda" else WallStopwatch()
+    return CudaStopwatch() if device.type == "cuda" else Stopwatch()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +124,7 @@ class Samples:
     """Of the reference network beside these blocks; empty where none ran."""
     reference_ms: float | None = None
     """Latency of the reference network beside these blocks: the median of `level_ms` over its blocks."""
-    drift: float = 0.0
+    reference_drift: float = 0.0
     """Largest fraction by which the reference beside these blocks was off its level in this measurement."""
     retakes: int = 0
     """Blocks that were taken and do not count, as they were more disturbed."""
@@ -219,7 +207,7 @@ def sample_beside(
         warmup_settled=settled,
         reference_samples_ms=tuple(lap for side in {id(side): side for side in sides}.values() for lap in side),
         reference_ms=statistics.median(map(level_ms, sides)),
-        drift=max(block.drift(level) for block in chosen),
+        reference_drift=max(block.drift(level) for block in chosen),
         retakes=len(blocks) - settings.blocks,
     )
 

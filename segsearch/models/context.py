@@ -129,7 +129,7 @@ class NonLocal(Context):
     """x + W softmax(query key) value over all pixels, beside the input itself (Non-local Neural Networks, equation 6).
 
     It lies between two 3x3, the second over the result and the input, as in DANet. The two matrix products are not
-    modules, so `measure.cost` does not count them.
+    modules, so `count.cost` does not count them.
     """
 
     def __init__(self, spec: NonLocalSpec, in_channels: int, align_corners: bool) -> None:

@@ -1,4 +1,4 @@
-"""The caller's side: the same call as `segsearch.measure.latency.measure_deployed`, against another machine.
+"""The caller's side: the same call as `segsearch.measure.latency.measure`, against another machine.
 
 Every way in which a worker can fail becomes one line that names it.
 """

@@ -6,8 +6,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from segsearch.count.cost import PartCost
 from segsearch.describe import Difference
-from segsearch.measure.cost import PartCost
 from segsearch.space.nodes import Scalar
 
 

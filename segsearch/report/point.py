@@ -9,8 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:  # these load torch, which the list of points does without
+    from segsearch.count.conventions import OtherCount
     from segsearch.describe import Comparison, Description
-    from segsearch.measure.conventions import OtherCount
     from segsearch.space.points import NamedPoint
 
 

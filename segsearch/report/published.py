@@ -14,7 +14,7 @@ Written by `{COMMAND}`; a test keeps it as that command writes it.
 
 Every Params and FLOPs figure that the papers print for a network which is a named point here, beside our count of that
 network by the paper's own rule. "Same" means that ours prints as the paper does. Rules are those of
-`segsearch/measure/conventions.py`: `macs`, multiply-adds of convolutions; `ptflops`, those and elementwise work as the
+`segsearch/count/conventions.py`: `macs`, multiply-adds of convolutions; `ptflops`, those and elementwise work as the
 ptflops tool has it; `sfnet`, twice the multiply-adds and elementwise work; `tfprof`, half of what TensorFlow's profiler
 counts, emulated. Parameters are those learnt, without statistics of BatchNorm. Sizes are height x width in pixels.
 """

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from segsearch.measure.cost import count
+from segsearch.count.cost import count
 from segsearch.measure.machine import find_device
 from segsearch.measure.memory import memory_errors
 from segsearch.models.build import build

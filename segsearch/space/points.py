@@ -26,7 +26,7 @@ class Published(Frozen):
     """Input (H, W) in pixels."""
     classes: int | None = None
     convention: Literal["macs", "ptflops", "sfnet", "tfprof"] | None = None
-    """How the paper counted, for ``flops``: a row of measure.conventions."""
+    """How the paper counted, for ``flops``: a row of `segsearch.count.conventions`."""
     auxiliary: Literal["none", "encoder"] = "none"
     """Auxiliary head that the paper counted among the parameters."""
     rounding: Literal["nearest", "down"] = "nearest"

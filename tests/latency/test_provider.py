@@ -3,10 +3,13 @@
 import signal
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
+from segsearch.count.cost import count
 from segsearch.data.normalise import MEAN, STD
 from segsearch.errors import (
     DeviceError,
@@ -17,11 +20,11 @@ from segsearch.errors import (
     SegsearchError,
     UnfitError,
 )
-from segsearch.export.deploy import deploy
+from segsearch.export.deploy import Deployed, deploy
 from segsearch.export.onnx import to_onnx
-from segsearch.latency import FileSubject, NetworkSubject, fresh_network, joined, latency_of, process
+from segsearch.latency import FileSubject, NetworkSubject, fresh_network, joined, latency_of, process, subjects
 from segsearch.measure.conditions import Conditions
-from segsearch.measure.cost import count
+from segsearch.measure.latency import example_image
 from segsearch.measure.load import Contention
 from segsearch.measure.record import LatencyRecord
 from segsearch.measure.timer import TimerSettings
@@ -50,6 +53,25 @@ def test_here_a_network_is_built_deployed_and_timed() -> None:
     assert torch.equal(torch.random.get_rng_state(), before)
     assert (found.label, found.spec_id, found.size_hw, found.batch) == ("small", SPEC.id, SIZE, 1)
     assert len(found.samples_ms) >= 5 and found.threads == 1 and found.process_medians_ms == ()
+
+
+def test_the_deployed_form_is_what_is_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[nn.Module, torch.Tensor]] = []
+    real = subjects.measure
+
+    def watched(network: nn.Module, image: torch.Tensor, *more: Any, **named: Any) -> LatencyRecord:
+        seen.append((network, image))
+        return real(network, image, *more, **named)
+
+    monkeypatch.setattr(subjects, "measure", watched)
+    network = fresh_network(SPEC, 3).train()
+    found = latency_of(replace(SUBJECT, network=network), UNDER)
+    ((timed, image),) = seen
+    assert isinstance(timed, Deployed) and timed.size_hw == SIZE and network.training
+    assert not [m for m in timed.modules() if isinstance(m, nn.BatchNorm2d)]
+    assert torch.equal(image, example_image(SIZE))
+    cost = count(network, SIZE)
+    assert (found.params, found.macs) == (cost.params, cost.macs)
 
 
 def test_a_file_is_timed_at_the_size_that_it_takes(file: Path) -> None:

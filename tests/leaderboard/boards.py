@@ -7,9 +7,9 @@ from pathlib import Path
 
 import torch
 
+from segsearch.count.cost import count
 from segsearch.latency import LatencyProtocol, LatencyStore
 from segsearch.leaderboard.board import Board, board_of
-from segsearch.measure.cost import count
 from segsearch.measure.record import LatencyRecord
 from segsearch.measure.timer import TimerSettings
 from segsearch.models.build import build

@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import nn
 
+from segsearch.count.cost import count
 from segsearch.errors import InputError
-from segsearch.measure.cost import count
 from segsearch.measure.latency import refuse_unfit
 from segsearch.measure.roofline import examine
 

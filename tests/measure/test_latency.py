@@ -13,13 +13,13 @@ import pytest
 import torch
 from torch import nn
 
+from segsearch.count.cost import count
 from segsearch.errors import DeviceError, InputError, ProofError
 from segsearch.measure import latency
 from segsearch.measure.backends.table import BACKENDS
 from segsearch.measure.conditions import Conditions
-from segsearch.measure.cost import count
 from segsearch.measure.device_lock import working
-from segsearch.measure.latency import measure
+from segsearch.measure.latency import example_image, measure
 from segsearch.measure.record import LatencyRecord
 from segsearch.measure.reference import CALLS
 from segsearch.measure.roofline import Peak
@@ -360,3 +360,12 @@ def test_no_thread_strays_from_the_processors_of_the_reference(backend):
     """
     done = subprocess.run([sys.executable, "-c", code, backend], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_image_is_always_the_same_noise() -> None:
+    image = example_image((7, 9))
+    assert image.shape == (1, 3, 7, 9) and image.dtype == torch.uint8
+    assert torch.equal(image, example_image((7, 9))) and image.unique().numel() > 100
+    before = torch.random.get_rng_state()
+    example_image((7, 9))
+    assert torch.equal(torch.random.get_rng_state(), before)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from segsearch.measure.cost import count
+from segsearch.count.cost import count
 from segsearch.models.build import build
 from segsearch.models.network import Network
 from segsearch.space.load import load_space

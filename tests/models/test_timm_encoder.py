@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import nn
 
+from segsearch.count.cost import count
 from segsearch.errors import InputError, MissingExtraError
 from segsearch.export.deploy import deploy, fold, network_masks
 from segsearch.export.onnx import OnnxModel, to_onnx
 from segsearch.export.parity import agreement, prove
-from segsearch.measure.cost import count
 from segsearch.models.build import build
 from segsearch.models.network import Network
 from segsearch.models.timm_encoder import TimmEncoder, published_url, word_of

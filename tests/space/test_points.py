@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
+from segsearch.count.cost import count
 from segsearch.errors import InputError
-from segsearch.measure.cost import count
 from segsearch.models.auxiliary import Auxiliary
 from segsearch.models.build import build
 from segsearch.space.load import load_space

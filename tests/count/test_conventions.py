@@ -2,11 +2,10 @@ import pytest
 import torch
 from torch import nn
 
+from segsearch.count.conventions import CONVENTIONS, Tally, count_by, tally
+from segsearch.count.cost import count
 from segsearch.errors import InputError
-from segsearch.measure.conventions import CONVENTIONS, Tally, count_by, tally
-from segsearch.measure.cost import count
-
-from .networks import SIZE, ConvNorm, Mini, Resize
+from tests.measure.networks import SIZE, ConvNorm, Mini, Resize
 
 
 def test_elementary_counts_by_hand():

@@ -55,9 +55,9 @@ def record_calls(network: nn.Module, size_hw: tuple[int, int], batch: int = 1) -
             "size_hw", f"{batch} x {size_hw[0]} x {size_hw[1]} is not an image size", "whole numbers from 1"
         )
     ghost = shadow(network)
-    image = torch.empty(batch, 3, *size_hw, device="meta", dtype=_floating_type(network))
+    floating = next((p.dtype for p in network.parameters() if p.is_floating_point()), torch.float32)
     with noted_calls(ghost) as calls, torch.inference_mode():
-        ghost(image)
+        ghost(torch.empty(batch, 3, *size_hw, device="meta", dtype=floating))
     return tuple(calls)
 
 
@@ -78,18 +78,10 @@ def noted_calls(network: nn.Module) -> Iterator[list[Call]]:
 
 def shadow(network: nn.Module) -> nn.Module:
     """Copy ``network`` in eval mode with parameters and buffers on the meta device; shared tensors stay shared."""
-    ghosts: dict[int, Any] = {id(p): nn.Parameter(_ghost(p), requires_grad=False) for p in network.parameters()}
-    ghosts |= {id(b): _ghost(b) for b in network.buffers()}
+    tensors = {id(tensor): tensor for tensor in (*network.parameters(), *network.buffers())}
+    ghosts: dict[int, Any] = {key: torch.empty_like(tensor, device="meta") for key, tensor in tensors.items()}
+    ghosts |= {id(p): nn.Parameter(ghosts[id(p)], requires_grad=False) for p in network.parameters()}
     return copy.deepcopy(network, ghosts).eval()
-
-
-def _ghost(tensor: Tensor) -> Tensor:
-    return torch.empty_like(tensor, device="meta")
-
-
-def _floating_type(network: nn.Module) -> torch.dtype:
-    """Type of the image that the weights expect."""
-    return next((p.dtype for p in network.parameters() if p.is_floating_point()), torch.float32)
 
 
 def _note(
@@ -177,14 +169,10 @@ def _macs_by_part(network: nn.Module, calls: Iterable[Call]) -> dict[str, int]:
 def _params_by_part(network: nn.Module) -> dict[str, int]:
     children = dict(network.named_children())
     auxiliary = children.pop(AUXILIARY, nn.Identity())
-    seen: set[int] = set()
-    own = _new_params(network.parameters(recurse=False), seen)
-    by_part = {name: _new_params(child.parameters(), seen) for name, child in children.items()}
-    return {OWN: own, **by_part, AUXILIARY: _new_params(auxiliary.parameters(), seen)}
-
-
-def _new_params(parameters: Iterable[nn.Parameter], seen: set[int]) -> int:
-    """Count numbers in those ``parameters`` that were not ``seen`` before."""
-    fresh = [p for p in parameters if id(p) not in seen]
-    seen.update(id(p) for p in fresh)
-    return sum(p.numel() for p in fresh)
+    parts = {OWN: network.parameters(recurse=False)}
+    parts |= {name: child.parameters() for name, child in children.items()} | {AUXILIARY: auxiliary.parameters()}
+    owner = {parameter: name for name, own in reversed(parts.items()) for parameter in own}  # the first holder wins
+    counts = dict.fromkeys(parts, 0)
+    for parameter, name in owner.items():
+        counts[name] += parameter.numel()
+    return counts

@@ -7,9 +7,8 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from segsearch.measure.cost import AUXILIARY, OWN, Cost, count
-
-from .networks import SIZE, Convolutions, Mini, state
+from segsearch.count.cost import AUXILIARY, OWN, Cost, count
+from tests.measure.networks import SIZE, Convolutions, Mini, state
 
 
 def parts_of(cost):

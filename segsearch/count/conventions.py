@@ -1,6 +1,6 @@
 """Ways in which papers counted "FLOPs". One tally per network, one formula per convention.
 
-Two numbers compare only within one convention. `segsearch.measure.cost` counts what this project means by macs; the
+Two numbers compare only within one convention. `segsearch.count.cost` counts what this project means by macs; the
 others exist to set a published figure beside the same count of our network. Two widely used counters run beside ours,
 so that their disagreement is on the table and not found out later.
 """
@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from segsearch.count.cost import CONVOLUTIONS, TRANSPOSED, Call, macs_of, record_calls
 from segsearch.errors import MissingExtraError, unknown
 from segsearch.frozen import Frozen
-from segsearch.measure.cost import CONVOLUTIONS, TRANSPOSED, Call, macs_of, record_calls
 from segsearch.quiet import quiet
 
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
@@ -214,7 +214,7 @@ class OtherCount(Frozen):
 def others(network: nn.Module, size_hw: tuple[int, int]) -> list[OtherCount]:
     """Ask every counter of `COUNTERS` about one image of (3, H, W), on the CPU, on copies of the network in eval mode.
 
-    Unlike `segsearch.measure.cost.count` they run the network on real numbers: memory and time are those of an
+    Unlike `segsearch.count.cost.count` they run the network on real numbers: memory and time are those of an
     inference.
 
     Raises:

@@ -2,10 +2,9 @@ import pytest
 import torch
 from torch import nn
 
+from segsearch.count.cost import record_calls, shadow
 from segsearch.errors import InputError
-from segsearch.measure.cost import record_calls, shadow
-
-from .networks import SIZE, Mini, state
+from tests.measure.networks import SIZE, Mini, state
 
 
 def test_calls_carry_names_and_shapes_in_order():

@@ -2,11 +2,10 @@ import sys
 
 import pytest
 
+from segsearch.count.conventions import COUNTERS, others, tally
+from segsearch.count.cost import count
 from segsearch.errors import MissingExtraError
-from segsearch.measure.conventions import COUNTERS, others, tally
-from segsearch.measure.cost import count
-
-from .networks import SIZE, Mini, state
+from tests.measure.networks import SIZE, Mini, state
 
 
 def test_both_agree_with_ours_once_their_extras_are_taken_off():

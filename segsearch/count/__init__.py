@@ -1,0 +1,1 @@
+"""What a network costs by count: parameters and multiply-adds, ours and in the conventions of papers."""
