@@ -58,7 +58,14 @@ class WorkerError(DeviceError):
 
 
 class MachineError(SegsearchError):
-    """No disk space, memory or file handles are left on the machine: no network is at fault, another try may do."""
+    """No disk space, memory or file handles are left on the machine: no network is at fault, another try may do.
+
+    ``memory`` says that it is the processor's memory, of which a network may also ask for more than there is.
+    """
+
+    def __init__(self, line: str, *, memory: bool = False) -> None:
+        self.memory = memory
+        super().__init__(line)
 
 
 class BudgetError(SegsearchError):
@@ -118,7 +125,8 @@ def machine_fault(error: BaseException) -> MachineError | None:
             cure = _CURES.get(code or errno.ENOMEM, "")
             said = [line for line in str(cause).splitlines() if code and os.strerror(code) in line]
             told = one_line(said[0] if said else cause)
-            return MachineError(f"this machine: {told}" + (f" (cure: {cure})" if cure else ""))
+            line = f"this machine: {told}" + (f" (cure: {cure})" if cure else "")
+            return MachineError(line, memory=code in (None, errno.ENOMEM))
     return None
 
 

@@ -44,6 +44,7 @@ from segsearch.train.recipe import Recipe
 from segsearch.train.weights import save_weights
 
 LATENCY, CHECKPOINT, WEIGHTS, ERROR = "latency.json", "checkpoint.pt", "weights.safetensors", "error.txt"
+MEMORY = "out_of_memory.txt"
 
 Gate = Callable[[int, int, float | None], str | None]
 """From params, macs and latency_ms (None before it is measured) to the reason for not training, if there is one."""
@@ -97,7 +98,8 @@ def run_trial(spec: NetworkSpec, setup: TrialSetup, folder: Path, *, seed: int, 
     Raises:
         InputError: what is not this network's fault: a full disk, an unreadable image, weights that cannot be
             downloaded.
-        MachineError: no disk space, memory or file handles left; the same trial can be tried again.
+        MachineError: no disk space, memory or file handles left; the same trial can be tried again. One that is short
+            of memory a second time has failed.
         MissingExtraError: the backend is not installed, or timm. WorkerError: the machine that measures is not there.
         KeyboardInterrupt: Ctrl-C, or ``report`` raised it; the folder can be taken up again.
 
@@ -112,9 +114,17 @@ def run_trial(spec: NetworkSpec, setup: TrialSetup, folder: Path, *, seed: int, 
         blameless = (InputError, MachineError, MissingExtraError, WorkerError)
         if isinstance(error, blameless) and not isinstance(error, UnfitError):
             raise
-        if fault := machine_fault(error):
+        if (fault := machine_fault(error)) and not (fault.memory and _seen_before(folder, fault)):
             raise fault from error
         return _failed(trial, folder, error)
+
+
+def _seen_before(folder: Path, fault: MachineError) -> bool:
+    """Whether this trial was short of memory before; if not, write it down. Twice means that it needs too much."""
+    path = folder / MEMORY
+    before = path.exists()
+    write_atomic(path, f"{fault}\n")
+    return before
 
 
 def _failed(trial: "_Trial", folder: Path, error: Exception) -> TrialResult:

@@ -9,7 +9,7 @@ import torch
 
 from segsearch.data.config import StreetsData
 from segsearch.data.open import open_data
-from segsearch.errors import InputError, UnfitError
+from segsearch.errors import InputError, MachineError, UnfitError
 from segsearch.measure.backends.eager import Eager
 from segsearch.measure.conditions import Conditions
 from segsearch.measure.timer import TimerSettings
@@ -164,6 +164,21 @@ def test_divergence_is_a_result(spec: NetworkSpec, setup: TrialSetup, tmp_path: 
 def test_running_out_of_memory_is_a_result(spec: NetworkSpec, setup: TrialSetup, tmp_path: Path) -> None:
     result = run_trial(spec, replace(setup, gate=_no_memory), tmp_path, seed=1)
     assert (result.state, result.reason) == ("failed", "OutOfMemoryError: no room")
+
+
+def test_a_trial_short_of_memory_is_tried_once_more(spec: NetworkSpec, setup: TrialSetup, tmp_path: Path) -> None:
+    def gate(params: int, macs: int, latency_ms: float | None) -> str | None:
+        torch.empty(2**50)  # four petabytes
+        return None
+
+    short = replace(setup, gate=gate)
+    with pytest.raises(MachineError, match=r"this machine: .*memory.*cure: free memory"):
+        run_trial(spec, short, tmp_path / "a", seed=1)
+    result = run_trial(spec, short, tmp_path / "a", seed=1)
+    assert result.state == "failed" and result.reason is not None and "memory" in result.reason
+    with pytest.raises(MachineError):
+        run_trial(spec, short, tmp_path / "b", seed=1)
+    assert run_trial(spec, setup, tmp_path / "b", seed=1).state == "complete"
 
 
 def test_a_network_that_the_backend_cannot_take_is_a_result(
