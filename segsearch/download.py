@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 from segsearch.errors import InputError
-from segsearch.files import replacing
+from segsearch.files import clear_parts, replacing
 from segsearch.progress import Report, silent
 from segsearch.quiet import cache_folder
 
@@ -36,6 +36,7 @@ def fetch(url: str, report: Report = silent) -> Path:
     expected = hash_in(name)
     assert expected, f"{url} carries no checksum"
     if not path.is_file():
+        clear_parts(path.parent)
         _download(url, path, expected, report)
     elif not (found := sha256(path)).startswith(expected):
         raise InputError(path, f"is damaged: its sha256 begins with {found[:8]}", "delete it, to download it again")

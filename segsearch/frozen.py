@@ -62,6 +62,8 @@ def _refusal(model: type[BaseModel], error: ErrorDetails, place: str) -> InputEr
     if kind == "extra_forbidden":
         known = sorted(_fields(model, location[:-1]))
         return InputError(where, f"unknown key{meant(location[-1], known)}", known)
+    if kind == "json_invalid":
+        return InputError(where, "holds text that is not valid Unicode")
     if kind == "missing":
         return InputError(where, "is missing")
     if kind in ("literal_error", "enum"):

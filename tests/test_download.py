@@ -1,6 +1,7 @@
 """Downloads from a server of our own: whole and checked, or not there."""
 
 import hashlib
+import os
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -107,6 +108,14 @@ def test_a_stop_leaves_nothing(address: str, cache: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         fetch(address, stop)
     assert not list(cache.iterdir())
+
+
+def test_what_a_killed_download_left_is_cleared(address: str, cache: Path) -> None:
+    cache.mkdir()
+    (cache / f".{NAME}.abc.part").write_bytes(b"half")
+    os.utime(cache / f".{NAME}.abc.part", (1, 1))
+    fetch(address)
+    assert [p.name for p in cache.iterdir()] == [NAME]
 
 
 def test_a_cache_that_cannot_be_written(address: str, cache: Path) -> None:

@@ -143,7 +143,9 @@ def _refusal(path: Path, error: Exception) -> str:
     loaded = f"torch.load({str(path)!r}, weights_only=False){_nest(path)}"
     kept = f"{{k: v for k, v in {loaded}.items() if torch.is_tensor(v)}}"
     line = f'python -c "import torch; torch.save({kept}, {str(target)!r})"'
-    return f"holds {unknown[1]}, which only running code could read; if you trust the file, keep its tensors: {line}"
+    return (
+        f"holds {unknown[1]}, which can only be read by running code; if you trust the file, keep its tensors: {line}"
+    )
 
 
 def _nest(path: Path) -> str:

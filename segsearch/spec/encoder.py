@@ -86,7 +86,7 @@ class TimmSpec(Frozen):
 
 
 def kind(data: Any) -> object:
-    """Word that tells encoders apart; the first kind there was goes without."""
+    """Word that tells encoders apart: ``staged`` where there is none."""
     return data.get("kind", "staged") if isinstance(data, dict) else getattr(data, "kind", None)
 
 

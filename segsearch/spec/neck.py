@@ -94,7 +94,7 @@ class SkipSpec(Frozen):
 
 
 def kind(data: Any) -> object:
-    """Word that tells necks apart; the first neck there was goes without."""
+    """Word that tells necks apart: ``topdown`` where there is none."""
     return data.get("kind", "topdown") if isinstance(data, dict) else getattr(data, "kind", None)
 
 

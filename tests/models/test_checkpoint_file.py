@@ -99,7 +99,8 @@ def test_another_programs_object_is_named_with_the_cure(nest: str | None, old: b
         read_checkpoint(path)
     line = str(refusal.value)
     assert (
-        line.startswith(f"{path}: holds argparse.Namespace, which only running code could read; ") and "\n" not in line
+        line.startswith(f"{path}: holds argparse.Namespace, which can only be read by running code; ")
+        and "\n" not in line
     )
     if old:
         return

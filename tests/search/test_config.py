@@ -112,6 +112,11 @@ def test_numbers_beyond_all_sense_are_refused_by_their_key(place: str, value: ob
         parse_study(MINIMAL | changes, "x")
 
 
+def test_text_that_is_no_unicode_is_one_line() -> None:
+    with pytest.raises(InputError, match=r"x: holds text that is not valid Unicode$"):
+        parse_study(MINIMAL | {"name": "a\ud800b"}, "x")
+
+
 def test_a_batch_larger_than_the_memory_is_refused_before_the_first_trial() -> None:
     recipe = {"iterations": 10, "batch_size": 65_536}
     with pytest.raises(
