@@ -350,7 +350,7 @@ def test_no_thread_strays_from_the_processors_of_the_reference(backend):
             return look
 
         latency.reference_block = watched
-        quick = TimerSettings(min_samples=5, min_seconds=0.0, warmup_block_seconds=0.0, max_warmup_seconds=0.5)
+        quick = TimerSettings(min_samples=2, min_seconds=0.0, max_warmup_seconds=0.1, blocks=2, retakes=0)
         network, image = torch.nn.Conv2d(3, 2, 3).eval(), torch.rand(1, 3, 32, 64)
         record = measure(network, image, Conditions(backend=sys.argv[1], threads=1, timer=quick))
         assert len(record.processors) == 1 and set(masks) == {frozenset(record.processors)}, set(masks)
