@@ -13,6 +13,10 @@ from typing import Protocol, TypeVar
 from segsearch.errors import InputError
 
 STUDY, TRIALS, PROPOSAL, RESULT = "study.json", "trials", "proposal.json", "result.json"
+LATENCY, CHECKPOINT, WEIGHTS = "latency.json", "checkpoint.pt", "weights.safetensors"
+"""Beside them in a trial's folder, in the order in which they appear; the checkpoint goes once there is a result."""
+ERROR, MEMORY = "error.txt", "out_of_memory.txt"
+"""In the folders of trials that failed, and of those that were short of memory once."""
 LEAST_ID = 6
 """Fewest digits of a spec id that name a trial."""
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
@@ -26,8 +26,7 @@ from segsearch.errors import (
     machine_fault,
     one_line,
 )
-from segsearch.files import write_atomic
-from segsearch.frozen import Frozen
+from segsearch.files import make_folder, write_atomic
 from segsearch.latency import NetworkSubject, latency_of
 from segsearch.measure.conditions import Conditions
 from segsearch.measure.record import LatencyRecord
@@ -37,41 +36,16 @@ from segsearch.models.network import Network
 from segsearch.models.pretrained import start_from
 from segsearch.progress import Report, silent
 from segsearch.remote.client import Worker
+from segsearch.result import TrialResult
 from segsearch.spec.network import NetworkSpec
-from segsearch.train.evaluate import Scores, evaluate
+from segsearch.study_files import CHECKPOINT, ERROR, LATENCY, MEMORY, WEIGHTS
+from segsearch.train.evaluate import evaluate
 from segsearch.train.loop import train
 from segsearch.train.recipe import Recipe
 from segsearch.train.weights import save_weights
 
-LATENCY, CHECKPOINT, WEIGHTS, ERROR = "latency.json", "checkpoint.pt", "weights.safetensors", "error.txt"
-MEMORY = "out_of_memory.txt"
-
 Gate = Callable[[int, int, float | None], str | None]
 """From params, macs and latency_ms (None before it is measured) to the reason for not training, if there is one."""
-
-
-class TrialResult(Frozen):
-    """What became of one network: ``complete`` (trained, scored), ``rejected`` by the gate, ``failed`` on the way."""
-
-    state: Literal["complete", "rejected", "failed"]
-    reason: str | None = None
-    spec_id: str
-    spec: NetworkSpec
-    params: int | None = None
-    macs: int | None = None
-    latency: LatencyRecord | None = None
-    scores: Scores | None = None
-    """On the images that steer the search."""
-    report_scores: Scores | None = None
-    """On images that the search never sees, if the data set has any."""
-    pretrained: str | None = None
-    """File and checksum of the encoder's first weights; None where they were fresh, as no published ones fit."""
-    notes: tuple[str, ...] = ()
-    """What a person should know of how the trial went."""
-    trained_iterations: int = 0
-    final_loss: float | None = None
-    seconds: dict[str, float]
-    """Per stage: build, measure, train, evaluate; of a resumed training, all of its time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +78,7 @@ def run_trial(spec: NetworkSpec, setup: TrialSetup, folder: Path, *, seed: int, 
         KeyboardInterrupt: Ctrl-C, or ``report`` raised it; the folder can be taken up again.
 
     """
+    make_folder(folder)
     trial = _Trial(spec, setup, folder, seed, report)
     try:
         reason = trial.refusal()
@@ -128,6 +103,7 @@ def _seen_before(folder: Path, fault: MachineError) -> bool:
 
 
 def _failed(trial: "_Trial", folder: Path, error: Exception) -> TrialResult:
+    trial.check_folder()
     write_atomic(folder / ERROR, "".join(traceback.format_exception(error)))
     return TrialResult(state="failed", reason=f"{type(error).__name__}: {one_line(error)}", **trial.facts)
 
@@ -179,6 +155,7 @@ class _Trial:
             )
         self.facts |= {"trained_iterations": trained.iterations, "final_loss": trained.final_loss}
         self.facts["seconds"]["train"] = trained.seconds
+        self.check_folder()
         save_weights(network, self.folder / WEIGHTS, {"spec": self.spec.id})
         with self._stage("evaluate"):
             self.facts["scores"] = evaluate(network, setup.splits.val, device=setup.device, report=self.report)
@@ -186,6 +163,11 @@ class _Trial:
                 self.facts["report_scores"] = evaluate(
                     network, setup.splits.report, device=setup.device, report=self.report
                 )
+
+    def check_folder(self) -> None:
+        """Raise InputError where the folder was moved away: writing would make another one in its old place."""
+        if not self.folder.is_dir():
+            raise InputError(self.folder, "was moved or deleted while its trial ran")
 
     def _build(self, auxiliary: Auxiliary) -> Network:
         with torch.random.fork_rng([]):
@@ -201,6 +183,7 @@ class _Trial:
         if not record.steady and self._refused(record):
             # somebody else's load must not cost a network its training: the better of two counts
             record = min(record, self._measured(network), key=lambda r: r.median_ms)
+        self.check_folder()
         write_atomic(path, json.dumps(record.model_dump(mode="json")))
         return record
 

@@ -16,9 +16,10 @@ from segsearch.measure.timer import TimerSettings
 from segsearch.models.build import build
 from segsearch.space.lower import lower
 from segsearch.spec.network import NetworkSpec
+from segsearch.study_files import CHECKPOINT, ERROR, LATENCY, WEIGHTS
 from segsearch.train.recipe import Recipe
 from segsearch.train.weights import load_weights
-from segsearch.trial import CHECKPOINT, ERROR, LATENCY, WEIGHTS, TrialSetup, run_trial
+from segsearch.trial import TrialSetup, run_trial
 
 SIZE = (32, 48)
 TIMER = TimerSettings(min_samples=3, min_seconds=0.01, warmup_block_seconds=0.01, max_warmup_seconds=0.1)

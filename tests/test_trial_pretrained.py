@@ -15,9 +15,10 @@ from segsearch.models.build import build
 from segsearch.space.lower import lower
 from segsearch.space.points import named_point
 from segsearch.spec.network import NetworkSpec
+from segsearch.study_files import WEIGHTS
 from segsearch.train.recipe import Recipe
 from segsearch.train.weights import load_weights
-from segsearch.trial import WEIGHTS, TrialSetup, run_trial
+from segsearch.trial import TrialSetup, run_trial
 
 SIZE = (32, 48)
 SPEC = lower(named_point("fpenet").choices | {"encoder_width": 0.25, "coarsest": "P3", "encoder.fpe.q": 2})

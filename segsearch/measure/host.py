@@ -2,16 +2,15 @@
 
 import io
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-import numpy as np
-import torch
-import torch.nn.functional as F
-from PIL import Image
 from pydantic import Field
-from torch import Tensor
 
 from segsearch.frozen import Frozen
 from segsearch.measure.timer import Stopwatch, TimerSettings, quantile, sample_alone
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 QUALITY = 90
 """Of the JPEG that is decoded."""
@@ -29,7 +28,7 @@ class HostLatency(Frozen):
     image: str = f"JPEG, quality {QUALITY}"
 
 
-def measure_host(mask: Callable[[Tensor], Tensor], size_hw: tuple[int, int], settings: TimerSettings) -> HostLatency:
+def measure_host(mask: "Callable[[Tensor], Tensor]", size_hw: tuple[int, int], settings: TimerSettings) -> HostLatency:
     """Time ``mask``, from uint8 [1, 3, H, W] to uint8 [1, H, W] on the host, behind the decoding of a JPEG."""
     encoded, watch = example_jpeg(size_hw), Stopwatch()
     whole = sample_alone(lambda: mask(decode(encoded)).numpy(), settings=settings, stopwatch=watch)
@@ -44,8 +43,12 @@ def measure_host(mask: Callable[[Tensor], Tensor], size_hw: tuple[int, int], set
     )
 
 
-def decode(encoded: bytes) -> Tensor:
+def decode(encoded: bytes) -> "Tensor":
     """Read an encoded RGB image into uint8 [1, 3, H, W]."""
+    import numpy as np
+    import torch
+    from PIL import Image
+
     with Image.open(io.BytesIO(encoded)) as image:
         pixels = np.array(image.convert("RGB"))
     return torch.from_numpy(pixels).permute(2, 0, 1).unsqueeze(0).contiguous()
@@ -53,6 +56,10 @@ def decode(encoded: bytes) -> Tensor:
 
 def example_jpeg(size_hw: tuple[int, int]) -> bytes:
     """Encode soft blotches with some grain, always the same: a photograph is neither even nor noise."""
+    import torch
+    import torch.nn.functional as F
+    from PIL import Image
+
     generator = torch.Generator().manual_seed(0)
     height, width = size_hw
     coarse = torch.rand(1, 3, max(2, height // 32), max(2, width // 32), generator=generator)

@@ -7,12 +7,14 @@ import os
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import psutil
-import torch
 
 from segsearch.frozen import Frozen
+
+if TYPE_CHECKING:
+    import torch
 
 BUSY_PERCENT = 10.0
 """From this much foreign load of the whole processor on, a latency is not to be trusted."""
@@ -63,7 +65,7 @@ class Contention(Frozen):
 class LoadWatch:
     """Looks around for ``seconds`` when it is made, and again when `contention` is asked for."""
 
-    def __init__(self, device: torch.device, seconds: float = 0.2) -> None:
+    def __init__(self, device: "torch.device", seconds: float = 0.2) -> None:
         self.gpu = Gpu.find(device)
         self._load_average = psutil.getloadavg()[0]
         self._gpu_before = self.gpu.other_processes() if self.gpu else None
@@ -181,10 +183,13 @@ class Gpu:
     handle: Any
 
     @classmethod
-    def find(cls, device: torch.device) -> Self | None:
+    def find(cls, device: "torch.device") -> Self | None:
         """Find the GPU behind a torch device; None for a processor, or where NVML is not there or does not know it."""
-        cuda = device.type == "cuda"
-        return cls.by_uuid(str(torch.cuda.get_device_properties(device).uuid)) if cuda else None
+        if device.type != "cuda":
+            return None
+        import torch
+
+        return cls.by_uuid(str(torch.cuda.get_device_properties(device).uuid))
 
     @classmethod
     def by_uuid(cls, uuid: str) -> Self | None:
@@ -223,6 +228,8 @@ class Gpu:
         running = self._ask("nvmlDeviceGetComputeRunningProcesses")
         if running is None:
             return None
+        import torch
+
         others = [process.pid for process in running if process.pid != os.getpid()]
         hidden = len(others) == len(running) and torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
         return max(0, len(others) - hidden)

@@ -5,11 +5,13 @@ Settings are read and written down, never changed.
 
 import platform
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from segsearch.errors import DeviceError, InputError
 from segsearch.frozen import Frozen
+
+if TYPE_CHECKING:
+    import torch
 
 DEVICES = ("cpu", "cuda")
 
@@ -28,13 +30,15 @@ class Software(Frozen):
     """Whether float32 convolutions may run in TF32."""
 
 
-def find_device(device: str) -> torch.device:
+def find_device(device: str) -> "torch.device":
     """Resolve ``cpu``, ``cuda`` or ``cuda:N``.
 
     Raises:
         InputError: another kind of device.
         DeviceError: no such device here.
     """
+    import torch
+
     kind, _, index = device.partition(":")
     if kind not in DEVICES or (":" in device and not (kind == "cuda" and index.isdecimal())):
         raise InputError("device", f"{device!r} is not known", (*DEVICES, "cuda:N"))
@@ -48,11 +52,15 @@ def find_device(device: str) -> torch.device:
 
 def available() -> list[str]:
     """Names of the devices of this machine that `find_device` takes."""
+    import torch
+
     return ["cpu", *(f"cuda:{number}" for number in range(torch.cuda.device_count()))]
 
 
-def device_name(device: torch.device) -> str:
+def device_name(device: "torch.device") -> str:
     """Return what the maker calls the device."""
+    import torch
+
     return torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name()
 
 
@@ -66,8 +74,10 @@ def cpu_name() -> str:
     return next(filter(None, [*names, platform.processor(), platform.machine()]), "unknown")
 
 
-def software(device: torch.device) -> Software:
+def software(device: "torch.device") -> Software:
     """Read the versions and switches that matter on ``device``."""
+    import torch
+
     common = Software(torch=str(torch.__version__), python=platform.python_version(), os=platform.platform())
     if device.type != "cuda":
         return common

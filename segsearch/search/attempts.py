@@ -10,8 +10,7 @@ from pathlib import Path
 from segsearch.errors import InputError
 from segsearch.files import write_atomic
 from segsearch.frozen import Frozen
-from segsearch.study_files import TornError, read_json
-from segsearch.trial import CHECKPOINT, LATENCY, WEIGHTS
+from segsearch.study_files import CHECKPOINT, LATENCY, WEIGHTS, TornError, read_json
 
 ATTEMPT = "attempt.json"
 MOST_DEATHS = 2

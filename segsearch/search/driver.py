@@ -8,6 +8,7 @@ from pathlib import Path
 
 from segsearch.errors import BudgetError, InputError
 from segsearch.files import make_folder
+from segsearch.result import TrialResult
 from segsearch.search.config import StudyConfig
 from segsearch.search.executors.base import Executor, Task, Work
 from segsearch.search.executors.serial import Serial
@@ -16,13 +17,11 @@ from segsearch.search.lock import locked
 from segsearch.search.outcome import FAILURES_IN_A_ROW, End, StudyOutcome, conclude
 from segsearch.search.proposals import too_small
 from segsearch.search.provenance import commit, versions
-from segsearch.search.record import Proposal, TrialRecord
+from segsearch.search.record import Proposal, TrialRecord, network_of
 from segsearch.search.sampler import seed_of
 from segsearch.search.store import StudyFolder
 from segsearch.search.study import Study, prepare, run
 from segsearch.search.watch import Silent, StudyProgress
-from segsearch.space.lower import lower
-from segsearch.trial import TrialResult
 
 
 def run_study(
@@ -47,13 +46,23 @@ def run_study(
     study, store = prepare(config), StudyFolder(folder)
     commit(), versions()  # of the code that runs now: somebody may check out another while it does
     make_folder(folder)
-    with locked(folder), stop_requests(progress.note) as stop:
+
+    def told(line: str) -> None:
+        progress.note(line)
+        store.leave()  # now: whoever asked for a stop may not wait for it, and kill
+
+    with locked(folder), stop_requests(told) as stop:
         store.begin(study.file)
         for note in study.notes:
             progress.note(f"data: {note}")
         for name in too_small(study.named, study.setup.size_hw):
             progress.note(f"{name} is left out: images of {config.data.size} are too small for it")
-        executor = Serial(work or partial(run, study.setup), progress, stop)
+
+        def stopped() -> bool:
+            store.check()
+            return stop()
+
+        executor = Serial(work or partial(run, study.setup), progress, stopped)
         driver = _Driver(study, store, executor, progress, stop)
         try:
             end = driver.run()
@@ -62,6 +71,7 @@ def run_study(
             raise
         finally:
             executor.close()
+            store.leave()
         try:
             outcome = conclude(config, folder, end, driver.records)
         except BudgetError as error:
@@ -120,10 +130,15 @@ class _Driver:
         self._progress.opened(self._config.name, self._config.trials, list(self._records.values()))
         try:
             while (end := self._submit()) is None or self._under_way:
-                self._finish(*self._executor.collect())
+                task, result = self._executor.collect()
+                self._under_way -= 1
+                self._finish(task, result)
             return end
         except KeyboardInterrupt:
             return "interrupted"
+        except InputError:
+            self._store.check()  # that the folder is gone says more than which file could not be written
+            raise
 
     def _submit(self) -> End | None:
         """Fill the executor; say why nothing more is to be submitted, if that is so."""
@@ -134,8 +149,14 @@ class _Driver:
             proposal = waiting.popleft() if waiting else self._propose()
             if proposal is None:
                 return "exhausted"
-            self._executor.submit(self._task(proposal))
-            self._under_way += 1
+            task = self._task(proposal)
+            if (reason := self._store.attempt(proposal.number)) is None:
+                self._executor.submit(task)
+                self._under_way += 1
+            else:
+                self._finish(
+                    task, TrialResult(state="failed", reason=reason, spec=task.spec, spec_id=task.spec.id, seconds={})
+                )
         return None
 
     def _end(self) -> End | None:
@@ -158,11 +179,8 @@ class _Driver:
         return proposal
 
     def _task(self, proposal: Proposal) -> Task:
-        spec, folder = lower(proposal.point), self._store.trial(proposal.number)
-        if spec.id != proposal.spec_id:
-            raise InputError(
-                folder, "was proposed by a version of segsearch that reads its point otherwise; delete it to go on"
-            )
+        folder = self._store.trial(proposal.number)
+        spec = network_of(proposal, folder, "delete this folder to go on")
         self._progress.started(proposal)
         seed = seed_of(self._config.seed, spec.id) if proposal.seed is None else proposal.seed
         return Task(proposal=proposal, spec=spec, folder=folder, seed=seed, started_at=_now())
@@ -182,7 +200,6 @@ class _Driver:
             finished_at=_now(),
         )
         self._store.finish(record)
-        self._under_way -= 1
         self._records[record.number] = record
         self._proposer.ended(record)
         self._failures = self._failures + 1 if record.state == "failed" else 0

@@ -2,11 +2,16 @@
 
 from typing import Self
 
+from pydantic import model_validator
+
+from segsearch.errors import InputError
 from segsearch.frozen import Frozen
+from segsearch.result import TrialResult
 from segsearch.search.budget import Budget
+from segsearch.space.lower import lower
 from segsearch.space.nodes import Scalar
+from segsearch.spec.network import NetworkSpec
 from segsearch.train.recipe import Recipe
-from segsearch.trial import TrialResult
 
 
 class Proposal(Frozen):
@@ -44,6 +49,19 @@ class TrialRecord(TrialResult):
     started_at: str
     """Time of day in UTC, ISO 8601; of the last start, if the trial was taken up again."""
     finished_at: str
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        """Refuse what cannot be one trial's: files are edited, copied, and mixed up."""
+        if self.spec_id != self.spec.id:
+            raise ValueError(f"spec_id {self.spec_id} is not that of its spec, which is {self.spec.id}")
+        if self.latency is not None and self.latency.spec_id not in ("", self.spec_id):
+            raise ValueError(f"latency is of spec {self.latency.spec_id}, not of {self.spec_id}")
+        needed = {"complete": ("params", "macs", "latency", "scores"), "rejected": ("params", "macs", "reason")}
+        for name in needed.get(self.state, ("reason",)):
+            if getattr(self, name) is None:
+                raise ValueError(f"{name} is missing, but state is {self.state}")
+        return self
 
     @property
     def trained(self) -> bool:
@@ -96,3 +114,15 @@ class TrialRecord(TrialResult):
             name: getattr(result, name) for name in TrialResult.model_fields
         }
         return cls.model_validate(known | facts)
+
+
+def network_of(trial: Proposal | TrialRecord, place: object, cure: str = "") -> NetworkSpec:
+    """Return the network of a stored point. Raises InputError where it is none, or not the one that was stored."""
+    told = f"; {cure}" if cure else ""
+    try:
+        spec = lower(trial.point)
+    except InputError as error:
+        raise InputError(place, f"its point stands for no network: {error}{told}") from error
+    if spec.id != trial.spec_id:
+        raise InputError(place, f"spec_id is {trial.spec_id}, but the network of its point is {spec.id}{told}")
+    return spec

@@ -11,10 +11,11 @@ from pathlib import Path
 from segsearch.errors import InputError
 from segsearch.files import clear_parts, write_atomic
 from segsearch.frozen import Frozen
+from segsearch.search import attempts
 from segsearch.search.identity import StudyFile, check_same
 from segsearch.search.record import Proposal, TrialRecord
-from segsearch.study_files import PROPOSAL, RESULT, STUDY, TRIALS, TornError, read_json, trial_folders
-from segsearch.trial import CHECKPOINT
+from segsearch.space.lower import lower
+from segsearch.study_files import CHECKPOINT, PROPOSAL, RESULT, STUDY, TRIALS, TornError, read_json, trial_folders
 
 
 class StudyFolder:
@@ -22,6 +23,9 @@ class StudyFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._place: tuple[int, int] | None = None
+        """Which folder it is that lies there, from `begin` on."""
+        self._running: set[int] = set()
 
     def trial(self, number: int) -> Path:
         """Folder of one trial."""
@@ -30,6 +34,8 @@ class StudyFolder:
     def begin(self, study: StudyFile) -> None:
         """Write down what is searched; in a folder that has a study, only if it is the same.
 
+        From here on the folder must stay where it is.
+
         Raises:
             InputError: it is another study, or the folder holds something else.
         """
@@ -37,7 +43,15 @@ class StudyFolder:
             check_same(self.read_study(), study, self.path)
         elif (self.path / TRIALS).exists():
             raise InputError(self.path, f"has trials but no {STUDY}; start in another folder")
-        _write(self.path / STUDY, study)
+        self._place = _place(self.path)
+        self._write(self.path / STUDY, study)
+
+    def check(self) -> None:
+        """Raise InputError once the folder was moved away: writing would make half a study in its old place."""
+        if self._place is not None and _place(self.path) != self._place:
+            raise InputError(
+                self.path, "was moved or deleted while its study ran: start again with the folder where it lies now"
+            )
 
     def read_study(self) -> StudyFile:
         """Read what was decided. Raises InputError where there is no study."""
@@ -58,10 +72,13 @@ class StudyFolder:
             if (path / RESULT).exists():
                 continue
             try:
-                proposals.append(Proposal.parse(read_json(path / PROPOSAL), path / PROPOSAL))
+                proposal = Proposal.parse(read_json(path / PROPOSAL), path / PROPOSAL)
             except TornError as error:
                 notes.append(f"trial {path.name} is proposed again: {error}")
                 shutil.rmtree(path)
+                continue
+            _check_number(proposal, path / PROPOSAL)
+            proposals.append(proposal)
         return proposals, notes
 
     def clear(self, finished: Iterable[int]) -> None:
@@ -69,27 +86,72 @@ class StudyFolder:
         for folder in (self.path, *trial_folders(self.path)):
             clear_parts(folder)
         for number in finished:
-            (self.trial(number) / CHECKPOINT).unlink(missing_ok=True)
+            self._tidy(number)
 
     def propose(self, proposal: Proposal) -> None:
         """Write a proposal into its new folder."""
-        _write(self.trial(proposal.number) / PROPOSAL, proposal)
+        self._write(self.trial(proposal.number) / PROPOSAL, proposal)
+
+    def attempt(self, number: int) -> str | None:
+        """Write down that a trial begins; return why it must not, see `attempts.begin`."""
+        self.check()
+        reason = attempts.begin(self.trial(number))
+        if reason is None:
+            self._running.add(number)
+        return reason
+
+    def leave(self) -> None:
+        """Write down that the trials under way are stopped on purpose."""
+        for number in tuple(self._running):
+            attempts.leave(self.trial(number))
+        self._running.clear()
 
     def finish(self, record: TrialRecord) -> None:
         """Write the record, which makes the trial exist, and drop what only served the way there."""
-        folder = self.trial(record.number)
-        _write(folder / RESULT, record)
-        (folder / CHECKPOINT).unlink(missing_ok=True)
+        self._write(self.trial(record.number) / RESULT, record)
+        self._running.discard(record.number)
+        self._tidy(record.number)
+
+    def _tidy(self, number: int) -> None:
+        attempts.forget(self.trial(number))
+        (self.trial(number) / CHECKPOINT).unlink(missing_ok=True)
+
+    def _write(self, path: Path, value: Frozen) -> None:
+        """Write as JSON with one line per field, for people and for diff."""
+        self.check()
+        fields = value.model_dump(mode="json").items()
+        lines = [f"  {json.dumps(name)}: {json.dumps(field, ensure_ascii=False)}" for name, field in fields]
+        write_atomic(path, "{\n" + ",\n".join(lines) + "\n}\n")
 
     def _record(self, path: Path) -> TrialRecord:
         try:
-            return TrialRecord.parse(read_json(path), path)
+            record = TrialRecord.parse(read_json(path), path)
+            _check_number(record, path)
+            _check_point(record, path)
         except InputError as error:
             raise InputError(error.place, f"{error.problem}; delete this file to run its trial again") from error
+        return record
 
 
-def _write(path: Path, value: Frozen) -> None:
-    """Write as JSON with one line per field, for people and for diff."""
-    fields = value.model_dump(mode="json").items()
-    lines = [f"  {json.dumps(name)}: {json.dumps(field, ensure_ascii=False)}" for name, field in fields]
-    write_atomic(path, "{\n" + ",\n".join(lines) + "\n}\n")
+def _check_point(record: TrialRecord, path: Path) -> None:
+    """Raise InputError where the point is another network's; that of an older version may not be complete any more."""
+    try:
+        found = lower(record.point)
+    except InputError:
+        return
+    if found != record.spec:
+        raise InputError(f"{path}.point", f"stands for the network {found.id}, not for spec_id {record.spec_id}")
+
+
+def _check_number(trial: Proposal | TrialRecord, path: Path) -> None:
+    """Raise InputError for a file of another trial's folder."""
+    if trial.number != int(path.parent.name):
+        raise InputError(f"{path}.number", f"is {trial.number}, in the folder of trial {int(path.parent.name)}")
+
+
+def _place(folder: Path) -> tuple[int, int] | None:
+    try:
+        found = folder.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

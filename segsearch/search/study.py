@@ -23,6 +23,7 @@ from segsearch.models.timm_encoder import word_of
 from segsearch.progress import Report
 from segsearch.remote.access import Address, need_token
 from segsearch.remote.client import Worker, check_offer
+from segsearch.result import TrialResult
 from segsearch.search.config import Remote, StudyConfig
 from segsearch.search.executors.base import Task
 from segsearch.search.identity import StudyFile, first_weights
@@ -33,7 +34,7 @@ from segsearch.space.load import load_space, narrow
 from segsearch.space.lower import encoders, lower
 from segsearch.space.nodes import Space
 from segsearch.space.points import NamedPoint, named_points
-from segsearch.trial import TrialResult, TrialSetup, run_trial
+from segsearch.trial import TrialSetup, run_trial
 
 TRIED_POINTS = 50
 """Points drawn to see that a space is one of networks."""

@@ -30,9 +30,11 @@ from segsearch.search.record import TrialRecord
 from segsearch.search.store import StudyFolder
 from segsearch.search.study import set_up
 from segsearch.search.winner_card import rival, winner_card
-from segsearch.train.evaluate import Scores, evaluate_masks
+from segsearch.study_files import WEIGHTS
+from segsearch.train.evaluate import evaluate_masks
+from segsearch.train.scores import Scores
 from segsearch.train.weights import load_weights
-from segsearch.trial import WEIGHTS, TrialSetup
+from segsearch.trial import TrialSetup
 
 CALIBRATION_IMAGES = 32
 MOST_DRIFT = 0.01

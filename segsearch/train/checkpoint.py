@@ -45,8 +45,10 @@ def save_checkpoint(path: Path, stamp: Stamp, state: Mapping[str, object]) -> No
     """Write ``state`` (tensors, numbers, text, lists and dicts of them); a crash leaves the old file or the new one.
 
     Raises:
-        InputError: the folder cannot be written, or the disk is full.
+        InputError: the folder is not there or cannot be written, or the disk is full.
     """
+    if not path.parent.is_dir():  # moved away with its study: it must not be made again in its old place
+        raise InputError(path.parent, "is not there")
     # through memory: torch's own file writer turns a full disk into a RuntimeError, as if the network were at fault
     buffer = io.BytesIO()
     torch.save({"format": _FORMAT, "stamp": asdict(stamp), "state": dict(state)}, buffer)

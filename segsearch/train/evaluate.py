@@ -10,29 +10,14 @@ from torch import Tensor, nn
 from segsearch.data.dataset import Dataset
 from segsearch.data.normalise import to_tensor
 from segsearch.errors import InputError
-from segsearch.frozen import Frozen
 from segsearch.measure.device_lock import working
 from segsearch.progress import Report
 from segsearch.train.device import find_device
 from segsearch.train.metrics import Confusion, hits_and_unions, iou_per_class, jackknife_error, miou, pixel_accuracy
+from segsearch.train.scores import Scores
 
 Predict = Callable[[Tensor], Tensor]
 """Images uint8 B, 3, H, W (RGB) to class ids, integers B, H, W: what a deployed network does."""
-
-
-class Scores(Frozen):
-    """Scores of a network on a dataset."""
-
-    miou: float
-    """Mean over the classes labelled or predicted."""
-    iou: dict[str, float | None]
-    """Per class name; None where a class is neither labelled nor predicted."""
-    pixel_accuracy: float
-    images: int
-    confusion: tuple[tuple[int, ...], ...]
-    """Pixels; the row is the label, the column the prediction."""
-    standard_error: float | None = None
-    """Of the mIoU over images (`jackknife_error`); None for a single image, and in records older than this field."""
 
 
 def evaluate(

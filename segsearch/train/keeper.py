@@ -9,12 +9,16 @@ from segsearch.errors import InputError
 from segsearch.train.checkpoint import CURE, Stamp, load_checkpoint, save_checkpoint
 from segsearch.train.session import Session
 
+FIRST_PAUSE_SECONDS = 3.0
+"""From the start of a session to its first checkpoint; every later pause is twice as long, up to the longest."""
+
 
 class Keeper:
     """Keeps a session's checkpoint file, or does nothing without a path; counts the seconds."""
 
     def __init__(self, session: Session, path: Path | None, stamp: Stamp, every_seconds: float) -> None:
         self._session, self._path, self._stamp, self._every_seconds = session, path, stamp, every_seconds
+        self._pause_seconds = min(FIRST_PAUSE_SECONDS, every_seconds)
         self._before = 0.0
         self._begun = self._saved = time.perf_counter()
 
@@ -37,9 +41,10 @@ class Keeper:
             raise InputError(self._path, f"does not fit this version ({type(error).__name__})", CURE) from error
 
     def tick(self) -> None:
-        """Save when it is time."""
-        if time.perf_counter() - self._saved >= self._every_seconds:
+        """Save when it is time: soon after the start, as what was killed once may be again, then ever less often."""
+        if time.perf_counter() - self._saved >= self._pause_seconds:
             self.save()
+            self._pause_seconds = min(2 * self._pause_seconds, self._every_seconds)
 
     def save(self) -> None:
         """Write the file."""

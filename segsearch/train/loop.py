@@ -62,8 +62,8 @@ def train(
         dataset: training images; whatever is held out must not be in it.
         seed: of the batches, the augmentation and dropout. Initial weights are the caller's.
         device: where to train.
-        checkpoint: file of the resumable state.
-        every_seconds: time between two checkpoints; 0 writes one after every step.
+        checkpoint: file of the resumable state, in a folder that is there.
+        every_seconds: longest time between two checkpoints, see `Keeper.tick`; 0 writes one after every step.
         channels_last: use the channels-last memory format, where it is safe: see `memory_format_of`.
         on_step: called after every step.
 

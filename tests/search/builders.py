@@ -8,15 +8,15 @@ from segsearch.measure.load import Contention
 from segsearch.measure.machine import Software
 from segsearch.measure.record import LatencyRecord
 from segsearch.measure.timer import TimerSettings
+from segsearch.result import TrialResult
 from segsearch.search.naming import network_name
 from segsearch.search.record import Proposal, TrialRecord
 from segsearch.space.load import load_space, narrow
 from segsearch.space.lower import lower
 from segsearch.space.nodes import Point, Space
 from segsearch.space.walk import sample
-from segsearch.train.evaluate import Scores
 from segsearch.train.recipe import Recipe
-from segsearch.trial import TrialResult
+from segsearch.train.scores import Scores
 
 RECIPE = Recipe(iterations=10)
 SMALL = {
@@ -99,7 +99,7 @@ def result(point: Point, *, miou: float | None = None, latency_ms: float | None 
         trained_iterations=10 if miou is not None else 0,
         final_loss=1.0 if miou is not None else None,
         seconds={"build": 0.5, "train": 2.0},
-        **{"state": state, **facts},
+        **{"state": state, "reason": None if miou is not None else "over the budget", **facts},
     )
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from segsearch.progress import Report, silent
+from segsearch.result import TrialResult
 from segsearch.search.budget import Budget
 from segsearch.search.config import StudyConfig, parse_study
 from segsearch.search.executors.base import Task
 from segsearch.space.lower import lower
-from segsearch.trial import TrialResult
 
 from .builders import SMALL, result
 

@@ -11,13 +11,13 @@ import yaml
 from segsearch.cli.study import pareto, search
 from segsearch.errors import BudgetError, InputError
 from segsearch.progress import Report
+from segsearch.result import TrialResult
 from segsearch.search.config import StudyConfig, at_root, load_study
 from segsearch.search.driver import run_study
 from segsearch.search.executors.base import Task
 from segsearch.search.pareto import front
 from segsearch.search.store import StudyFolder
 from segsearch.search.watch import Silent
-from segsearch.trial import TrialResult
 from tests.data.samples import save_label, write_folder
 
 from .studies import TIMER, gated, made_up, points, quick, study

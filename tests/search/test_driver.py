@@ -1,6 +1,8 @@
 import errno
 import json
 import os
+import shutil
+import signal
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 from segsearch import files
 from segsearch.errors import BudgetError, InputError
 from segsearch.progress import Report
+from segsearch.result import TrialResult
 from segsearch.search.driver import run_study
 from segsearch.search.executors.base import Task
 from segsearch.search.lock import locked
@@ -20,7 +23,6 @@ from segsearch.search.pareto import front
 from segsearch.search.store import StudyFolder
 from segsearch.search.watch import Silent
 from segsearch.space.points import named_points
-from segsearch.trial import TrialResult
 
 from .builders import result
 from .studies import gated, made_up, points, quick, study
@@ -302,3 +304,139 @@ def test_the_search_finds_a_front(tmp_path: Path) -> None:
     outcome = run_study(study(trials=12), tmp_path, work=made_up)
     best = front(outcome.records)
     assert 1 <= len(best) < 12 and best[-1].miou == max(r.miou for r in outcome.records)
+
+
+def test_a_folder_moved_away_while_its_study_runs_is_not_made_again(tmp_path: Path) -> None:
+    def moving(task: Task, report: Report) -> TrialResult:
+        if task.proposal.number == 3:
+            (tmp_path / "s").rename(tmp_path / "elsewhere")
+        return made_up(task)
+
+    with pytest.raises(InputError, match=r"/s: was moved or deleted while its study ran: start again with the folder"):
+        run_study(study(), tmp_path / "s", work=moving)
+    assert not (tmp_path / "s").exists() and len(points(tmp_path / "elsewhere")) == 2
+    run_study(study(), tmp_path / "elsewhere", work=made_up)
+    run_study(study(), tmp_path / "whole", work=made_up)
+    assert points(tmp_path / "elsewhere") == points(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_folder_moved_away_stops_a_trial_at_its_next_report(again: bool, tmp_path: Path) -> None:
+    """Also where another study has begun in the old place."""
+
+    def moving(task: Task, report: Report) -> TrialResult:
+        (tmp_path / "s").rename(tmp_path / "elsewhere")
+        if again:
+            run_study(study(trials=1), tmp_path / "s", work=made_up)
+        report("train", 1, 4)
+        raise AssertionError("it went on")
+
+    with pytest.raises(InputError, match="was moved or deleted while its study ran"):
+        run_study(study(), tmp_path / "s", work=moving)
+    assert len(points(tmp_path / "s")) == again and points(tmp_path / "elsewhere") == {}
+
+
+@pytest.mark.parametrize("stage", ["measure", "train", "evaluate"])
+def test_a_real_trial_writes_nothing_where_its_folder_was(stage: str, tmp_path: Path) -> None:
+    class Moving(Silent):
+        def stage(self, number: int, what: str, done: int, total: int) -> None:
+            if what == stage:
+                (tmp_path / "s").rename(tmp_path / "elsewhere")
+
+    with pytest.raises(InputError, match="s: was moved or deleted while its study ran"):
+        run_study(quick(trials=1), tmp_path / "s", progress=Moving())
+    assert not (tmp_path / "s").exists()
+
+
+def killed(*numbers: int) -> Any:
+    """Work whose process is killed in these trials: nothing of ours runs any more."""
+
+    def run(task: Task, report: Report) -> TrialResult:
+        if task.proposal.number in numbers:
+            raise Killed
+        return made_up(task)
+
+    return run
+
+
+class Killed(BaseException):
+    """Stands for a SIGKILL; `run_killed` undoes what was written on the way out."""
+
+
+def run_killed(config: Any, folder: Path, work: Any) -> Any:
+    """Run a study; where its work is killed, put the folder back as it was at that moment."""
+    saved = folder.with_name("at the kill")
+
+    def snapshot(task: Task, report: Report) -> TrialResult:
+        try:
+            return work(task, report)
+        except Killed:
+            shutil.rmtree(saved, ignore_errors=True)
+            shutil.copytree(folder, saved)
+            raise
+
+    try:
+        return run_study(config, folder, work=snapshot)
+    except Killed:
+        shutil.rmtree(folder)
+        saved.rename(folder)
+        return None
+
+
+def test_a_trial_that_kills_its_process_fails_the_second_time_and_the_study_goes_on(tmp_path: Path) -> None:
+    folder = tmp_path / "s"
+    assert [run_killed(study(), folder, killed(2)) for _ in range(2)] == [None, None]
+    outcome = run_killed(study(), folder, killed(2))
+    assert outcome.end == "finished" and [r.number for r in outcome.records if r.trained] == [1, 3, 4, 5, 6]
+    failed = outcome.records[1]
+    assert failed.state == "failed" and "killed 2 times" in str(failed.reason) and "out of memory" in str(failed.reason)
+    assert not (folder / "trials/0002/attempt.json").exists()
+    (folder / "trials/0002/result.json").unlink()  # as the reason says
+    assert run_study(study(trials=6), folder, work=made_up).records[1].trained
+
+
+def test_stops_on_purpose_and_errors_are_no_kills(tmp_path: Path) -> None:
+    errors = iter([KeyboardInterrupt(), InputError("disk", "is full"), SystemExit(1), KeyboardInterrupt()] * 2)
+
+    def stopping(task: Task, report: Report) -> TrialResult:
+        raise next(errors)
+
+    for _ in range(8):
+        with suppress(InputError, SystemExit):
+            run_study(study(), tmp_path, work=stopping)
+    outcome = run_study(study(), tmp_path, work=made_up)
+    assert all(record.trained for record in outcome.records)
+
+
+def test_a_kill_soon_after_a_request_to_stop_is_no_death(tmp_path: Path) -> None:
+    """As process managers do it: SIGTERM, and SIGKILL for who takes long."""
+
+    def slow(task: Task, report: Report) -> TrialResult:
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise Killed
+
+    for _ in range(4):
+        run_killed(study(), tmp_path / "s", slow)
+    assert all(record.trained for record in run_study(study(), tmp_path / "s", work=made_up).records)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda data: data["point"].pop("encoder"),
+        lambda data: data["point"].update(finest="P99"),
+        lambda data: data.update(spec_id="abcdefabcdef"),
+        lambda data: data["point"].update(fusion_width=[1]),
+        lambda data: data.pop("name"),
+    ],
+)
+def test_a_proposal_that_cannot_be_is_refused_by_name(change: Any, tmp_path: Path) -> None:
+    with pytest.raises(SystemExit):
+        run_study(study(), tmp_path, work=dying(2))
+    file = tmp_path / "trials/0002/proposal.json"
+    data = json.loads(file.read_text())
+    change(data)
+    file.write_text(json.dumps(data))
+    with pytest.raises(InputError, match="trials/0002") as caught:
+        run_study(study(), tmp_path, work=made_up)
+    assert "\n" not in str(caught.value)

@@ -1,5 +1,9 @@
 import json
+import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -87,3 +91,86 @@ def test_brackets_without_end_are_a_damaged_file(tmp_path: Path) -> None:
     (tmp_path / "trials/0001/result.json").write_text("[" * 100_000)
     with pytest.raises(InputError, match=r"result\.json: is not whole JSON; delete this file"):
         store.records()
+
+
+def edited(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change a JSON file as a person, a script or a fuzzer would."""
+    data = json.loads(path.read_text())
+    change(data)
+    path.write_text(json.dumps(data))
+
+
+def other() -> dict[str, Any]:
+    return record(9, miou=0.5).model_dump(mode="json")
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda d: d["scores"].update(miou=5.0), r"scores\.miou: should be less than or equal to 1, got 5"),
+        (lambda d: d["scores"].update(miou=-0.1), r"scores\.miou: should be greater than or equal to 0"),
+        (lambda d: d["scores"].update(miou=0.9), r"miou 0\.9 is not the mean of the classes' iou"),
+        (lambda d: d["scores"].update(pixel_accuracy=1.5), r"scores\.pixel_accuracy: should be less"),
+        (lambda d: d["scores"]["iou"].update(road=7.0), r"scores\.iou\.road: should be less"),
+        (lambda d: d.update(number=-3), r"number: is -3, in the folder of trial 1"),
+        (lambda d: d.update(number=2), r"number: is 2, in the folder of trial 1"),
+        (lambda d: d.update(spec_id="abcdefabcdef"), r"spec_id abcdefabcdef is not that of its spec, which is"),
+        (lambda d: d.update(point=other()["point"]), r"point: stands for the network \w+, not for spec_id"),
+        (lambda d: d["latency"].update(spec_id="abcdefabcdef"), r"latency is of spec abcdefabcdef, not of"),
+        (lambda d: d.update(latency=None), r"latency is missing, but state is complete"),
+        (lambda d: d.pop("latency"), r"latency is missing, but state is complete"),
+        (lambda d: d.update(scores=None), r"scores is missing, but state is complete"),
+        (lambda d: d.update(params=None), r"params is missing, but state is complete"),
+        (lambda d: d.update(state="rejected"), r"reason is missing, but state is rejected"),
+        (lambda d: d.update(state="failed"), r"reason is missing, but state is failed"),
+        (lambda d: d["latency"].update(median_ms=0.0), r"latency\.median_ms: should be greater than 0"),
+        (lambda d: d.pop("spec"), r"spec: is missing"),
+    ],
+)
+def test_a_record_that_cannot_be_is_refused_by_name_with_the_cure(
+    change: Callable[[dict[str, Any]], object], told: str, tmp_path: Path
+) -> None:
+    store = StudyFolder(tmp_path)
+    store.finish(record(1, miou=0.5))
+    assert store.records()
+    edited(tmp_path / "trials/0001/result.json", change)
+    with pytest.raises(InputError, match=rf"0001/result\.json.*{told}.*; delete this file to run its trial again") as e:
+        store.records()
+    assert "\n" not in str(e.value)
+
+
+def test_the_record_of_another_trial_is_refused(tmp_path: Path) -> None:
+    store = StudyFolder(tmp_path)
+    store.finish(record(1, miou=0.5))
+    shutil.copytree(tmp_path / "trials/0001", tmp_path / "trials/0002")
+    with pytest.raises(InputError, match=r"0002/result\.json\.number: is 1, in the folder of trial 2; delete"):
+        store.records()
+    (tmp_path / "trials/0002/result.json").unlink()
+    store.propose(proposal(3))
+    (tmp_path / "trials/0003").rename(tmp_path / "trials/0004")
+    (tmp_path / "trials/0002").rmdir()
+    with pytest.raises(InputError, match=r"0004/proposal\.json\.number: is 3, in the folder of trial 4"):
+        store.unfinished()
+
+
+def test_a_point_of_an_older_version_with_fewer_choices_is_still_read(tmp_path: Path) -> None:
+    store = StudyFolder(tmp_path)
+    store.finish(record(1, miou=0.5))
+    edited(tmp_path / "trials/0001/result.json", lambda d: d["point"].pop("head"))
+    assert store.records()[0].miou == 0.5
+
+
+def test_torn_files_are_cleared_away_unless_somebody_may_be_writing_them(tmp_path: Path) -> None:
+    store = StudyFolder(tmp_path)
+    store.finish(record(1, miou=0.5))
+    parts = [tmp_path / ".study.json.x1.part", tmp_path / "trials/0001/.weights.safetensors.x2.part"]
+    for path in parts:
+        path.write_text("{")
+        os.utime(path, (0, 0))
+    young = tmp_path / ".trials.csv.x3.part"
+    young.write_text("a,b")
+    for name in ("checkpoint.pt", "attempt.json"):
+        (tmp_path / "trials/0001" / name).write_text("{}")
+    store.clear([1])
+    assert young.exists() and not any(path.exists() for path in parts)
+    assert [p.name for p in (tmp_path / "trials/0001").iterdir()] == ["result.json"]

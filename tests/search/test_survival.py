@@ -14,7 +14,7 @@ from segsearch.search.config import StudyConfig
 from segsearch.search.driver import run_study
 from segsearch.search.store import StudyFolder
 from segsearch.search.watch import Silent
-from segsearch.trial import CHECKPOINT
+from segsearch.study_files import CHECKPOINT
 
 from .studies import child, points, quick
 
@@ -59,13 +59,14 @@ def finished(folder: Path) -> dict[str, bytes]:
     return {p.parent.name: p.read_bytes() for p in folder.glob("trials/*/result.json")}
 
 
-def test_killed_at_random_moments_nothing_is_lost(whole: Path, tmp_path: Path) -> None:
+def test_killed_in_every_stage_nothing_is_lost(whole: Path, tmp_path: Path) -> None:
+    """Each time a little later in the study: twice at the same point would count against the network."""
     folder, rng, before = tmp_path / "s", random.Random(5), dict[str, bytes]()
     latencies: dict[str, bytes] = {}
-    for _ in range(5):
+    for moment in ("measure", "train 1", "finished", "evaluate", "train 1"):
         process = start(folder)
-        wait_for(process, "opened")
-        time.sleep(rng.uniform(0.0, 1.1))
+        wait_for(process, moment)
+        time.sleep(rng.uniform(0.0, 0.1))
         process.kill()
         process.communicate()
         now = finished(folder)
@@ -82,6 +83,20 @@ def test_killed_at_random_moments_nothing_is_lost(whole: Path, tmp_path: Path) -
     assert all(r.trained and r.trained_iterations == 12 for r in records)
     assert {r.number: r.scores for r in records} == {r.number: r.scores for r in StudyFolder(whole).records()}
     assert not list(folder.rglob(CHECKPOINT))
+
+
+def test_killed_twice_in_the_same_trial_it_fails_and_the_study_finishes(tmp_path: Path) -> None:
+    folder = tmp_path / "s"
+    for _ in range(2):
+        process = start(folder)
+        wait_for(process, "train 1")
+        process.kill()
+        process.communicate()
+    finish(start(folder))
+    records = StudyFolder(folder).records()
+    assert sum(record.trained for record in records) == TRIALS
+    (failed,) = (record for record in records if record.state == "failed")
+    assert failed.number == 1 and "the process was killed 2 times while it was trained" in str(failed.reason)
 
 
 def test_one_interrupt_ends_cleanly_and_goes_on(whole: Path, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ STATE: dict[str, Any] = {
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
+    (tmp_path / "new").mkdir()
     save_checkpoint(tmp_path / "new" / "run.pt", STAMP, STATE)
     return tmp_path / "new" / "run.pt"
 
@@ -40,6 +41,12 @@ def test_round_trip_leaves_one_file(path: Path) -> None:
     assert torch.equal(state["random"], STATE["random"])
     assert (state["losses"], state["none"]) == ([1.0, 0.5], None)
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_folder_that_is_gone_is_not_made_again(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="gone: is not there"):
+        save_checkpoint(tmp_path / "gone" / "run.pt", STAMP, STATE)
+    assert not (tmp_path / "gone").exists()
 
 
 @pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(Stamp)])

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from segsearch.data.dataset import IGNORE
 from segsearch.data.normalise import to_tensor
 from segsearch.errors import InputError
-from segsearch.train.evaluate import Scores, evaluate, evaluate_masks, summarise
+from segsearch.train.evaluate import evaluate, evaluate_masks, summarise
+from segsearch.train.scores import Scores
 
 from .toys import Patches, tiny
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Protocol
 
 from segsearch.progress import Report
+from segsearch.result import TrialResult
 from segsearch.search.record import Proposal
 from segsearch.spec.network import NetworkSpec
-from segsearch.trial import TrialResult
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,9 +3,9 @@
 from collections import deque
 from collections.abc import Callable
 
+from segsearch.result import TrialResult
 from segsearch.search.executors.base import Task, Work
 from segsearch.search.watch import StudyProgress
-from segsearch.trial import TrialResult
 
 
 class Serial:

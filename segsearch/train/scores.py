@@ -1,0 +1,32 @@
+"""What a data set says of a network."""
+
+import math
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from segsearch.frozen import Frozen
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Scores(Frozen):
+    """Every number follows from ``confusion`` and, the standard error, from the same of each image."""
+
+    miou: Share
+    """Mean over the classes labelled or predicted."""
+    iou: dict[str, Share | None]
+    """Per class name; None where a class is neither labelled nor predicted."""
+    pixel_accuracy: Share
+    images: int = Field(ge=1)
+    confusion: tuple[tuple[int, ...], ...]
+    """Pixels; the row is the label, the column the prediction."""
+    standard_error: float | None = None
+    """Of the mIoU over images (`jackknife_error`); None for a single image, and in records older than this field."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        there = [iou for iou in self.iou.values() if iou is not None]
+        if not there or not math.isclose(self.miou, math.fsum(there) / len(there), abs_tol=1e-6):
+            raise ValueError(f"miou {self.miou} is not the mean of the classes' iou")
+        return self
