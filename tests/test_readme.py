@@ -1,19 +1,30 @@
 """The README tells the truth: its figures are recounted, its commands exist, its files are there, its examples parse."""
 
+import json
 import re
+import shlex
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
 from segsearch.cli.app import app
 from segsearch.describe import compare
 from segsearch.models.build import build
 from segsearch.search.config import load_study
+from segsearch.search.store import StudyFolder
 from segsearch.space.points import named_points
 from segsearch.yaml12 import parse_yaml
+from tests.command import run
+from tests.data.samples import save_image, save_label, write_camvid
+from tests.search.studies import TIMER
 
 REPO = Path(__file__).parents[1]
 README = (REPO / "README.md").read_text()
+FENCED = re.findall(r"^```(\w*)\n(.*?)^```", README, re.M | re.S)
+BLOCKS = {kind: [text for found, text in FENCED if found == kind] for kind in ("", "yaml")}
 TEXTS = {name: (REPO / name).read_text() for name in ("README.md", "CONTRIBUTING.md")}
 
 
@@ -59,13 +70,97 @@ def test_files_that_are_named_exist(name: str) -> None:
     assert not [path for path in linked + tables if not (REPO / path).exists()]
 
 
+def words_of(line: str) -> list[str]:
+    """Split a line as a shell does, for which a # inside a word begins no comment."""
+    return shlex.split(re.split(r"\s+#\s", line)[0])
+
+
+def parsed(line: str) -> None:
+    """See that a command line names a verb with options that it has; nothing is run."""
+    command: Any = typer.main.get_command(app)
+    context, (program, *words) = None, words_of(line)
+    assert program == "segsearch"
+    while True:
+        context = command.make_context(command.name or program, words, parent=context)
+        if not hasattr(command, "resolve_command"):
+            return
+        _, command, words = command.resolve_command(context, [*context._protected_args, *context.args])
+
+
+SHOWN = [line for block in BLOCKS[""] for line in block.splitlines()]
+
+
+@pytest.mark.parametrize("line", [line for line in SHOWN if line.startswith("segsearch ")])
+def test_lines_that_are_shown_can_be_typed(line: str) -> None:
+    parsed(line)
+
+
 def test_verbs_that_are_named_exist() -> None:
-    known = {c.callback.__name__.replace("_", "-") for c in app.registered_commands} | {
+    known = {c.callback.__name__.replace("_", "-") for c in app.registered_commands if c.callback} | {
         g.name for g in app.registered_groups
     }
-    used = set(re.findall(r"^segsearch ([\w-]+)", README, re.M)) | set(re.findall(r"`segsearch ([a-z][\w-]*)", README))
+    used = set(re.findall(r"`segsearch ([a-z][\w-]*)", README))
     assert used <= known
-    assert {"search", "export", "pareto", "predict", "show"} <= used
+
+
+def copied_study(folder: Path, block: str, **smaller: object) -> None:
+    """Do what the README says: copy the quickstart, drop two keys, change what the YAML block changes."""
+    dropped = re.search(r"drop its `(\w+)` and its `(\w+)`, and change five things", README)
+    assert dropped is not None
+    study = parse_yaml((REPO / "studies/quickstart.yaml").read_text(), "quickstart.yaml")
+    changes = parse_yaml(block, "README.md")
+    assert len(changes) == 5 and set(dropped.groups()) <= study.keys()
+    kept = {key: value for key, value in study.items() if key not in dropped.groups()}
+    (folder / "my_study.yaml").write_text(json.dumps(kept | changes | smaller))
+
+
+def test_the_recipe_works_as_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every line of the section, on a tiny CamVid, on a processor, with two networks of two epochs."""
+    monkeypatch.chdir(tmp_path)
+    (study, _), (lines, *_) = BLOCKS["yaml"], [b for b in BLOCKS[""] if "my_study.yaml --dry-run" in b]
+    write_camvid(tmp_path / "PATH/TO/CamVid", {"0001TP": 11, "0006R0": 7})
+    (tmp_path / "photos").mkdir()
+    save_image(tmp_path / "photos/street.jpg")
+    copied_study(tmp_path, study)
+    as_told = load_study("my_study.yaml")
+    assert (as_told.name, as_told.device, as_told.sampler, as_told.narrow) == ("my_study", "cuda", "tpe", {})
+    on_cpu = {"device": "cpu", "backend": "eager", "trials": 1, "points": ["fpenet_plain", "sgcpnet1"]}
+    small = {
+        "data": {"name": "camvid", "root": "PATH/TO/CamVid", "size": [32, 48]},
+        "recipe": {"epochs": 2, "batch_size": 8},
+        "timer": TIMER,
+    }
+    copied_study(tmp_path, study, **on_cpu, **small)
+    big = {"--trials 40": "--trials 2", "--fps 60": "--fps 60 --format onnx"}
+    large = "segsearch export sfnet_r18 --size 512x1024"  # its likes are exported by tests/artefacts/test_point.py
+    assert all(word in lines for word in (*big, large))
+    for line in lines.splitlines():
+        if line.startswith(large):
+            continue
+        for word, smaller in big.items():
+            line = line.replace(word, smaller)
+        if "anybodys.onnx" in line:
+            shutil.copy("winner/model.onnx", "anybodys.onnx")
+        done = run(*words_of(line)[1:])
+        assert done.returncode in ((0, 3) if "--fps 60" in line else (0,)), f"{line}: {done.stdout}{done.stderr}"
+    assert StudyFolder(Path("runs/my_study")).read_study().config.name == "my_study"
+    assert {"pareto.png", "trials.csv"} <= {path.name for path in Path("runs/my_study").iterdir()}
+    assert list(Path("overlays").rglob("*.png"))
+
+
+def test_the_folder_data_works_as_it_stands(tmp_path: Path) -> None:
+    study, described = BLOCKS["yaml"]
+    (data,) = re.findall(r"# or (\{name: folder, .*\})", study)
+    (tmp_path / "my_dataset.yaml").write_text(described)
+    for part in parse_yaml(described, "README.md").values():
+        if isinstance(part, dict):
+            for name in "ab":
+                save_image(tmp_path / part["images"] / f"{name}.jpg")
+                save_label(tmp_path / part["labels"] / f"{name}.png")
+    copied_study(tmp_path, study, data=parse_yaml(data, "README.md"))
+    for what in ("my_study.yaml", "my_dataset.yaml"):
+        done = run("data", "check", what, cwd=tmp_path)
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_quickstarts_budget_is_the_one_told() -> None:
@@ -82,5 +177,5 @@ def test_make_search_is_the_lines_told() -> None:
 
 
 def test_examples_parse() -> None:
-    for block in re.findall(r"```yaml\n(.*?)```", README, re.S):
+    for block in BLOCKS["yaml"]:
         parse_yaml(block, "README.md")

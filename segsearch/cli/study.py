@@ -39,6 +39,8 @@ def search(
 
     config = StudyFolder(Path(study)).read_study().config if Path(study).is_dir() else load_study(study)
     config = changed(config, trials=trials, seed=seed, fps=fps, root=root)
+    for note in config.notes:
+        print(f"note: {note}", file=sys.stderr)
     folder = out or (Path(study) if Path(study).is_dir() else Path("runs") / config.name)
     if dry_run:
         from segsearch.report.bars import bar

@@ -18,6 +18,8 @@ from segsearch.train.recipe import Recipe
 from segsearch.yaml12 import load_yaml
 
 PROPOSALS_PER_TRIAL = 20
+LEAST_STARTUP = 8
+"""Fewer trials than these teach a sampler nothing."""
 
 
 def _listed(value: object) -> object:
@@ -57,7 +59,9 @@ class Remote(Frozen):
 class StudyConfig(Frozen):
     """One study as a person writes it."""
 
-    name: Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_folder_name)]
+    name: Annotated[str, AfterValidator(_folder_name)] = Field(
+        default="study", min_length=1, max_length=100, description="default the file's name"
+    )
     space: str = Field(default="unified", description="a shipped space's name, or the path of a space file")
     narrow: dict[str, Values] = Field(default={}, description="choices cut down to fewer values: {encoder: [fpe]}")
     data: DataSpec
@@ -71,7 +75,7 @@ class StudyConfig(Frozen):
         default=None, description="measure on another machine; needs a backend that runs exported graphs"
     )
     threads: int | None = Field(
-        default=None, ge=1, le=MOST_THREADS, description="processor threads while measuring; torch's number without"
+        default=None, ge=1, le=MOST_THREADS, description="processor threads while measuring; default torch's number"
     )
     timer: TimerSettings = Field(default=TimerSettings(), description="when a latency measurement ends")
     points: tuple[str, ...] | None = Field(
@@ -85,14 +89,31 @@ class StudyConfig(Frozen):
         default=0, ge=0, le=2**63 - 1, description="of proposals, initial weights, batches and augmentation"
     )
     sampler: Literal["tpe", "random"] = "tpe"
-    startup: int = Field(
-        default=8, ge=1, le=1_000_000, description="trials before the sampler starts to learn from them"
+    startup: int | None = Field(
+        default=None,
+        ge=1,
+        le=1_000_000,
+        description="trials before the sampler learns from them; default a quarter of the trials wanted, at least 8",
     )
 
     @property
     def most_proposals(self) -> int:
         """Upper bound of networks looked at, trained or not."""
         return self.proposals or PROPOSALS_PER_TRIAL * self.trials
+
+    @property
+    def drawn_first(self) -> int:
+        """Trials before the sampler learns: ``startup``, or its default, and never more than the trials wanted."""
+        return min(self.trials, self.startup or max(LEAST_STARTUP, self.trials // 4))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is taken otherwise than it is written, in sentences."""
+        if self.startup is None or self.startup <= self.trials:
+            return ()
+        return (
+            f"startup: {self.startup} is more than the {self.trials} trials wanted, so it is taken as {self.trials}",
+        )
 
 
 def load_study(name: str | Path) -> StudyConfig:
@@ -102,7 +123,7 @@ def load_study(name: str | Path) -> StudyConfig:
         InputError: no such file, or a key or value that cannot be; the place is ``file.key``.
     """
     path = locate(str(name), "studies")
-    config = parse_study(load_yaml(path), path)
+    config = parse_study({"name": path.stem} | load_yaml(path), path)
     given = config.model_dump(mode="json", exclude_unset=True)
     return parse_study(_resolved(given, path.absolute().parent), path)
 

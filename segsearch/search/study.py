@@ -63,7 +63,7 @@ class Study:
             size_hw=self.setup.size_hw,
             seed=config.seed,
             sampler=config.sampler,
-            startup=config.startup,
+            startup=config.drawn_first,
         )
 
 

@@ -7,6 +7,7 @@ from segsearch.errors import InputError
 from segsearch.measure.backends.table import BACKENDS
 from segsearch.search.config import StudyConfig, load_study, parse_study
 from segsearch.search.study import prepare
+from tests.command import run
 
 MINIMAL = {"name": "s", "data": {"name": "streets"}, "recipe": {"iterations": 10}, "trials": 4}
 
@@ -123,6 +124,47 @@ def test_a_batch_larger_than_the_memory_is_refused_before_the_first_trial() -> N
         InputError, match=r"recipe.batch_size: 65536 images of 8192x8192 are 52776\.6 GB, and this mach"
     ):
         prepare(parse_study(MINIMAL | {"recipe": recipe, "data": {"name": "streets", "size": [8192, 8192]}}, "x"))
+
+
+def test_a_study_is_called_as_its_file_unless_it_says_otherwise(tmp_path: Path) -> None:
+    path = tmp_path / "my streets.v2.yaml"
+    path.write_text(TEXT.replace("name: mine\n", ""))
+    assert load_study(path).name == "my streets.v2"
+    path.write_text(TEXT)
+    assert load_study(path).name == "mine"
+    assert (load_study("quickstart").name, load_study("camvid_cpu").name) == ("quickstart", "camvid_cpu")
+
+
+@pytest.mark.parametrize(
+    ("trials", "startup", "taken"),
+    [
+        (1, None, 1),
+        (7, None, 7),
+        (13, None, 8),
+        (32, None, 8),
+        (100, None, 25),
+        (13, 24, 13),
+        (1, 10**6, 1),
+        (13, 2, 2),
+    ],
+)
+def test_the_sampler_learns_before_the_last_trial(trials: int, startup: int | None, taken: int) -> None:
+    config = parse_study(MINIMAL | {"trials": trials} | ({"startup": startup} if startup else {}), "x")
+    assert config.drawn_first == taken
+    lowered = [f"startup: {startup} is more than the {trials} trials wanted, so it is taken as {taken}"]
+    assert list(config.notes) == (lowered if startup and startup > trials else [])
+
+
+def test_a_startup_that_was_lowered_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text(
+        TEXT.replace("sampler: random", "startup: 9").replace(
+            "narrow: {encoder: [fpe]", "narrow: {encoder: [fpe], finest: []"
+        )
+    )
+    done = run("search", path, "--dry-run")
+    assert done.returncode == 2, "no network is drawn from an empty choice"
+    assert done.stderr.startswith("note: startup: 9 is more than the 5 trials wanted, so it is taken as 5\n")
 
 
 def test_backends_are_those_that_exist() -> None:
