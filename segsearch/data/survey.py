@@ -59,7 +59,7 @@ class Survey:
 
     @property
     def labels(self) -> str:
-        """Which labels were read, in words: ``6 labels``, or ``500 labels, a sample of 20,000``."""
+        """Which labels were read, in words: ``6 labels``, or ``500 labels (a sample of 20,000)``."""
         return f"{self.looked:,} labels" + ("" if self.looked == self.files else f" (a sample of {self.files:,})")
 
 
@@ -89,7 +89,7 @@ def check_labels(splits: Splits, report: Report = silent) -> tuple[str, ...]:
     Drawn data is not checked, as its labels are known.
 
     Returns:
-        What a person should know, a sentence each.
+        What a person should know, a sentence each; which labels were read, if not all.
 
     Raises:
         InputError: a label cannot be used, or no pixel of a split shows a class.
@@ -98,7 +98,8 @@ def check_labels(splits: Splits, report: Report = silent) -> tuple[str, ...]:
     refuse([problem for found in surveys for problem in found.problems], "; `segsearch data check` lists all")
     verdict = judge(surveys)
     refuse(verdict.refused)
-    return verdict.spoiled + verdict.warned
+    sampled = tuple(f"{found.place}: {found.labels} were read" for found in surveys if found.looked < found.files)
+    return verdict.spoiled + verdict.warned + sampled
 
 
 def _sampled(part: str, data: FileDataset, report: Report) -> Survey:

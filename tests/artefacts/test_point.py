@@ -149,3 +149,13 @@ def test_the_verb_prints_the_proofs(tmp_path: Path) -> None:
     assert "on 4 drawn street scenes: model.onnx" in done.stdout and "timed again in a fresh process" in done.stdout
     assert "never trained" in done.stdout and json.loads((out / "model.json").read_text())["name"] == "fpenet"
     assert run("lint", str(out / "model.onnx")).stdout == f"{out / 'model.onnx'}: nothing found\n"
+
+
+def test_images_to_prove_on_come_from_any_depth_and_in_any_format(tmp_path: Path) -> None:
+    for k, name in enumerate(("a.webp", "cam1/000.tif", "cam2/000.bmp")):
+        (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (20, 10), (k, k, k)).save(tmp_path / "photos" / name, lossless=True)
+    (tmp_path / "photos" / "v.mp4").write_bytes(b"x")
+    seen = scenes(SIZE, tmp_path / "photos")
+    assert seen.said == "images of photos; skipped 1 other file: v.mp4"
+    assert [int(image.max()) for image in seen.proof()] == [0, 1, 2]
