@@ -100,9 +100,9 @@ def accept(node: Node, value: object, place: str) -> Scalar:
     if isinstance(node, Word) and isinstance(value, str):
         return value
     options: Sequence[Scalar] = node.accepted()
-    if isinstance(node, Integer):  # a range may be too long to iterate over
-        found = isinstance(value, int | float) and not isinstance(value, bool) and value in options
-        options = [int(value)] if found and isinstance(value, int | float) else []
+    if isinstance(node, Integer):  # a range may be too long to iterate over, as it is for any value but an int
+        whole = int(value) if isinstance(value, float) and value.is_integer() else value
+        options = [whole] if type(whole) is int and whole in options else []
     if options and isinstance(options[0], bool):
         value = yes_or_no(value)
     for option in options:
