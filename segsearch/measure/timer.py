@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 MOST_THREADS = 512
 """More than any processor has; far more end the process where it stands."""
+MOST_SAMPLES = 1_000_000
+"""What a worker may send in one answer, `segsearch.remote.protocol`."""
 LEAD_SECONDS, LEAD_MOST_MS = 0.02, 200.0
 """Calls before each block that do not count: the reference has filled the caches, and threads have fallen asleep. To a
 network that takes longer than that they make no difference."""
@@ -38,21 +40,21 @@ Laps = Sequence[float]
 class TimerSettings(Frozen):
     """When warm-up and sampling end. A slow network always gets its ``min_samples``, however long they take."""
 
-    min_samples: int = Field(default=50, ge=1)
-    min_seconds: float = Field(default=1.0, ge=0)
+    min_samples: int = Field(default=50, ge=1, le=MOST_SAMPLES)
+    min_seconds: float = Field(default=1.0, ge=0, le=3600)
     """Sampling ends once both this time has passed and ``min_samples`` are taken."""
-    warmup_block_calls: int = Field(default=5, ge=1)
-    warmup_block_seconds: float = Field(default=0.1, ge=0)
+    warmup_block_calls: int = Field(default=5, ge=1, le=MOST_SAMPLES)
+    warmup_block_seconds: float = Field(default=0.1, ge=0, le=3600)
     """A warm-up block ends once this time has passed and this many calls are made; there are two blocks or more."""
     warmup_tolerance: float = Field(default=0.01, ge=0)
     """Warm-up ends once the median of a block differs from that of the block before by no more than this fraction."""
-    max_warmup_seconds: float = Field(default=10.0, ge=0)
+    max_warmup_seconds: float = Field(default=10.0, ge=0, le=3600)
     """Warm-up ends with the first call that passes this, settled or not, even inside the first block."""
-    blocks: int = Field(default=5, ge=1)
+    blocks: int = Field(default=5, ge=1, le=MOST_SAMPLES)
     """Samples are taken in so many blocks, with the reference network before, between and after."""
     reference_tolerance: float = Field(default=0.03, ge=0)
     """A block is disturbed if the reference beside it is off its level by more than this fraction."""
-    retakes: int = Field(default=6, ge=0)
+    retakes: int = Field(default=6, ge=0, le=MOST_SAMPLES)
     """Most blocks that are taken in place of disturbed ones."""
 
     @model_validator(mode="before")

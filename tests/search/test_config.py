@@ -93,6 +93,11 @@ def test_what_a_file_alone_cannot_tell_is_checked_before_the_first_trial(changes
         ("startup", 10**12),
         ("seed", 10**20),
         ("threads", 10**6),
+        ("timer.min_samples", 10**12),
+        ("timer.min_seconds", 1e9),
+        ("timer.max_warmup_seconds", 1e9),
+        ("timer.blocks", 10**12),
+        ("timer.retakes", 10**12),
         ("recipe.batch_size", 10**9),
         ("recipe.iterations", 10**12),
         ("recipe.epochs", 10**12),
@@ -107,7 +112,7 @@ def test_what_a_file_alone_cannot_tell_is_checked_before_the_first_trial(changes
 def test_numbers_beyond_all_sense_are_refused_by_their_key(place: str, value: object) -> None:
     section, _, key = place.rpartition(".")
     inside = {"iterations": 10} if key not in ("iterations", "epochs") else {}
-    base = {"recipe": inside, "data": {"name": "streets"}}
+    base = {"recipe": inside, "data": {"name": "streets"}, "timer": {}}
     changes = {section: base[section] | {key: value}} if section else {key: value}
     with pytest.raises(InputError, match=rf"x\.{place}.* should be less than or equal to [0-9.]+, got "):
         parse_study(MINIMAL | changes, "x")
