@@ -43,7 +43,7 @@ def measure(
     point: PointArgument,
     size: SizeOption = "512x1024",
     classes: ClassesOption = 19,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
     backend: Annotated[
         list[str] | None,
         typer.Option(help="Software that runs it: eager, onnxruntime ...; several are compared. Default: eager."),

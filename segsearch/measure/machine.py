@@ -4,8 +4,11 @@ Settings are read and written down, never changed.
 """
 
 import platform
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import AfterValidator, Field
 
 from segsearch.errors import DeviceError, InputError
 from segsearch.frozen import Frozen
@@ -14,6 +17,21 @@ if TYPE_CHECKING:
     import torch
 
 DEVICES = ("cpu", "cuda")
+_DEVICE, _ALLOWED = re.compile(r"cpu|cuda(:[0-9]{1,3})?"), "cpu, cuda, cuda:N"
+
+
+def _known(device: str) -> str:
+    if not _DEVICE.fullmatch(device):
+        raise ValueError(f"{device!r} is not known (allowed: {_ALLOWED})")
+    return device
+
+
+DeviceName = Annotated[
+    str,
+    AfterValidator(_known),
+    Field(json_schema_extra={"pattern": f"^({_DEVICE.pattern})$"}, examples=["cpu", "cuda:1"]),
+]
+"""How a study file names a device: ``cpu``, ``cuda`` (the first GPU) or ``cuda:N``; see `find_device`."""
 
 
 class Software(Frozen):
@@ -39,9 +57,9 @@ def find_device(device: str) -> "torch.device":
     """
     import torch
 
+    if not _DEVICE.fullmatch(device):
+        raise InputError("device", f"{device!r} is not known", _ALLOWED)
     kind, _, index = device.partition(":")
-    if kind not in DEVICES or (":" in device and not (kind == "cuda" and index.isdecimal())):
-        raise InputError("device", f"{device!r} is not known", (*DEVICES, "cuda:N"))
     if kind == "cpu":
         return torch.device("cpu")
     number = int(index or 0)

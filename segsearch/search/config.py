@@ -9,6 +9,7 @@ from segsearch.data.config import DataSpec
 from segsearch.errors import InputError
 from segsearch.files import expanded
 from segsearch.frozen import Frozen
+from segsearch.measure.machine import DeviceName
 from segsearch.measure.timer import MOST_THREADS, TimerSettings
 from segsearch.remote.access import Address
 from segsearch.resources import locate
@@ -53,7 +54,7 @@ class Remote(Frozen):
     """The machine that a study is for: where `segsearch measure-worker` listens on it."""
 
     address: Annotated[str, AfterValidator(_address)] = Field(description="HOST:PORT")
-    device: Literal["cpu", "cuda"] = Field(default="cpu", description="what is timed there; training stays here")
+    device: DeviceName = Field(default="cpu", description="what is timed there; training stays here")
 
 
 class StudyConfig(Frozen):
@@ -67,7 +68,7 @@ class StudyConfig(Frozen):
     data: DataSpec
     recipe: Recipe
     budget: Budget = Budget()
-    device: Literal["cpu", "cuda"] = "cpu"
+    device: DeviceName = "cpu"
     backend: Literal[
         "eager", "cudagraph", "compile", "compile-graph", "aotinductor", "onnxruntime", "openvino", "tensorrt"
     ] = Field(default="eager", description="software that latency is measured with")

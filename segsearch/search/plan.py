@@ -107,13 +107,13 @@ def _seconds_per_step(study: Study, planned: list[Planned]) -> float:
     recipe, splits = study.config.recipe, study.setup.splits
     short = recipe.model_copy(update={"iterations": 1 + TIMED_STEPS, "epochs": None, "warmup": 0})
     network = build(lower(middling.proposal.point), len(splits.train.classes), recipe.auxiliary)
-    marks: list[float] = []
+    device, marks = find_device(study.config.device), list[float]()
 
     def mark(step: object) -> None:
-        if study.config.device == "cuda":
-            torch.cuda.synchronize()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
         marks.append(time.perf_counter())
 
-    with memory_errors(find_device(study.config.device)):
+    with memory_errors(device):
         train(network, short, splits.train, seed=0, device=study.config.device, channels_last=True, on_step=mark)
     return statistics.median(later - earlier for earlier, later in itertools.pairwise(marks))

@@ -171,11 +171,11 @@ class _Target:
 
 
 def _target(config: StudyConfig) -> _Target:
-    device = device_name(find_device(config.device))
+    device = find_device(config.device)
     if config.remote is not None:
         return _there(config, config.remote)
-    find_backend(config.backend, config.device).version()
-    return _Target(device=device, threads=config.threads or torch.get_num_threads())
+    find_backend(config.backend, device.type).version()
+    return _Target(device=device_name(device), threads=config.threads or torch.get_num_threads())
 
 
 def _there(config: StudyConfig, remote: Remote) -> _Target:

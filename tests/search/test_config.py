@@ -1,9 +1,11 @@
+import re
 from pathlib import Path
 from typing import get_args
 
 import pytest
+import torch
 
-from segsearch.errors import InputError
+from segsearch.errors import DeviceError, InputError
 from segsearch.measure.backends.table import BACKENDS
 from segsearch.search.config import StudyConfig, load_study, parse_study
 from segsearch.search.study import prepare
@@ -170,6 +172,31 @@ def test_a_startup_that_was_lowered_is_told(tmp_path: Path) -> None:
     done = run("search", path, "--dry-run")
     assert done.returncode == 2, "no network is drawn from an empty choice"
     assert done.stderr.startswith("note: startup: 9 is more than the 5 trials wanted, so it is taken as 5\n")
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda", "cuda:0", "cuda:7"])
+def test_a_device_may_be_the_second_gpu(device: str) -> None:
+    remote = {"address": "127.0.0.1:7060", "device": device}
+    config = parse_study(MINIMAL | {"device": device, "remote": remote}, "x")
+    assert config.remote is not None and config.device == config.remote.device == device
+    if device == "cuda:7" and torch.cuda.device_count() < 8:
+        with pytest.raises(DeviceError, match="device: cuda:7 is not here"):
+            prepare(parse_study(MINIMAL | {"device": device}, "x"))
+    pattern = StudyConfig.model_json_schema()["properties"]["device"]["pattern"]
+    assert re.search(pattern, device) and not re.search(pattern, f"{device}x")
+
+
+@pytest.mark.parametrize(
+    "device", ["cuda:", "cuda:-1", "cuda:x", "cuda 0", "cuda:1:2", "CUDA", "cpu:0", "mps", "", "cuda:0\n"]
+)
+def test_another_device_is_refused_by_name(device: str) -> None:
+    for changes, place in (
+        ({"device": device}, "x.device"),
+        ({"remote": {"address": "a:1", "device": device}}, "x.remote.device"),
+    ):
+        with pytest.raises(InputError) as caught:
+            parse_study(MINIMAL | changes, "x")
+        assert str(caught.value) == f"{place}: {device!r} is not known (allowed: cpu, cuda, cuda:N)"
 
 
 def test_backends_are_those_that_exist() -> None:
