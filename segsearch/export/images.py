@@ -50,7 +50,8 @@ class Found:
 def find_images(paths: Path | Sequence[Path], *, but: Path | None = None) -> Found:
     """Find the images that paths stand for: a file is itself, a folder all images in it at any depth, sorted.
 
-    Names keep the folders below what is given, or, of several paths, below the folder that holds them all.
+    Names keep the folders below what is given. Of several folders they begin with the folder's own name, or, where two
+    have the same name, with the way to it from the folder that holds them all.
 
     Args:
         paths: files and folders.
@@ -64,14 +65,30 @@ def find_images(paths: Path | Sequence[Path], *, but: Path | None = None) -> Fou
         raise InputError("images", "none given")
     if but is not None and any(path.is_dir() and _same(path, but) for path in given):
         raise InputError(but, "is the folder that is read; the results need another one")
-    images: dict[str, Path] = {}
-    skipped: dict[str, Path] = {}
+    starts = _starts({_whole(path if path.is_dir() else path.parent) for path in given})
+    names: dict[Path, tuple[Path, Path]] = {}
+    skipped: dict[Path, Path] = {}
     for path in given:
         found, others = _images_at(path, but)
-        images |= {os.path.abspath(image): image for image in found if os.path.abspath(image) not in images}
-        skipped |= {os.path.abspath(other): other for other in others}
-    bases = [os.path.abspath(path if path.is_dir() else path.parent) for path in given]
-    return Found(names=_names(images, Path(os.path.commonpath(bases))), skipped=tuple(skipped.values()))
+        base = _whole(path if path.is_dir() else path.parent)
+        for image in found:
+            names.setdefault(_whole(image), (image, starts[base] / _whole(image).relative_to(base)))
+        skipped |= {_whole(other): other for other in others}
+    return Found(names=_shortened(dict(names.values())), skipped=tuple(skipped.values()))
+
+
+def _whole(path: Path) -> Path:
+    return Path(os.path.abspath(path))
+
+
+def _starts(folders: set[Path]) -> dict[Path, Path]:
+    """Give what the names of a folder's images begin with: nothing for one folder."""
+    if len(folders) == 1:
+        return dict.fromkeys(folders, Path())
+    if len({folder.name for folder in folders}) == len(folders):
+        return {folder: Path(folder.name) for folder in folders}
+    base = os.path.commonpath(folders)
+    return {folder: folder.relative_to(base) for folder in folders}
 
 
 def _images_at(path: Path, but: Path | None) -> tuple[list[Path], list[Path]]:
@@ -85,11 +102,10 @@ def _images_at(path: Path, but: Path | None) -> tuple[list[Path], list[Path]]:
     return images, others
 
 
-def _names(images: dict[str, Path], base: Path) -> dict[Path, Path]:
-    """Name each image by its path below ``base``, with its suffix where another one differs in nothing else."""
-    below = {image: Path(place).relative_to(base) for place, image in images.items()}
-    alike = Counter(path.with_suffix("") for path in below.values())
-    names = {image: path.with_suffix("") if alike[path.with_suffix("")] == 1 else path for image, path in below.items()}
+def _shortened(paths: dict[Path, Path]) -> dict[Path, Path]:
+    """Drop the suffix of each image's path, but where another one differs in nothing else."""
+    alike = Counter(path.with_suffix("") for path in paths.values())
+    names = {image: path.with_suffix("") if alike[path.with_suffix("")] == 1 else path for image, path in paths.items()}
     (twice, count), *_ = Counter(names.values()).most_common(1)
     if count > 1:
         raise InputError(twice, "two images have this name, so their outputs would replace each other")

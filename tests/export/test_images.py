@@ -71,6 +71,10 @@ def test_names_keep_the_folders_that_tell_images_apart(tmp_path: Path) -> None:
         Path("other/cam1/000"),
     ]
     assert list(find_images(cams[:2]).names.values()) == [Path("cam1/000"), Path("cam2/000")]
+    assert list(find_images([cams[1].parent, cams[2].parent]).names.values()) == [Path("cam2/000"), Path("cam1/000")]
+    assert list(find_images([tmp_path, cams[0]]).names.values()) == [
+        Path(tmp_path.name, name) for name in ("cam1/000", "cam2/000", "other/cam1/000")
+    ]
     assert list(find_images([cams[0], tmp_path / "cam2"]).names.values()) == [Path("cam1/000"), Path("cam2/000")]
 
 
