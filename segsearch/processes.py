@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -14,7 +15,6 @@ import psutil
 
 _SAME_START_SECONDS = 2.0
 """A process's start is computed from the clock, which may be set a little in between."""
-_STOPPED = frozenset({psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP})
 _ENDED = frozenset({psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD})
 
 
@@ -28,11 +28,22 @@ class Process(NamedTuple):
     @classmethod
     def this(cls) -> "Process":
         """Return the process that runs now."""
-        return cls(os.getpid(), psutil.Process().create_time())
+        return _this(os.getpid())
+
+    @classmethod
+    def tagged(cls, tag: str) -> "Process | None":
+        """Return the process of a `tag`; None for any other text."""
+        pid, _, start = tag.partition("-")
+        return cls(int(pid), int(start) / 100) if pid.isdecimal() and start.isdecimal() else None
+
+    @property
+    def tag(self) -> str:
+        """``PID-START``, START in hundredths of seconds, as a part of the name of a file that belongs to a process."""
+        return f"{self.pid}-{round(100 * self.start)}"
 
     @property
     def state(self) -> Literal["running", "stopped", "ended"]:
-        """``stopped`` by Ctrl-Z, SIGSTOP or a debugger: it uses no processor until it is continued."""
+        """``stopped`` by Ctrl-Z or SIGSTOP: it uses no processor until it is continued."""
         try:
             found = psutil.Process(self.pid)
             if abs(found.create_time() - self.start) > _SAME_START_SECONDS:
@@ -42,7 +53,7 @@ class Process(NamedTuple):
             return "ended"
         except psutil.AccessDenied:
             return "running"
-        return "ended" if status in _ENDED else "stopped" if status in _STOPPED else "running"
+        return "ended" if status in _ENDED else "stopped" if status == psutil.STATUS_STOPPED else "running"
 
     def __str__(self) -> str:
         """Name it in a sentence, by number and command."""
@@ -53,6 +64,11 @@ class Process(NamedTuple):
         command = " ".join([os.path.basename(words[0]), *words[1:]]) if words else "ended"
         command = "".join(letter if letter.isprintable() else " " for letter in command)
         return f"process {self.pid} ({command if len(command) <= 100 else command[:99] + '…'})"
+
+
+@lru_cache(maxsize=1)
+def _this(pid: int) -> Process:
+    return Process(pid, psutil.Process().create_time())
 
 
 class Notice:

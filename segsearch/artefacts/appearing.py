@@ -1,6 +1,8 @@
 """A folder that is there whole, or as it was before."""
 
+import glob
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +13,7 @@ from segsearch.artefacts.formats import BIN, INT8, ONNX, PT2, XML
 from segsearch.errors import InputError
 from segsearch.export.card import JSON_NAME, read_card
 from segsearch.export.card_page import PAGE_NAME
+from segsearch.processes import Process
 
 PARTS = {ONNX, PT2, XML, BIN, INT8, JSON_NAME, PAGE_NAME, EXAMPLE}
 """All that an export writes; whatever else lies in a folder is somebody's own."""
@@ -20,15 +23,19 @@ PARTS = {ONNX, PT2, XML, BIN, INT8, JSON_NAME, PAGE_NAME, EXAMPLE}
 def appearing(out: Path) -> Iterator[Path]:
     """Give a folder beside ``out`` that takes its place when the block ends well, and vanishes when it does not.
 
+    What exports of this machine left that were killed is put in order first.
+
     Raises:
         InputError: ``out`` is a file, a folder that holds anything but an earlier export, or cannot be written or
             replaced.
     """
     work: Path | None = None
+    mine = f".{out.name}.{socket.gethostname()}."
     try:
+        _recover(out, mine)
         _refuse(out)
         out.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
+        work = Path(tempfile.mkdtemp(dir=out.parent, prefix=f"{mine}{Process.this().tag}."))
         made = work / "new"
         made.mkdir()
         yield made
@@ -38,6 +45,16 @@ def appearing(out: Path) -> Iterator[Path]:
         raise InputError(out, f"cannot be written: {error.strerror or error}") from error
     finally:
         if work is not None:
+            shutil.rmtree(work, ignore_errors=True)
+
+
+def _recover(out: Path, mine: str) -> None:
+    """Clear away the work of killed exports; one that was killed between its two renames has the earlier export."""
+    for work in out.parent.glob(f"{glob.escape(mine)}*"):
+        owner = Process.tagged(work.name.removeprefix(mine).partition(".")[0])
+        if owner is not None and owner.state == "ended":
+            if not out.exists() and (work / "old").is_dir():
+                (work / "old").rename(out)
             shutil.rmtree(work, ignore_errors=True)
 
 

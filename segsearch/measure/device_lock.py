@@ -25,7 +25,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Literal
@@ -110,7 +110,7 @@ def _inside(device: "torch.device", doing: Doing) -> Iterator[None]:
 
 
 class _Entry:
-    """One place in a device's queue, as a file ``TURN.DOING.PID.START``, START in hundredths of seconds since 1970."""
+    """One place in a device's queue, as a file ``TURN.DOING.TAG``, with the tag of its process."""
 
     def __init__(self, name: str, doing: Doing) -> None:
         self.name, self.doing = name, doing
@@ -150,7 +150,7 @@ class _Entry:
             with self._drawing():
                 self.leave()
                 turn = 1 + max((_turn(other) for other in os.listdir(self.folder)), default=0)
-                self.path = self.folder / f"{turn}.{self.doing}.{_this(os.getpid())}"  # before it is there: Ctrl-C
+                self.path = self.folder / f"{turn}.{self.doing}.{Process.this().tag}"  # before it is there: Ctrl-C
                 os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         except OSError as error:
             place = error.filename or self.folder
@@ -181,10 +181,11 @@ class _Entry:
         assert self.path is not None
         mine, found = _turn(self.path.name), []
         for other in sorted(os.listdir(self.folder), key=_turn):
-            if not 0 < _turn(other) < mine:
+            _, _, rest = other.partition(".")
+            doing, _, tag = rest.partition(".")
+            process = Process.tagged(tag)
+            if process is None or not 0 < _turn(other) < mine:
                 continue
-            _, doing, pid, start = other.split(".")
-            process = Process(int(pid), int(start) / 100)
             if "timing" not in (doing, self.doing) or self._harmless(process, other):
                 continue
             found.append((process, doing))
@@ -206,13 +207,8 @@ class _Entry:
 
 def _turn(name: str) -> int:
     """Return the turn of an entry; 0 of a file that is none."""
-    parts = name.split(".")
-    return int(parts[0]) if len(parts) == 4 and all(part.isdecimal() for part in (parts[0], *parts[2:])) else 0
-
-
-@lru_cache(maxsize=1)
-def _this(pid: int) -> str:
-    return f"{pid}.{round(100 * Process.this().start)}"
+    turn = name.partition(".")[0]
+    return int(turn) if turn.isdecimal() else 0
 
 
 @contextlib.contextmanager

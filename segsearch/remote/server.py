@@ -115,9 +115,8 @@ class Requests:
 
 
 def _make_folder() -> Path:
-    prefix = "{}{}-{:.2f}-".format(_FOLDER, *Process.this())
     try:
-        return Path(tempfile.mkdtemp(prefix=prefix, dir=lock_folder()))
+        return Path(tempfile.mkdtemp(prefix=f"{_FOLDER}{Process.this().tag}.", dir=lock_folder()))
     except (OSError, InputError) as error:
         raise RefusedError(HTTPStatus.INSUFFICIENT_STORAGE, f"cannot work: {one_line(error)}") from None
 
@@ -125,10 +124,9 @@ def _make_folder() -> Path:
 def _clear_leftovers() -> None:
     """Remove the graphs of workers that were killed."""
     for folder in lock_folder().glob(f"{_FOLDER}*"):
-        with contextlib.suppress(ValueError):
-            pid, start, _ = folder.name.removeprefix(_FOLDER).split("-", 2)
-            if Process(int(pid), float(start)).state == "ended":
-                shutil.rmtree(folder, ignore_errors=True)
+        owner = Process.tagged(folder.stem.removeprefix(_FOLDER))
+        if owner is not None and owner.state == "ended":
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 class Server(socketserver.ThreadingTCPServer):

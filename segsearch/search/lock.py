@@ -31,7 +31,7 @@ def locked(folder: Path, doing: str = "running this study") -> Iterator[None]:
         raise InputError(path, f"cannot be locked: {error.strerror}", allowed) from error
     try:
         with suppress(OSError):  # on a full disk it still locks; only its holder's number is missing
-            path.write_text("{} {}".format(*Process.this()))
+            path.write_text(Process.this().tag)
         yield
     finally:
         lock.release()
@@ -39,9 +39,10 @@ def locked(folder: Path, doing: str = "running this study") -> Iterator[None]:
 
 def _holder(path: Path) -> str:
     try:
-        pid, start = path.read_text().split()
-        holder = Process(int(pid), float(start))
+        holder = Process.tagged(path.read_text())
     except (OSError, ValueError):
+        holder = None
+    if holder is None:
         return "another process"
     if holder.state == "ended":  # on another machine, or in another container
         return f"process {holder.pid} of another machine"

@@ -1,6 +1,9 @@
 """A folder is replaced whole or not at all, and nothing of others goes with it."""
 
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -84,3 +87,42 @@ def test_a_closed_folder_is_one_line(tmp_path: Path) -> None:
 def test_a_name_that_is_too_long_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be written: File name too long"):
         replace(tmp_path / ("x" * 300))
+
+
+KILLED = """
+import os, pathlib, signal, sys
+from segsearch.artefacts.appearing import appearing
+real, seen = pathlib.Path.rename, []
+def rename(self, target):
+    seen.append(target)
+    if len(seen) == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return real(self, target)
+pathlib.Path.rename = rename
+with appearing(pathlib.Path(sys.argv[1])) as made:
+    (made / "model.onnx").write_text("never")
+    if sys.argv[2] == "early":
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize("when", ["early", "between the renames"])
+def test_what_a_killed_export_left_is_put_in_order_by_the_next(earlier: Path, when: str) -> None:
+    kept = [earlier.parent / name for name in (f".{earlier.name}.other-host.4194000-100.x", f".{earlier.name}.mine")]
+    for folder in kept:
+        folder.mkdir()
+    command = [sys.executable, "-c", KILLED, str(earlier), when]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    assert earlier.exists() == (when == "early")
+    with pytest.raises(ZeroDivisionError), appearing(earlier):
+        assert (earlier / "model.onnx").read_text() == "earlier"
+        raise ZeroDivisionError
+    assert sorted(earlier.parent.iterdir()) == sorted([earlier, *kept])
+    assert (earlier / "model.onnx").read_text() == "earlier"
+
+
+def test_an_export_that_is_under_way_is_left_alone(tmp_path: Path) -> None:
+    with appearing(tmp_path / "model") as first:
+        replace(tmp_path / "model")
+        assert first.is_dir() and (tmp_path / "model" / "model.onnx").read_text() == "new"
+        (tmp_path / "model" / "model.onnx").unlink()

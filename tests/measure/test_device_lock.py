@@ -94,7 +94,7 @@ def other(doing: str, mode: str = "once") -> Iterator[Other]:
 
 def waiting(queue: Path, process: Other) -> None:
     """Wait until a process stands in the queue."""
-    while not [path for path in queue.iterdir() if path.name.split(".")[2] == str(process.pid)]:
+    while not [path for path in queue.iterdir() if path.name.split(".")[2].split("-")[0] == str(process.pid)]:
         time.sleep(0.01)
 
 
@@ -126,7 +126,7 @@ def test_a_lock_that_leads_elsewhere_is_refused(tmp_path):
 def test_what_is_no_entry_is_left_alone(queue):
     with working(CPU):
         pass
-    strange = {"notes.txt", "7.timing.x.1", ".1.timing.1.1", "1.timing.1"}
+    strange = {"notes.txt", "7.timing.x-1", ".1.timing.1-1", "1.timing.1", "0.timing.1-1"}
     for name in strange:
         (queue / name).touch()
     with timing(CPU):

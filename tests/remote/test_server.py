@@ -184,6 +184,7 @@ def test_who_comes_meanwhile_is_told_who_is_there_and_waits(
 ) -> None:
     monkeypatch.setattr(Notice, "AFTER_SECONDS", 0.0)
     monkeypatch.setattr("segsearch.remote.client._ASK_AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr("segsearch.remote.server.BEAT_SECONDS", 0.02)
     busy = rf"worker {here.address}: is busy: it has been measuring {SPEC} for 127.0.0.1 for \d+ s"
     stages: list[str] = []
 
@@ -235,10 +236,10 @@ def test_graphs_of_workers_that_were_killed_are_cleared_away(tmp_path: Path, mon
     folder = tmp_path / f"segsearch-{os.getuid()}"
     with Server(socket.AF_INET, "127.0.0.1", 0, TOKEN, FACTS) as first:
         request = first.requests.enter(job(b""), "me")
-        for name in ("graph-4194000-1.0-abc", "graph-mine", "graph-1-2"):
+        for name in ("graph-4194000-100.abc", "graph-mine", "graph-x-2.abc"):
             (folder / name).mkdir()
         with Server(socket.AF_INET, "127.0.0.1", 0, TOKEN, FACTS):
-            assert {path.name for path in left(tmp_path)} == {request.folder.name, "graph-mine", "graph-1-2"}
+            assert {path.name for path in left(tmp_path)} == {request.folder.name, "graph-mine", "graph-x-2.abc"}
 
 
 def test_events_reach_the_caller_and_a_beat_between_them(
