@@ -18,13 +18,13 @@ def check(point: Point, size_hw: tuple[int, int], folder: Path) -> None:
     assert all(form.agreement.fraction >= 0.999 and form.agreement.classes_seen > 1 for form in forms.values())
 
 
-@pytest.mark.parametrize("name", ["sfnet_r18", "eseg_s", "sgcpnet1", "dfanet_huaifeng1993", "seed7"])
+@pytest.mark.parametrize("name", ["sfnet_r18", "sgcpnet1", "seed22"])
 def test_a_few_points_are_proven(name: str, tmp_path: Path) -> None:
     check(ALL[name], (64, 128), tmp_path)
 
 
 def test_the_torch_form_too(tmp_path: Path) -> None:
-    forms = proven(named("fpenet"), (64, 128), tmp_path, ("onnx", "pt2"))
+    forms = proven(named("sgcpnet1"), (64, 128), tmp_path, ("onnx", "pt2"))
     assert forms["pt2"].agreement.fraction >= 0.999
 
 

@@ -9,23 +9,16 @@ from pathlib import Path
 import pytest
 
 from segsearch.artefacts.appearing import PARTS, appearing
-from segsearch.artefacts.point import export_point
 from segsearch.errors import InputError
-
-
-@pytest.fixture(scope="module")
-def card(tmp_path_factory: pytest.TempPathFactory) -> str:
-    out = tmp_path_factory.mktemp("point") / "model"
-    export_point("fpenet", out=out, size_hw=(64, 128), classes=3, formats=["onnx"], int8=True, threads=1)
-    assert {path.name for path in out.iterdir()} <= PARTS
-    return (out / "model.json").read_text()
+from segsearch.export.card import Card
 
 
 @pytest.fixture
-def earlier(card: str, tmp_path: Path) -> Path:
+def earlier(exported: tuple[Card, Path], tmp_path: Path) -> Path:
+    assert {path.name for path in exported[1].iterdir()} <= PARTS
     out = tmp_path / "model"
     out.mkdir()
-    (out / "model.json").write_text(card)
+    (out / "model.json").write_text((exported[1] / "model.json").read_text())
     (out / "model.onnx").write_text("earlier")
     return out
 
