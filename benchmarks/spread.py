@@ -101,7 +101,7 @@ def summary(rows: pd.DataFrame) -> str:
     lines = [
         "# Spread of latencies between processes",
         "",
-        f"{rows['device'].iloc[0]}, torch {rows['torch'].iloc[0]}, {rows['threads'].iloc[0]} threads; command:"
+        f"{rows['device'].iloc[0]}, torch {rows['torch'].iloc[0]}, threads: {rows['threads'].iloc[0]}; command:"
         f" `python benchmarks/spread.py --points {rows['point'].nunique()} --processes {processes}"
         f" --threads {rows['threads'].iloc[0]} --size {rows['size'].iloc[0]}"
         f" --order {' or '.join(rows['order'].unique())}`."
@@ -122,7 +122,9 @@ def summary(rows: pd.DataFrame) -> str:
             )
     lines += [
         "",
-        "| order | backend | network | MACs | processes | not steady | median ms | " + " | ".join(FIGURES.values()),
+        "| order | backend | network | MACs | processes | not steady | median ms | "
+        + " | ".join(FIGURES.values())
+        + " |",
         "|---|---|---|---|---|---|---|" + "---|" * len(FIGURES),
     ]
     for (order, backend, size, spec_id), own in rows.groupby(["order", "backend", "size", "spec_id"]):

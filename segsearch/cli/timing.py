@@ -165,15 +165,20 @@ def _dry_run(
     from segsearch.latency import LatencyStore
     from segsearch.leaderboard.plan import plan
     from segsearch.leaderboard.run import MEASURED, candidates_of
+    from segsearch.measure.backends.table import FILE_BACKENDS
     from segsearch.report.bars import bar
     from segsearch.report.console import show
     from segsearch.report.leaderboard import plan_table
+    from segsearch.report.words import duration
 
-    store = LatencyStore(folder / MEASURED)
+    store, seconds, exporting = LatencyStore(folder / MEASURED), 0.0, True
     for protocol in protocols:
         with bar("dry run") as report:
-            planned = plan(store, protocol, candidates_of(chosen), report=report)
+            planned = plan(store, protocol, candidates_of(chosen), exporting=exporting, report=report)
         show(plan_table(planned, left_out))
+        seconds, exporting = seconds + planned.seconds, exporting and protocol.backend not in FILE_BACKENDS
+    if len(protocols) > 1:
+        print(f"{duration(seconds)} for all of them")
 
 
 def _leaderboard(

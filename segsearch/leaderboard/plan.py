@@ -11,6 +11,7 @@ from torch import nn
 from segsearch.count.cost import count
 from segsearch.latency import LatencyProtocol, LatencyStore
 from segsearch.leaderboard.run import Candidate
+from segsearch.measure.backends.table import FILE_BACKENDS
 from segsearch.measure.machine import find_device
 from segsearch.models.build import build
 from segsearch.progress import Report, silent
@@ -51,17 +52,26 @@ class Plan:
 
 
 def plan(
-    store: LatencyStore, protocol: LatencyProtocol, candidates: Sequence[Candidate], *, report: Report = silent
+    store: LatencyStore,
+    protocol: LatencyProtocol,
+    candidates: Sequence[Candidate],
+    *,
+    exporting: bool = True,
+    report: Report = silent,
 ) -> Plan:
-    """Count what is missing, and guess its time from what is measured or, before that, from one convolution."""
+    """Count what is missing, and guess its time from what is measured or, before that, from one convolution.
+
+    ``exporting``: whether a file must be exported for it; an earlier protocol's file serves, too.
+    """
     found = {c.spec.id: record for c in candidates if (record := store.get(protocol, c.spec.id)) is not None}
     missing = [c for c in candidates if c.spec.id not in found]
     rates = [1000 * record.macs / record.median_ms for record in found.values() if record.macs]
     rate = statistics.median(rates) if rates else SHARE * _convolution_rate(protocol) if missing else 0.0
-    planned = []
+    planned, exported = [], exporting and protocol.backend in FILE_BACKENDS
     for done, candidate in enumerate(missing, start=1):
         macs = _macs(candidate, protocol)
-        planned.append(Planned(name=candidate.name, macs=macs, seconds=_seconds(macs / rate, protocol)))
+        seconds = _seconds(macs / rate, protocol) + (EXPORTING_SECONDS if exported else 0.0)
+        planned.append(Planned(name=candidate.name, macs=macs, seconds=seconds))
         report("count", done, len(missing))
     return Plan(protocol=protocol, wanted=len(candidates), missing=tuple(planned))
 
@@ -91,6 +101,5 @@ def _seconds(latency_seconds: float, protocol: LatencyProtocol) -> float:
     timer, processes = protocol.timer, protocol.processes or 1
     block = max(timer.warmup_block_seconds, timer.warmup_block_calls * latency_seconds)
     warmup = max(latency_seconds, min(timer.max_warmup_seconds, 2 * block))
-    sampling = max(timer.min_seconds, timer.min_samples * latency_seconds)
-    exporting = 0.0 if protocol.backend == "eager" else EXPORTING_SECONDS
-    return processes * (warmup + sampling + PROCESS_SECONDS) + exporting
+    sampling = max(timer.min_seconds, timer.min_samples * latency_seconds) + timer.blocks * latency_seconds
+    return processes * (warmup + sampling + PROCESS_SECONDS)

@@ -19,7 +19,7 @@ from segsearch.measure.timer import Laps, Stopwatch, take
 LEAD_CALLS, CALLS = 16, 30
 """A block: calls that count, and before them those that wipe out the traces of the network before: the fifth still
 takes 4 to 12 % longer than the sixtieth, most after networks that fill the caches; the sixteenth 0 to 3 %."""
-LEAST_CALLS, MOST_SECONDS = 10, 0.1
+LEAST_CALLS, MOST_SECONDS = 4, 0.1
 """Where others slow it down, each part of a block ends with fewer calls after this time."""
 PAUSE_SECONDS = 0.06
 """Before each on several threads of a processor: pools have stopped spinning after it."""

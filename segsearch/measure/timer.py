@@ -71,7 +71,7 @@ class TimerSettings(Frozen):
 
 
 QUOTED = TimerSettings(
-    min_samples=8, min_seconds=0.6, warmup_block_calls=2, max_warmup_seconds=1.0, blocks=4, retakes=2
+    min_samples=8, min_seconds=0.5, warmup_block_calls=2, max_warmup_seconds=1.0, blocks=4, retakes=2
 )
 """In each of several processes, for figures that people quote: processes differ more than the samples of one."""
 
