@@ -52,12 +52,14 @@ def search(
             planned = plan(config, report=report)
         show(plan_table(planned))
         return
+    from segsearch.report.console import optional
     from segsearch.report.progress import study_progress
     from segsearch.search.driver import run_study
 
     outcome = run_study(config, folder, progress=study_progress())
     if outcome.records:
-        pareto(folder)
+        with optional(f"a table or file of {folder}", refusals=True):
+            pareto(folder)
     if outcome.exit_code:
         sys.exit(outcome.exit_code)  # past `main`, as the study has said why it stopped
 
@@ -86,7 +88,7 @@ def pareto(
 ) -> None:
     """Print a study's Pareto front; write trials.csv and pareto.png into its folder."""
     from segsearch.report import tables
-    from segsearch.report.console import show
+    from segsearch.report.console import optional, show
     from segsearch.report.plot import plot_study
     from segsearch.report.trials_csv import write_csv
     from segsearch.search.store import StudyFolder
@@ -98,5 +100,6 @@ def pareto(
     show(tables.study_table(records, title=config.name, budget=config.budget))
     # last, as the table is worth having where nothing can be written
     write_csv(records, study / "trials.csv", config.budget)
-    plot_study(records, study / "pareto.png", title=config.name, subtitle=config.data.name, budget=config.budget)
+    with optional("pareto.png"):
+        plot_study(records, study / "pareto.png", title=config.name, subtitle=config.data.name, budget=config.budget)
     show(f"{study / 'pareto.png'}  {study / 'trials.csv'}")

@@ -10,6 +10,7 @@ from segsearch.leaderboard.board import Board
 from segsearch.leaderboard.plan import Plan
 from segsearch.leaderboard.run import Leaderboard
 from segsearch.report import leaderboard_csv, leaderboard_md, leaderboard_plot
+from segsearch.report.console import optional
 from segsearch.report.words import duration
 from segsearch.search.budget import short
 
@@ -22,7 +23,8 @@ def write_leaderboard(leaderboard: Leaderboard, folder: Path, *, command: str) -
     """
     paths = tuple(folder / module.NAME for module in (leaderboard_csv, leaderboard_plot, leaderboard_md))
     leaderboard_csv.write_csv(leaderboard.boards, paths[0])
-    leaderboard_plot.plot_boards(leaderboard.boards, paths[1], title="Published networks under one protocol")
+    with optional(paths[1].name):
+        leaderboard_plot.plot_boards(leaderboard.boards, paths[1], title="Published networks under one protocol")
     write_atomic(paths[2], leaderboard_md.markdown(leaderboard, command=command))
     return paths
 

@@ -1,22 +1,20 @@
 """The picture of a leaderboard: printed mIoU over measured speed, and printed speed beside measured speed."""
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from segsearch.files import write_atomic
 from segsearch.leaderboard.board import Board, Entry, speed_rows
 from segsearch.leaderboard.order import geometric_mean
+from segsearch.report.canvas import SOFT, canvas, write_png
 from segsearch.report.labels import Box, Label, text_box, write_labels
-from segsearch.report.plot import INK, SOFT
 from segsearch.space.points import named_points
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 NAME = "leaderboard.png"
-WIDTH_INCHES, ROW_INCHES, DPI = 13.0, 6.0, 150
+WIDTH_INCHES, ROW_INCHES = 13.0, 6.0
 COLORS = (
     *("#0b7285", "#d9480f", "#5f3dc4", "#2b8a3e", "#c2255c", "#1864ab", "#e67700", "#495057"),
     *("#862e9c", "#087f5b", "#a61e4d", "#364fc7", "#5c940d", "#d6336c", "#00838f", "#795548"),
@@ -32,21 +30,13 @@ def plot_boards(boards: Sequence[Board], path: Path, *, title: str) -> None:
     Raises:
         InputError: the folder cannot be written, or the disk is full.
     """
-    from matplotlib import rc_context
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     height = ROW_INCHES * len(boards)
-    with rc_context({"font.size": 9.5, "axes.edgecolor": SOFT, "text.color": INK, "axes.labelcolor": INK}):
-        figure = Figure(figsize=(WIDTH_INCHES, height), dpi=DPI, facecolor="white")
-        FigureCanvasAgg(figure)
+    with canvas(WIDTH_INCHES, height, font_points=9.5) as figure:
         for row, board in enumerate(boards):
             _row(figure, board, bottom=(ROW_INCHES * (len(boards) - 1 - row) + 0.85) / height, height=4.25 / height)
         figure.text(0.05, 1 - 0.25 / height, title, fontsize=13, fontweight="bold", va="center")
         _legend(figure, boards)
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", metadata={"Software": None})
-    write_atomic(path, buffer.getvalue())
+    write_png(figure, path)
 
 
 def color_of(paper: str) -> str:

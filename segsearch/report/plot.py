@@ -1,12 +1,11 @@
 """The picture of a study: mIoU against latency, the Pareto front, the papers' networks by name, and the budget."""
 
-import io
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from segsearch.files import write_atomic
+from segsearch.report.canvas import INK, SOFT, canvas, write_png
 from segsearch.report.labels import Box, Label, Segment, text_box, write_labels
 from segsearch.search.budget import Budget
 from segsearch.search.pareto import front
@@ -18,8 +17,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 NAME = "pareto.png"
-SIZE_INCHES, DPI = (8.0, 5.2), 150
-INK, SOFT, BEATEN, ACCENT, PAPER, LIMIT = "#1f2933", "#8a97a6", "#b8c4ce", "#0b7285", "#d9480f", "#c92a2a"
+SIZE_INCHES = (8.0, 5.2)
+BEATEN, ACCENT, PAPER, LIMIT = "#b8c4ce", "#0b7285", "#d9480f", "#c92a2a"
 LEAST_POINTS = 6.0
 """Size of the smallest letters."""
 FOOT = 0.018
@@ -36,11 +35,7 @@ def plot_study(
     Raises:
         InputError: the folder cannot be written, or the disk is full.
     """
-    buffer = io.BytesIO()
-    study_figure(records, title=title, subtitle=subtitle, budget=budget).savefig(
-        buffer, format="png", metadata={"Software": None}
-    )
-    write_atomic(path, buffer.getvalue())
+    write_png(study_figure(records, title=title, subtitle=subtitle, budget=budget), path)
 
 
 def study_figure(
@@ -58,14 +53,8 @@ def study_figure(
         subtitle: the data's name; size, device, backend and threads are added.
         budget: what the winner keeps.
     """
-    from matplotlib import rc_context
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     measured = [record for record in records if record.latency is not None and record.state != "failed"]
-    with rc_context({"font.size": 10.5, "axes.edgecolor": SOFT, "text.color": INK, "axes.labelcolor": INK}):
-        figure = Figure(figsize=SIZE_INCHES, dpi=DPI, facecolor="white")
-        FigureCanvasAgg(figure)
+    with canvas(*SIZE_INCHES, font_points=10.5) as figure:
         axes = figure.add_axes((0.09, 0.195, 0.885, 0.675))
         _frame(axes, measured, budget)
         texts = _forbidden(axes, budget)

@@ -1,6 +1,5 @@
 """A study under another protocol: what `segsearch rerank` prints and writes into the study's ``rerank`` folder."""
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,14 +9,16 @@ from rich.table import Table
 
 from segsearch.files import write_atomic
 from segsearch.leaderboard.rerank import FOLDER, Reranked, Retimed
+from segsearch.report.canvas import INK, canvas, write_png
+from segsearch.report.console import optional
 from segsearch.report.labels import Label, write_labels
-from segsearch.report.plot import ACCENT, BEATEN, INK, LIMIT, PAPER, SOFT
+from segsearch.report.plot import ACCENT, BEATEN, LIMIT, PAPER
 from segsearch.report.words import percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-SIZE_INCHES, DPI = (11.0, 5.2), 150
+SIZE_INCHES = (11.0, 5.2)
 
 
 def write_rerank(found: Reranked, study: Path) -> tuple[Path, Path]:
@@ -33,7 +34,8 @@ def write_rerank(found: Reranked, study: Path) -> tuple[Path, Path]:
     write_atomic(
         csv, pd.DataFrame([_row(found, net) for net in found.networks]).to_csv(index=False, lineterminator="\n")
     )
-    plot_rerank(found, png)
+    with optional(png.name):
+        plot_rerank(found, png)
     return csv, png
 
 
@@ -79,13 +81,7 @@ def plot_rerank(found: Reranked, path: Path) -> None:
     Raises:
         InputError: the folder cannot be written, or the disk is full.
     """
-    from matplotlib import rc_context
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    with rc_context({"font.size": 10, "axes.edgecolor": SOFT, "text.color": INK, "axes.labelcolor": INK}):
-        figure = Figure(figsize=SIZE_INCHES, dpi=DPI, facecolor="white")
-        FigureCanvasAgg(figure)
+    with canvas(*SIZE_INCHES, font_points=10) as figure:
         old = figure.add_axes((0.07, 0.17, 0.43, 0.65))
         new = figure.add_axes((0.555, 0.17, 0.43, 0.65), sharey=old)
         _panel(old, found, [net.record.latency_ms for net in found.networks], found.old_front, "as in the study")
@@ -94,9 +90,7 @@ def plot_rerank(found: Reranked, path: Path) -> None:
         figure.text(0.07, 0.94, f"{found.study}, timed again", fontsize=13, fontweight="bold", va="center")
         figure.text(0.07, 0.89, str(found.protocol), fontsize=9, color="#52606d", va="center")
         _legend(figure)
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", metadata={"Software": None})
-    write_atomic(path, buffer.getvalue())
+    write_png(figure, path)
 
 
 def _row(found: Reranked, net: Retimed) -> dict[str, object]:

@@ -9,8 +9,9 @@ from matplotlib.figure import Figure
 from PIL import Image
 from search.builders import record, some_point
 
+from segsearch.report.canvas import DPI
 from segsearch.report.labels import Box, overlap, text_box
-from segsearch.report.plot import DPI, SIZE_INCHES, plot_study, study_figure
+from segsearch.report.plot import SIZE_INCHES, plot_study, study_figure
 from segsearch.search.budget import Budget
 from segsearch.search.pareto import front
 from segsearch.search.pick import pick
