@@ -96,7 +96,8 @@ def pareto(
     store = StudyFolder(study)
     config, records = store.read_study().config, store.records()
     if all_trials:
-        show(tables.trials_table(records, title=config.name, budget=config.budget))
+        there = store.exportable(records)
+        show(tables.trials_table(records, title=config.name, budget=config.budget, exportable=there))
     show(tables.study_table(records, title=config.name, budget=config.budget))
     # last, as the table is worth having where nothing can be written
     write_csv(records, study / "trials.csv", config.budget)

@@ -26,8 +26,22 @@ def front_table(records: Sequence[TrialRecord], *, title: str, budget: Budget | 
     return table
 
 
-def trials_table(records: Sequence[TrialRecord], *, title: str, budget: Budget | None = None) -> Table:
-    """Return every trial in the order of numbers, and what became of it."""
+def trials_table(
+    records: Sequence[TrialRecord],
+    *,
+    title: str,
+    budget: Budget | None = None,
+    exportable: Sequence[TrialRecord] | None = None,
+) -> Table:
+    """Return every trial in the order of numbers, and what became of it.
+
+    Args:
+        records: all trials.
+        title: name of the study.
+        budget: networks over it are not on the front.
+        exportable: those whose weights are there; default all trained ones.
+    """
+    weights = {record.number for record in (records if exportable is None else exportable)}
     best = {record.number for record in front(records, budget)}
     table = _table(f"{title}: all trials")
     table.add_column("state", overflow="fold")
@@ -37,6 +51,8 @@ def trials_table(records: Sequence[TrialRecord], *, title: str, budget: Budget |
             state = "on the front"
         elif record.trained and budget is not None and not record.meets(budget):
             state = "over the budget"
+        if record.trained and record.number not in weights:
+            state += ", weights deleted"
         table.add_row(*_row(record), state, style=None if record.trained else "dim")
     return table
 

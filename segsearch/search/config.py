@@ -90,6 +90,9 @@ class StudyConfig(Frozen):
         default=0, ge=0, le=2**63 - 1, description="of proposals, initial weights, batches and augmentation"
     )
     sampler: Literal["tpe", "random"] = "tpe"
+    keep: Literal["front", "all", "none"] = Field(
+        default="front", description="trained weights that stay: of the networks on and near the front, all, or none"
+    )
     startup: int | None = Field(
         default=None,
         ge=1,

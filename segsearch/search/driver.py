@@ -15,6 +15,7 @@ from segsearch.search.executors.serial import Serial
 from segsearch.search.interrupt import stop_requests
 from segsearch.search.lock import locked
 from segsearch.search.outcome import FAILURES_IN_A_ROW, End, StudyOutcome, conclude
+from segsearch.search.pareto import within_reach
 from segsearch.search.proposals import too_small
 from segsearch.search.provenance import commit, versions
 from segsearch.search.record import Proposal, TrialRecord, network_of
@@ -202,6 +203,7 @@ class _Driver:
         self._store.finish(record)
         self._records[record.number] = record
         self._proposer.ended(record)
+        self._keep_weights()
         self._failures = self._failures + 1 if record.state == "failed" else 0
         self._progress.finished(record)
         for note in record.notes:
@@ -211,6 +213,12 @@ class _Driver:
         if record.latency is not None and record.latency.contention.busy:
             others = record.latency.contention.others_percent_during
             self._progress.note(f"others used {others:.0f} % of the processor while trial {record.number} was measured")
+
+    def _keep_weights(self) -> None:
+        """Delete the weights that no front needs any more, as the study's file asks."""
+        if self._config.keep != "all":
+            near = within_reach(self._records.values(), self._config.budget) if self._config.keep == "front" else []
+            self._store.keep((record.number for record in near), self._records)
 
 
 def _now() -> str:

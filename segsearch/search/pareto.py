@@ -21,6 +21,31 @@ def front(records: Iterable[TrialRecord], budget: Budget | None = None) -> list[
     return chosen
 
 
+REACH, UNSTEADY_REACH = 0.8, 0.5
+"""A network may be found so many times as slow as it was measured, by another measurement or in an exported file."""
+
+
+def within_reach(records: Iterable[TrialRecord], budget: Budget) -> list[TrialRecord]:
+    """Return the trained records that are on a front, or would be if they were measured again, in any order.
+
+    Both fronts count, within the budget and of all networks: any limit of latency leaves a part of the latter.
+    """
+    trained = [record for record in records if record.trained]
+    inside = [record for record in trained if record.meets(budget)]
+    return list({record.number: record for record in (*_near(trained), *_near(inside))}.values())
+
+
+def _near(trained: Sequence[TrialRecord]) -> list[TrialRecord]:
+    best = front(trained)
+
+    def reaches(record: TrialRecord) -> bool:
+        assert record.latency is not None, "trained networks were measured"
+        least_ms = record.latency_ms * (REACH if record.latency.steady else UNSTEADY_REACH)
+        return not any(other.latency_ms < least_ms and other.miou >= record.miou for other in best)
+
+    return [record for record in trained if reaches(record)]
+
+
 def knee(records: Sequence[TrialRecord]) -> TrialRecord:
     """Return the network of the front that lies farthest from the line between its ends, both axes scaled to 0..1.
 

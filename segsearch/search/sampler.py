@@ -72,7 +72,8 @@ class Tpe:
             return
         latency_ms = record.latency.median_ms if record.latency else None
         for limit, excess in self._budget.excess(record.params, record.macs, latency_ms).items():
-            trial.set_constraint(limit, excess)
+            if excess > 0:  # TPE looks at nothing else, and at every trial's for each parameter
+                trial.set_constraint(limit, excess)
         if record.trained:
             self._study.tell(trial, [record.miou, record.latency_ms])
         else:

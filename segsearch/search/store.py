@@ -15,7 +15,17 @@ from segsearch.search import attempts
 from segsearch.search.identity import StudyFile, check_same
 from segsearch.search.record import Proposal, TrialRecord
 from segsearch.space.lower import lower
-from segsearch.study_files import CHECKPOINT, PROPOSAL, RESULT, STUDY, TRIALS, TornError, read_json, trial_folders
+from segsearch.study_files import (
+    CHECKPOINT,
+    PROPOSAL,
+    RESULT,
+    STUDY,
+    TRIALS,
+    WEIGHTS,
+    TornError,
+    read_json,
+    trial_folders,
+)
 
 
 class StudyFolder:
@@ -112,6 +122,15 @@ class StudyFolder:
         self._running.discard(record.number)
         self._tidy(record.number)
 
+    def keep(self, kept: Iterable[int], trials: Iterable[int]) -> None:
+        """Delete the weights of these trials, but for those to be kept."""
+        for number in set(trials) - set(kept):
+            (self.trial(number) / WEIGHTS).unlink(missing_ok=True)
+
+    def exportable(self, records: Iterable[TrialRecord]) -> list[TrialRecord]:
+        """Return those of records whose weights are there."""
+        return [record for record in records if (self.trial(record.number) / WEIGHTS).exists()]
+
     def _tidy(self, number: int) -> None:
         attempts.forget(self.trial(number))
         (self.trial(number) / CHECKPOINT).unlink(missing_ok=True)
@@ -125,12 +144,20 @@ class StudyFolder:
 
     def _record(self, path: Path) -> TrialRecord:
         try:
-            record = TrialRecord.parse(read_json(path), path)
+            record = _read_record(path)
             _check_number(record, path)
             _check_point(record, path)
         except InputError as error:
             raise InputError(error.place, f"{error.problem}; delete this file to run its trial again") from error
         return record
+
+
+def _read_record(path: Path) -> TrialRecord:
+    """Read in one pass, as there may be thousands; a second one finds out what is wrong."""
+    try:
+        return TrialRecord.model_validate_json(path.read_bytes())
+    except (OSError, ValueError):  # pydantic's own refusals among them
+        return TrialRecord.parse(read_json(path), path)
 
 
 def _check_point(record: TrialRecord, path: Path) -> None:

@@ -14,7 +14,7 @@ from segsearch.artefacts.formats import ONNX, chosen
 from segsearch.artefacts.make import Label, Written, make_artefacts, time_file, write_onnx
 from segsearch.data.config import FileData
 from segsearch.data.dataset import Dataset
-from segsearch.errors import ProofError
+from segsearch.errors import InputError, ProofError
 from segsearch.export.artefact import Artefact, Timing, check_fps
 from segsearch.export.card import Card, Rival
 from segsearch.export.card_page import write_card
@@ -30,7 +30,7 @@ from segsearch.search.record import TrialRecord
 from segsearch.search.store import StudyFolder
 from segsearch.search.study import set_up
 from segsearch.search.winner_card import rival, winner_card
-from segsearch.study_files import WEIGHTS
+from segsearch.study_files import RESULT, WEIGHTS
 from segsearch.train.evaluate import evaluate_masks
 from segsearch.train.scores import Scores
 from segsearch.train.weights import load_weights
@@ -82,7 +82,7 @@ def export_winner(
     store, wanted = StudyFolder(folder), chosen(formats)
     config = store.read_study().config
     budget = config.budget if fps is None else config.budget.model_copy(update={"fps": fps, "latency_ms": None})
-    pool = candidates(store.records(), budget, point)
+    pool = _with_weights(store, candidates(store.records(), budget, point))
     setup = set_up(config if root is None else at_root(config, root))
     with appearing(out) as temporary:
         export = _Export(config, store, setup, temporary, report)
@@ -115,6 +115,19 @@ def export_winner(
         write_card(card, temporary)
         write_png(temporary / EXAMPLE, example(OnnxModel(temporary / ONNX, threads=export.threads), export.val[0][0]))
     return card
+
+
+def _with_weights(store: StudyFolder, pool: list[TrialRecord]) -> list[TrialRecord]:
+    """Leave out networks that were beaten, whose weights are deleted. Raises InputError where none is left."""
+    found = store.exportable(pool)
+    if not found:
+        folder = store.trial(pool[0].number)
+        raise InputError(
+            folder / WEIGHTS,
+            "is not there: by default a study keeps the weights of the networks on and near its front",
+            f"keep: all in the study's file; to train this one again, delete {folder / RESULT} and search on",
+        )
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)

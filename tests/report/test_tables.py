@@ -37,3 +37,16 @@ def test_the_summary_counts() -> None:
     assert summary(RECORDS) == "3 trained, 1 rejected before training, 1 failed; 12 s in all"
     assert summary(RECORDS, Budget(fps=25)).endswith("; budget: 25 FPS (40.00 ms)")
     assert "0 trained" in text(study_table([], title="empty"))
+
+
+def test_every_trial_says_what_became_of_it() -> None:
+    records = [
+        record(1, miou=0.5, latency_ms=10.0),
+        record(2, miou=0.4, latency_ms=15.0),
+        record(3, miou=0.6, latency_ms=30.0),
+        record(4, latency_ms=40.0, reason="too slow"),
+    ]
+    budget = Budget(latency_ms=20.0)
+    shown = text(trials_table(records, title="t", budget=budget, exportable=records[::2]))
+    for state in ("on the front", "complete, weights deleted", "over the budget", "rejected: too slow"):
+        assert shown.count(state) == 1, shown

@@ -15,14 +15,16 @@ from segsearch import files
 from segsearch.errors import BudgetError, InputError
 from segsearch.progress import Report
 from segsearch.result import TrialResult
+from segsearch.search.budget import Budget
 from segsearch.search.driver import run_study
 from segsearch.search.executors.base import Task
 from segsearch.search.lock import locked
 from segsearch.search.outcome import FAILURES_IN_A_ROW
-from segsearch.search.pareto import front
+from segsearch.search.pareto import front, within_reach
 from segsearch.search.store import StudyFolder
 from segsearch.search.watch import Silent
 from segsearch.space.points import named_points
+from segsearch.study_files import WEIGHTS
 
 from .builders import result
 from .studies import gated, made_up, points, quick, study
@@ -440,3 +442,18 @@ def test_a_proposal_that_cannot_be_is_refused_by_name(change: Any, tmp_path: Pat
     with pytest.raises(InputError, match="trials/0002") as caught:
         run_study(study(), tmp_path, work=made_up)
     assert "\n" not in str(caught.value)
+
+
+def weighty(task: Task, report: Report) -> TrialResult:
+    """As `made_up`, with a file of weights."""
+    task.folder.joinpath(WEIGHTS).write_bytes(b"w")
+    return made_up(task)
+
+
+@pytest.mark.parametrize("keep", ["front", "all", "none"])
+def test_weights_stay_where_the_studys_file_says(keep: str, tmp_path: Path) -> None:
+    outcome = run_study(quick(trials=10, keep=keep), tmp_path, work=weighty)
+    near = {record.number for record in within_reach(outcome.records, Budget())}
+    assert near >= {r.number for r in front(outcome.records)} and len(near) < 10
+    wanted = {"front": near, "all": set(range(1, 11)), "none": set()}[keep]
+    assert {int(path.parent.name) for path in tmp_path.glob(f"trials/*/{WEIGHTS}")} == wanted

@@ -3,7 +3,8 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segsearch.search.pareto import front, hypervolume, knee
+from segsearch.search.budget import Budget
+from segsearch.search.pareto import front, hypervolume, knee, within_reach
 from segsearch.search.record import TrialRecord
 
 from .builders import record
@@ -25,6 +26,25 @@ def test_front_is_what_nothing_dominates(pairs: list[tuple[int, int]]) -> None:
     assert [(round(10 * r.miou), round(r.latency_ms)) for r in found] == sorted(wanted, key=lambda p: p[1])
     for earlier, later in itertools.pairwise(found):
         assert earlier.latency_ms < later.latency_ms and earlier.miou < later.miou
+
+
+@given(PAIRS, st.lists(st.floats(0.9, 1.1), min_size=12, max_size=12), st.integers(1, 8))
+def test_within_reach_is_any_front_and_any_that_noise_makes(
+    pairs: list[tuple[int, int]], noise: list[float], limit_ms: int
+) -> None:
+    records = [record(i, miou=m / 10, latency_ms=float(ms)) for i, (m, ms) in enumerate(pairs)]
+    budget = Budget(latency_ms=limit_ms)
+    kept = {r.number for r in within_reach(records, Budget())}
+    assert kept >= {r.number for r in front(records)} | {r.number for r in front(records, budget)}
+    again = [record(i, miou=m / 10, latency_ms=ms * noise[i]) for i, (m, ms) in enumerate(pairs)]
+    assert kept >= {r.number for r in front(again)}
+
+
+def test_within_reach_leaves_out_what_is_clearly_beaten() -> None:
+    records = [record(i, miou=0.5, latency_ms=ms) for i, ms in enumerate((4.0, 4.5, 6.0, 9.0))]
+    assert {r.number for r in within_reach(records, Budget())} == {0, 1}
+    small = [record(9, miou=0.1, latency_ms=9.0).model_copy(update={"params": 10})]
+    assert {r.number for r in within_reach(records + small, Budget(params=20))} == {0, 1, 9}
 
 
 def test_of_equals_the_earliest_stands_for_all() -> None:

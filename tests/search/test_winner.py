@@ -1,5 +1,6 @@
 import hashlib
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ FILES = FORMS | {"model.json", "MODEL_CARD.md", "example.png"}
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("winner") / "study"
     recipe = {"iterations": 20, "batch_size": 2, "auxiliary": "both", "scale": [1.0, 1.0]}
-    run_study(quick(trials=3, recipe=recipe, budget={"fps": 20}), path)
+    run_study(quick(trials=3, recipe=recipe, budget={"fps": 20}, keep="all"), path)
     return path
 
 
@@ -257,6 +258,16 @@ def test_what_cannot_be_picked_is_one_line(arguments: list[str], message: str, f
     with pytest.raises(InputError, match=message):
         app(["export", str(folder), "--out", str(tmp_path / "model"), *arguments], standalone_mode=False)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_network_whose_weights_were_deleted_is_left_out_or_named(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "study")
+    store = StudyFolder(tmp_path / "study")
+    gone, *others = store.records()
+    (store.trial(gone.number) / "weights.safetensors").unlink()
+    with pytest.raises(InputError, match=r"weights\.safetensors: is not there: .*keep: all .*delete .*result\.json"):
+        export_winner(tmp_path / "study", out=tmp_path / "out", point=gone.name)
+    assert winner._with_weights(store, [gone, *others]) == others
 
 
 def test_a_damaged_weight_file_is_named(folder: Path, tmp_path: Path) -> None:
