@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from typing import Any
 
 from segsearch.errors import InputError, one_line
 from segsearch.frozen import Frozen
@@ -142,16 +143,14 @@ class Server(socketserver.ThreadingTCPServer):
         self._free = threading.BoundedSemaphore(MOST_CALLERS)
         super().__init__((number, port), Handler)
 
-    def process_request(self, request: "socket.socket | tuple[bytes, socket.socket]", client_address: object) -> None:
+    def process_request(self, request: Any, client_address: object) -> None:
         """Start a thread for a caller, if there are not too many."""
         if self._free.acquire(blocking=False):
             super().process_request(request, client_address)
         else:
             self.shutdown_request(request)
 
-    def process_request_thread(
-        self, request: "socket.socket | tuple[bytes, socket.socket]", client_address: object
-    ) -> None:
+    def process_request_thread(self, request: Any, client_address: object) -> None:
         """Answer a caller, in a thread of its own."""
         try:
             super().process_request_thread(request, client_address)

@@ -125,6 +125,8 @@ class MeasureWorker:
         start = time.perf_counter()
         try:
             event = run_job(request, tuple(self.facts.backends), self._limits)
+        except OSError as error:  # no process can be started
+            event = failed("request", f"cannot work: {one_line(error)}")
         except KeyboardInterrupt:
             request.events.put(failed("request", "was stopped"))
             request.answered.wait(_LAST_WORDS_SECONDS)

@@ -207,6 +207,21 @@ def test_whatever_a_job_does_it_and_its_children_are_ended(
     assert psutil.wait_procs(seen, timeout=30)[1] == []
 
 
+def test_a_machine_that_can_start_no_process_says_so_and_goes_on(
+    graph: bytes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("segsearch.remote.worker.python_module", lambda *_: ([str(tmp_path / "absent")], ENVIRONMENT))
+    worker, lines = MeasureWorker(backends=["onnxruntime"]), list[str]()
+    for _ in range(2):
+        request = worker._server.requests.enter(job(graph), "me")
+        worker._measure(request, lines.append)
+        event = request.events.get(timeout=10)
+        assert event.failure is not None and event.failure.kind == "request"
+        assert event.failure.line.startswith("cannot work: [Errno 2]") and not request.folder.exists()
+    worker.close()
+    assert len(lines) == 2 and all("me 0123456789ab onnxruntime: cannot work" in line for line in lines)
+
+
 def test_closed_before_its_thread_has_begun(monkeypatch: pytest.MonkeyPatch) -> None:
     """As a Ctrl-C in the first moment does."""
     worker, late = MeasureWorker(backends=["onnxruntime"]), threading.Thread.start
