@@ -171,6 +171,7 @@ def measure_ready(
         run = ready.prepared.run
         report("wait", 0, 1)
         with timing(where):
+            report("first run", 0, 1)
             hold()
             watch = LoadWatch(where)
             memory_mib = memory.running_mib(run)

@@ -62,4 +62,4 @@ def test_progress_passes_through_every_stage():
         Conditions(timer=settings),
         report=lambda what, done, total: told.append(what),
     )
-    assert [what for what, _ in itertools.groupby(told)] == ["prepare", "wait", "warm up", "sample"]
+    assert [what for what, _ in itertools.groupby(told)] == ["prepare", "wait", "first run", "warm up", "sample"]
