@@ -1,9 +1,10 @@
 """How a latency is sampled: blocks of calls between blocks of a fixed reference network, R A R A ... R.
 
-Warm-up goes on until two neighbouring blocks of calls have the same median; then every call is one sample. Quantiles of
-single calls are kept, never a mean over a loop: on a shared machine the tail is long and says something. Where the
-reference beside a block took longer or shorter than in the rest of the measurement, a few more blocks are taken, and
-the least disturbed ones count. A measurement always ends with samples, and says how far the machine moved.
+Warm-up goes on while the median of a block of calls is lower than that of the block before; then every call is one
+sample. Quantiles of single calls are kept, never a mean over a loop: on a shared machine the tail is long and says
+something. Where the reference beside a block took longer or shorter than in the rest of the measurement, a few more
+blocks are taken, and the least disturbed ones count. A measurement always ends with samples, and says how far the
+machine moved.
 """
 
 import contextlib
@@ -47,7 +48,8 @@ class TimerSettings(Frozen):
     warmup_block_seconds: float = Field(default=0.1, ge=0, le=3600)
     """A warm-up block ends once this time has passed and this many calls are made; there are two blocks or more."""
     warmup_tolerance: float = Field(default=0.01, ge=0)
-    """Warm-up ends once the median of a block differs from that of the block before by no more than this fraction."""
+    """Warm-up ends once the median of a block is no more than this fraction below that of the block before: latencies
+    fall while caches fill and clocks rise. Where others disturb them, they also rise, and more calls do not help."""
     max_warmup_seconds: float = Field(default=10.0, ge=0, le=3600)
     """Warm-up ends with the first call that passes this, settled or not, even inside the first block."""
     blocks: int = Field(default=5, ge=1, le=MOST_SAMPLES)
@@ -121,7 +123,7 @@ class Samples:
     """Of the blocks that count, in the order they were taken."""
     warmup_calls: int
     warmup_settled: bool
-    """False where warm-up ended by ``max_warmup_seconds``: the machine was restless, or the network slow."""
+    """False where warm-up ended by ``max_warmup_seconds``: latencies still fell, or the network is slow."""
     reference_samples_ms: tuple[float, ...] = ()
     """Of the reference network beside these blocks; empty where none ran."""
     reference_ms: float | None = None
@@ -258,7 +260,7 @@ def _warm_up(call: Work, settings: TimerSettings, stopwatch: Stopwatch) -> tuple
         while (now := stopwatch.now_seconds()) < deadline and (now < end or len(laps) < settings.warmup_block_calls):
             laps.append(stopwatch.lap_ms(call))
         calls, median = calls + len(laps), statistics.median(laps)
-        if before is not None and abs(median - before) <= settings.warmup_tolerance * before:
+        if before is not None and median >= (1 - settings.warmup_tolerance) * before:
             return calls, True, median
         if stopwatch.now_seconds() >= deadline:
             return calls, False, median

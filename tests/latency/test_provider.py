@@ -22,9 +22,9 @@ from segsearch.errors import (
 )
 from segsearch.export.deploy import Deployed, deploy
 from segsearch.export.onnx import to_onnx
-from segsearch.latency import FileSubject, NetworkSubject, fresh_network, joined, latency_of, process, subjects
+from segsearch.latency import FileSubject, NetworkSubject, fresh_network, joined, latency_of, process
 from segsearch.measure.conditions import Conditions
-from segsearch.measure.latency import example_image
+from segsearch.measure.latency import example_image, measure
 from segsearch.measure.load import Contention
 from segsearch.measure.record import LatencyRecord
 from segsearch.measure.timer import TimerSettings
@@ -57,13 +57,12 @@ def test_here_a_network_is_built_deployed_and_timed() -> None:
 
 def test_the_deployed_form_is_what_is_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[nn.Module, torch.Tensor]] = []
-    real = subjects.measure
 
     def watched(network: nn.Module, image: torch.Tensor, *more: Any, **named: Any) -> LatencyRecord:
         seen.append((network, image))
-        return real(network, image, *more, **named)
+        return measure(network, image, *more, **named)
 
-    monkeypatch.setattr(subjects, "measure", watched)
+    monkeypatch.setattr("segsearch.latency.subjects.measure", watched)
     network = fresh_network(SPEC, 3).train()
     found = latency_of(replace(SUBJECT, network=network), UNDER)
     ((timed, image),) = seen
