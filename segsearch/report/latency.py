@@ -27,6 +27,17 @@ def of_processes(record: LatencyRecord) -> str:
     return f" of {len(medians)} processes, {min(medians):.2f} to {max(medians):.2f}" if len(medians) > 1 else ""
 
 
+def marked(record: LatencyRecord) -> str:
+    """Write the median in milliseconds; an exclamation mark says that it is not steady."""
+    return f"{record.median_ms:.2f}{'' if record.steady else ' !'}"
+
+
+def least_most(record: LatencyRecord) -> str:
+    """Write the least and the greatest median of several processes; nothing for one."""
+    medians = record.process_medians_ms
+    return f"{min(medians):.2f}-{max(medians):.2f}" if len(medians) > 1 else ""
+
+
 def side_by_side(records: Sequence[LatencyRecord]) -> str:
     """One line per backend of one network, with the latency over that of the first; then all warnings."""
     first, wide = records[0], max(len(record.backend) for record in records)

@@ -11,6 +11,7 @@ from segsearch.leaderboard.plan import Plan
 from segsearch.leaderboard.run import Leaderboard
 from segsearch.report import leaderboard_csv, leaderboard_md, leaderboard_plot
 from segsearch.report.console import optional
+from segsearch.report.latency import least_most, marked
 from segsearch.report.words import duration
 from segsearch.search.budget import short
 
@@ -56,7 +57,7 @@ def plan_table(plan: Plan, left_out: tuple[str, ...]) -> Group:
 
 def _table(board: Board) -> Table:
     table = Table(title=str(board.protocol), title_justify="left")
-    for heading in ("", "point", "FPS", "ms", "p10-p90", "MACs", "FPS printed", "mIoU printed"):
+    for heading in ("", "point", "FPS", "ms", "of processes", "p10-p90", "MACs", "FPS printed", "mIoU printed"):
         table.add_column(heading, justify="left" if heading == "point" else "right", no_wrap=True)
     for rank, entry in enumerate(board.entries, start=1):
         latency, speed, miou = entry.latency, entry.published, entry.miou
@@ -64,11 +65,12 @@ def _table(board: Board) -> Table:
             str(rank),
             entry.point.name,
             f"{latency.fps:.2f}",
-            f"{latency.median_ms:.2f}",
+            marked(latency),
+            least_most(latency),
             f"{latency.p10_ms:.2f}-{latency.p90_ms:.2f}",
             short(latency.macs or 0),
             speed.printed + ("" if entry.same_size(speed) else "*") if speed else "",
             f"{miou.printed} %" if miou else "",
         )
-    table.caption = "* printed for another size"
+    table.caption = "* printed for another size; ! not steady"
     return table

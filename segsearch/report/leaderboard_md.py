@@ -4,6 +4,7 @@ from segsearch.export.markdown import table
 from segsearch.leaderboard.board import Agreement, Board, Entry, device_and_runtime
 from segsearch.leaderboard.order import Order, Swap
 from segsearch.leaderboard.run import Leaderboard
+from segsearch.report.latency import least_most, marked
 from segsearch.search.budget import short
 from segsearch.space.points import Published
 
@@ -16,6 +17,8 @@ Written by `{command}`.
 
 Every network is built here with fresh weights, deployed (BatchNorm folded, bytes in, class mask out, batch 1) and timed
 in one way. Printed figures are the papers': each stands beside its size and device. Nothing here was trained.
+Milliseconds are the median of the medians of several new processes, with the least and the greatest of these beside it;
+`!`: not steady, as the reference network beside it moved by more than 3 %, or other programs were busy.
 
 Kendall's tau compares two orders pair by pair: 1 is the same order, 0 no relation, -1 the opposite (tau-b, for ties).
 "all" and the papers take one printed speed per point, that of the nearest size, whatever its device; one that has
@@ -46,7 +49,7 @@ def order_lines(board: Board) -> list[str]:
         lines.append(f"Worst swap: {sentence(worst)}.")
     busy = sum(not entry.latency.steady for entry in board.entries)
     if busy:
-        lines.append(f"{busy} of {len(board.entries)} measurements were not steady: see the column in leaderboard.csv.")
+        lines.append(f"{busy} of {len(board.entries)} measurements were not steady; leaderboard.csv says why.")
     return lines or ["No two points have a printed speed: there is no order to compare."]
 
 
@@ -136,7 +139,8 @@ def _swap_row(swap: Swap) -> tuple[str, ...]:
 
 
 def _ranking(board: Board) -> str:
-    head = ("", "point", "FPS", "ms", "p10-p90", "params", "MACs", "FPS printed", "on", "mIoU printed", "of")
+    measured = ("", "point", "FPS", "ms", "of processes", "p10-p90", "params", "MACs")
+    head = (*measured, "FPS printed", "on", "mIoU printed", "of")
     rows = [_ranking_row(rank, entry) for rank, entry in enumerate(board.entries, start=1)]
     return f"### Fastest first\n\n{table(head, rows)}\n"
 
@@ -147,7 +151,8 @@ def _ranking_row(rank: int, entry: Entry) -> tuple[str, ...]:
         str(rank),
         f"`{entry.point.name}`",
         f"{latency.fps:.2f}",
-        f"{latency.median_ms:.2f}",
+        marked(latency),
+        least_most(latency),
         f"{latency.p10_ms:.2f}-{latency.p90_ms:.2f}",
         short(entry.latency.params or 0),
         short(entry.latency.macs or 0),

@@ -48,7 +48,7 @@ def color_of(paper: str) -> str:
 def _row(figure: Any, board: Board, *, bottom: float, height: float) -> None:
     left = figure.add_axes((0.05, bottom, 0.44, height))
     right = figure.add_axes((0.545, bottom, 0.44, height))
-    figure.text(0.05, bottom + 1.09 * height, str(board.protocol), fontsize=9.5, color="#52606d")
+    figure.text(0.05, bottom + 1.09 * height, f"{board.protocol}{_doubt(board)}", fontsize=9.5, color="#52606d")
     _draw(left, accuracy_dots(board), "measured FPS", "mIoU printed for Cityscapes, %", "mIoU printed, speed measured")
     left.set_xscale("log")
     tau = board.overall.tau
@@ -60,6 +60,11 @@ def _row(figure: Any, board: Board, *, bottom: float, height: float) -> None:
     for axes, dots in ((left, accuracy_dots(board)), (right, speed_dots(board))):
         _limits(axes, dots, log_y=axes is right)
         label_dots(axes, dots)
+
+
+def _doubt(board: Board) -> str:
+    unsteady = sum(not entry.latency.steady for entry in board.entries)
+    return f"; {unsteady} of {len(board.entries)} measurements not steady" if unsteady else ""
 
 
 def accuracy_dots(board: Board) -> list[Dot]:

@@ -12,6 +12,7 @@ from segsearch.leaderboard.rerank import FOLDER, Reranked, Retimed
 from segsearch.report.canvas import INK, canvas, write_png
 from segsearch.report.console import optional
 from segsearch.report.labels import Label, write_labels
+from segsearch.report.latency import marked
 from segsearch.report.plot import ACCENT, BEATEN, LIMIT, PAPER
 from segsearch.report.words import percent
 
@@ -51,7 +52,7 @@ def shown(found: Reranked) -> Group:
             record.name,
             percent(record.miou),
             f"{record.latency_ms:.2f}",
-            f"{net.again.median_ms:.2f}",
+            marked(net.again),
             f"{net.again.median_ms / record.latency_ms:.3f}",
             "*" if number in found.old_front else "",
             "*" if number in found.new_front else "",
@@ -63,12 +64,13 @@ def shown(found: Reranked) -> Group:
 def lines(found: Reranked) -> list[str]:
     """Say what entered the front, what left it, and how far the two rankings agree."""
     tau = "none" if found.tau is None else f"{found.tau:.2f}"
-    entered = ", ".join(found.entered) or "none"
+    entered, unsteady = ", ".join(found.entered) or "none", sum(not net.again.steady for net in found.networks)
     if found.only_front:
         entered = "none can, only the study's front was timed (--all times every trained network)"
     return [
         f"entered the front: {entered}",
         f"left the front: {', '.join(found.left) or 'none'}",
+        *([f"! {unsteady} of {len(found.networks)} measurements were not steady"] if unsteady else []),
         f"Kendall's tau {tau} between the two rankings of {len(found.networks)} networks,"
         f" latency x {found.ratio:.3f} in geometric mean",
         *(f"not measured: {name}: {reason}" for name, reason in found.failed.items()),
@@ -107,6 +109,8 @@ def _row(found: Reranked, net: Retimed) -> dict[str, object]:
         "ratio": round(latency.median_ms / record.latency_ms, 4),
         "on_front_study": record.number in found.old_front,
         "on_front_again": record.number in found.new_front,
+        "steady": latency.steady,
+        "unsteady": latency.unsteady,
         "others_percent": round(latency.contention.others_percent_during, 1),
     }
 

@@ -1,6 +1,7 @@
 """A small study, searched for real, timed again under other protocols."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -111,6 +112,15 @@ def test_what_enters_and_what_leaves() -> None:
     assert found.tau == pytest.approx(-1.0)
     assert lines(found)[:2] == [f"entered the front: {names[3]}", f"left the front: {names[1]}"]
     assert shown(found)
+
+
+def test_what_is_not_steady_is_told() -> None:
+    found = reranked((0.5, 5, 5), (0.6, 10, 10))
+    first, second = found.networks
+    restless = first.again.model_copy(update={"steady": False, "unsteady": "the reference network moved 9 %"})
+    marked = replace(found, networks=(replace(first, again=restless), second))
+    assert "! 1 of 2 measurements were not steady" in lines(marked)
+    assert not [line for line in lines(found) if "steady" in line]
 
 
 def test_the_same_latencies_change_nothing() -> None:

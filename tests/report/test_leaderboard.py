@@ -1,6 +1,7 @@
 import io
 import itertools
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -92,6 +93,27 @@ def test_the_note_says_which_speeds_hold_up(tmp_path: Path) -> None:
     assert [cell.strip() for cell in order.split("|")] == ["3", "0.33", "2 of 3", "1", "0", "sfnet_df1 / sfnet_df2"]
     assert "| `sfnet_df1` | `sfnet_df2` | 1.98x | 0.75x | 2.64 | no | GTX 1080Ti, TensorRT, 1024x2048 |" in text
     assert "sfnet_df1 is printed 1.98x as fast as sfnet_df2" in order_lines(made)[2]
+
+
+def test_what_is_not_steady_is_marked_everywhere(tmp_path: Path) -> None:
+    made = board(tmp_path, SFNETS)
+    first, *others = made.entries
+    why = "other programs used 61 % of the processor"
+    restless = {"steady": False, "unsteady": why, "process_medians_ms": (first.latency.median_ms, 90.0, 7.0)}
+    marked = replace(first, latency=first.latency.model_copy(update=restless))
+    made = replace(made, entries=(marked, *others))
+    text, name = markdown(of(made), command="c"), first.point.name
+    assert f"1 of {1 + len(others)} measurements were not steady" in text
+    assert f"| `{name}` | {first.latency.fps:.2f} | {first.latency.median_ms:.2f} ! | 7.00-90.00 |" in text
+    assert text.count(" ! |") == 1
+    console = Console(width=160, record=True, file=io.StringIO())
+    console.print(shown(of(made)))
+    printed = console.export_text()
+    assert f"{first.latency.median_ms:.2f} !" in printed and "! not steady" in printed
+    frame = pd.read_csv(write_leaderboard(of(made), tmp_path, command="c")[0]).set_index("name")
+    row = frame.loc[name]
+    assert (row.steady, row.unsteady, row.latency_least_ms, row.latency_most_ms) == (False, why, 7.0, 90.0)
+    assert frame.steady.sum() == len(others)
 
 
 def test_nothing_printed_nothing_to_compare(tmp_path: Path) -> None:
