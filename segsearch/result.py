@@ -8,16 +8,36 @@ from segsearch.spec.network import NetworkSpec
 from segsearch.train.scores import Scores
 
 
-class TrialResult(Frozen):
-    """What became of one network: ``complete`` (trained, scored), ``rejected`` by the gate, ``failed`` on the way."""
+class Decision(Frozen):
+    """What the gate says of a network: train it, reject it, or measure it again later."""
 
-    state: Literal["complete", "rejected", "failed"]
+    verdict: Literal["train", "reject", "wait"]
+    reason: str | None = None
+    """Why it is not trained, or not yet."""
+    latency: LatencyRecord | None = None
+    """The measurement to quote, of all that were taken."""
+    unsure: bool = False
+    """Trained although no measurement met the budget, as none was good enough to say that it misses it."""
+
+
+class TrialResult(Frozen):
+    """What became of one network: ``complete`` (trained, scored), ``rejected`` by the gate, ``failed`` on the way.
+
+    ``waiting``: the gate wants it measured again later. What was measured lies in the trial's folder.
+    """
+
+    state: Literal["complete", "rejected", "failed", "waiting"]
     reason: str | None = None
     spec_id: str
     spec: NetworkSpec
     params: int | None = None
     macs: int | None = None
     latency: LatencyRecord | None = None
+    """The best of its measurements; all of them are in the trial's folder."""
+    measurements: int | None = None
+    """How many were taken; None in records older than this field, and where none was."""
+    unsure: bool = False
+    """Trained although it is not known to meet the budget: it was measured on a busy or throttled machine alone."""
     scores: Scores | None = None
     """On the images that steer the search."""
     report_scores: Scores | None = None

@@ -1,17 +1,17 @@
 """The one meeting room: spec -> build -> count -> deploy -> measure -> gate -> train -> evaluate -> result.
 
 What costs nothing comes first, and nothing is trained that the gate refuses. A trial run again in its folder keeps the
-latency that was measured and resumes the training.
+latencies that were measured and resumes the training.
 """
 
 import json
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -36,7 +36,7 @@ from segsearch.models.network import Network
 from segsearch.models.pretrained import start_from
 from segsearch.progress import Report, silent
 from segsearch.remote.client import Worker
-from segsearch.result import TrialResult
+from segsearch.result import Decision, TrialResult
 from segsearch.spec.network import NetworkSpec
 from segsearch.study_files import CHECKPOINT, ERROR, LATENCY, MEMORY, WEIGHTS
 from segsearch.train.evaluate import evaluate
@@ -44,8 +44,9 @@ from segsearch.train.loop import train
 from segsearch.train.recipe import Recipe
 from segsearch.train.weights import save_weights
 
-Gate = Callable[[int, int, float | None], str | None]
-"""From params, macs and latency_ms (None before it is measured) to the reason for not training, if there is one."""
+Gate = Callable[[int, int, Sequence[LatencyRecord], float | None], Decision]
+"""Decides from params, macs, all measurements (none before the first), and the least latency of the reference network
+that the study has seen, in milliseconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,10 +65,24 @@ class TrialSetup:
     """On the machine to measure on; this one without."""
 
 
-def run_trial(spec: NetworkSpec, setup: TrialSetup, folder: Path, *, seed: int, report: Report = silent) -> TrialResult:
+def run_trial(
+    spec: NetworkSpec,
+    setup: TrialSetup,
+    folder: Path,
+    *,
+    seed: int,
+    rest_ms: float | None = None,
+    report: Report = silent,
+) -> TrialResult:
     """Measure one network, then train and score it if the gate lets it pass; what goes wrong with it is a result too.
 
-    ``report`` is told of every stage and step, and may raise KeyboardInterrupt to stop.
+    Args:
+        spec: the network.
+        setup: what all trials share.
+        folder: of this trial; what an earlier run left there is used.
+        seed: of initial weights, batches and augmentation.
+        rest_ms: for the gate, see `Gate`.
+        report: told of every stage and step; may raise KeyboardInterrupt to stop.
 
     Raises:
         InputError: what is not this network's fault: a full disk, an unreadable image, weights that cannot be
@@ -79,12 +94,14 @@ def run_trial(spec: NetworkSpec, setup: TrialSetup, folder: Path, *, seed: int, 
 
     """
     make_folder(folder)
-    trial = _Trial(spec, setup, folder, seed, report)
+    trial = _Trial(spec, setup, folder, seed, rest_ms, report)
     try:
-        reason = trial.refusal()
-        if reason is None:
+        decision = trial.judged()
+        if decision.verdict == "train":
             trial.train_and_score()
-        return TrialResult(state="rejected" if reason else "complete", reason=reason, **trial.facts)
+            return TrialResult(state="complete", **trial.facts)
+        state: Literal["rejected", "waiting"] = "rejected" if decision.verdict == "reject" else "waiting"
+        return TrialResult(state=state, reason=decision.reason, **trial.facts)
     except Exception as error:  # diverged, out of GPU memory, unfit for the backend: the study learns and goes on
         blameless = (InputError, MachineError, MissingExtraError, WorkerError)
         if isinstance(error, blameless) and not isinstance(error, UnfitError):
@@ -108,23 +125,49 @@ def _failed(trial: "_Trial", folder: Path, error: Exception) -> TrialResult:
     return TrialResult(state="failed", reason=f"{type(error).__name__}: {one_line(error)}", **trial.facts)
 
 
+def read_measurements(path: Path) -> list[LatencyRecord]:
+    """Read all measurements of one network, in the order they were taken; none where the file is not there, or torn."""
+    with suppress(OSError, ValueError, RecursionError, InputError):
+        data = json.loads(path.read_text(encoding="utf-8"))
+        # older versions kept one
+        return [LatencyRecord.parse(each, path) for each in (data if isinstance(data, list) else [data])]
+    return []
+
+
+def write_measurements(path: Path, taken: Sequence[LatencyRecord]) -> None:
+    """Write all measurements of one network. Raises InputError if the file cannot be written."""
+    write_atomic(path, json.dumps([record.model_dump(mode="json") for record in taken]))
+
+
 class _Trial:
     """One network's way through the stages; ``facts`` grow into its result."""
 
-    def __init__(self, spec: NetworkSpec, setup: TrialSetup, folder: Path, seed: int, report: Report) -> None:
+    def __init__(
+        self, spec: NetworkSpec, setup: TrialSetup, folder: Path, seed: int, rest_ms: float | None, report: Report
+    ) -> None:
         self.spec, self.setup, self.folder, self.seed, self.report = spec, setup, folder, seed, report
+        self._rest_ms = rest_ms
         self.facts: dict[str, Any] = {"spec": spec, "spec_id": spec.id, "seconds": {}}
 
-    def refusal(self) -> str | None:
+    def judged(self) -> Decision:
+        """Count the network, and measure it where that, or what was measured before, does not settle the matter."""
         with self._stage("build"):
             network = self._build("none")
             cost = count(network, self.setup.size_hw)
         self.facts |= {"params": cost.params, "macs": cost.macs}
-        if reason := self.setup.gate(cost.params, cost.macs, None):
-            return reason
-        with self._stage("measure"):
-            latency = self.facts["latency"] = self._latency(network)
-        return self._refused(latency)
+        decision = self._decision([])
+        if decision.verdict == "reject":
+            return decision
+        path = self.folder / LATENCY
+        taken = read_measurements(path)
+        if not taken or self._decision(taken).verdict == "wait":
+            with self._stage("measure"):
+                taken = [*taken, self._measured(network)]
+            self.check_folder()
+            write_measurements(path, taken)
+        decision = self._decision(taken)
+        self.facts |= {"latency": decision.latency, "measurements": len(taken), "unsure": decision.unsure}
+        return decision
 
     def train_and_score(self) -> None:
         try:
@@ -174,21 +217,8 @@ class _Trial:
             torch.manual_seed(self.seed)
             return build(self.spec, len(self.setup.splits.train.classes), auxiliary)
 
-    def _latency(self, network: Network) -> LatencyRecord:
-        """Measure the network as it would be deployed, once: a trial taken up again reads what was measured."""
-        path = self.folder / LATENCY
-        with suppress(OSError, ValueError, InputError):  # not there, or not whole
-            return LatencyRecord.parse(json.loads(path.read_text(encoding="utf-8")), path)
-        record = self._measured(network)
-        if not record.steady and self._refused(record):
-            # somebody else's load must not cost a network its training: the better of two counts
-            record = min(record, self._measured(network), key=lambda r: r.median_ms)
-        self.check_folder()
-        write_atomic(path, json.dumps(record.model_dump(mode="json")))
-        return record
-
-    def _refused(self, latency: LatencyRecord) -> str | None:
-        return self.setup.gate(self.facts["params"], self.facts["macs"], latency.median_ms)
+    def _decision(self, taken: Sequence[LatencyRecord]) -> Decision:
+        return self.setup.gate(self.facts["params"], self.facts["macs"], taken, self._rest_ms)
 
     def _measured(self, network: Network) -> LatencyRecord:
         setup = self.setup

@@ -6,6 +6,7 @@ A limit on file sizes stands in for the disk: the kernel refuses the write in th
 import resource
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,8 @@ from segsearch.errors import InputError, MachineError
 from segsearch.files import write_atomic
 from segsearch.measure.conditions import Conditions
 from segsearch.measure.timer import TimerSettings
+from segsearch.search.budget import Budget
+from segsearch.search.gate import gate
 from segsearch.space.lower import lower
 from segsearch.train.checkpoint import Stamp, save_checkpoint
 from segsearch.train.recipe import Recipe
@@ -70,7 +73,7 @@ def test_a_trial_without_room_has_no_result_and_is_tried_again(tmp_path: Path) -
         splits=open_data(StreetsData(size=(32, 48), train=2, val=1)),
         size_hw=(32, 48),
         recipe=Recipe(iterations=1, batch_size=2),
-        gate=lambda params, macs, latency_ms: None,
+        gate=partial(gate, Budget()),
         device="cpu",
         under=Conditions(
             threads=1,

@@ -23,6 +23,7 @@ backend: onnxruntime
 threads: 1
 timer: {min_samples: 2, min_seconds: 0.0, warmup_block_seconds: 0.0, max_warmup_seconds: 0.0, blocks: 1, retakes: 0}
 trials: 1
+confirm: 1
 """
 BACKENDS = ("onnxruntime", "openvino")
 """Those with libraries of their own; torch's compilers keep their caches in the folder for temporary files."""

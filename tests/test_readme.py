@@ -129,6 +129,7 @@ def test_the_recipe_works_as_it_stands(tmp_path: Path, monkeypatch: pytest.Monke
         "data": {"name": "camvid", "root": "PATH/TO/CamVid", "size": [32, 48]},
         "recipe": {"epochs": 2, "batch_size": 8},
         "timer": TIMER,
+        "confirm": 0,
     }
     copied_study(tmp_path, study, **on_cpu, **small)
     big = {"--trials 40": "--trials 2", "--fps 60": "--fps 60 --format onnx"}

@@ -1,25 +1,32 @@
 import json
 import re
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from search.builders import latency
 
+from segsearch import trial
 from segsearch.data.config import StreetsData
 from segsearch.data.open import open_data
 from segsearch.errors import InputError, MachineError, UnfitError
 from segsearch.measure.backends.eager import Eager
 from segsearch.measure.conditions import Conditions
+from segsearch.measure.record import LatencyRecord
 from segsearch.measure.timer import TimerSettings
 from segsearch.models.build import build
+from segsearch.result import Decision
+from segsearch.search.budget import Budget
+from segsearch.search.gate import gate
 from segsearch.space.lower import lower
 from segsearch.spec.network import NetworkSpec
 from segsearch.study_files import CHECKPOINT, ERROR, LATENCY, WEIGHTS
 from segsearch.train.recipe import Recipe
 from segsearch.train.weights import load_weights
-from segsearch.trial import TrialSetup, run_trial
+from segsearch.trial import TrialSetup, read_measurements, run_trial
 
 SIZE = (32, 48)
 TIMER = TimerSettings(min_samples=3, min_seconds=0.01, warmup_block_seconds=0.01, max_warmup_seconds=0.1)
@@ -60,7 +67,7 @@ def setup() -> TrialSetup:
         splits=splits,
         size_hw=SIZE,
         recipe=Recipe(iterations=6, batch_size=2, auxiliary="neck"),
-        gate=lambda params, macs, latency_ms: None,
+        gate=partial(gate, Budget()),
         device="cpu",
         under=Conditions(threads=1, timer=TIMER),
     )
@@ -95,16 +102,13 @@ def test_images_that_the_search_never_sees_are_scored_apart(
 def test_what_the_gate_refuses_is_not_trained(
     by_count: bool, spec: NetworkSpec, setup: TrialSetup, tmp_path: Path
 ) -> None:
-    asked: list[float | None] = []
-
-    def gate(params: int, macs: int, latency_ms: float | None) -> str | None:
-        asked.append(latency_ms)
-        return "too much" if by_count or latency_ms is not None else None
-
-    result = run_trial(spec, replace(setup, gate=gate), tmp_path, seed=1)
-    assert (result.state, result.reason, result.scores) == ("rejected", "too much", None)
-    assert result.params and result.macs
-    assert (result.latency is None) == by_count == (asked == [None])
+    budget = Budget(params=10) if by_count else Budget(latency_ms=1e-6)
+    result = run_trial(spec, replace(setup, gate=partial(gate, budget)), tmp_path, seed=1)
+    assert result.reason is not None and result.reason == budget.refusal(
+        result.params or 0, result.macs or 0, result.latency.median_ms if result.latency else None
+    )
+    assert (result.state, result.scores) == ("rejected", None) and result.params and result.macs
+    assert (result.latency is None) == by_count == (result.measurements is None)
     assert not (tmp_path / WEIGHTS).exists() and not (tmp_path / CHECKPOINT).exists()
 
 
@@ -120,7 +124,71 @@ def test_a_torn_latency_is_measured_again(spec: NetworkSpec, setup: TrialSetup, 
     (tmp_path / LATENCY).write_text(text[:50])
     again = run_trial(spec, setup, tmp_path, seed=1)
     assert again.latency is not None and again.latency != first.latency
-    assert json.loads((tmp_path / LATENCY).read_text())["median_ms"] == again.latency.median_ms
+    (kept,) = json.loads((tmp_path / LATENCY).read_text())
+    assert kept["median_ms"] == again.latency.median_ms
+
+
+class Measurements:
+    """Stands for the timer: gives scripted latencies, each measured beside a reference network of the given latency."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *script: tuple[float, float, bool]) -> None:
+        self.taken, self._script = 0, list(script)
+        monkeypatch.setattr(trial, "latency_of", self)
+
+    def __call__(self, *anything: object, **more: object) -> LatencyRecord:
+        median_ms, reference_ms, steady = self._script[self.taken]
+        self.taken += 1
+        return latency(median_ms).model_copy(update={"reference_ms": reference_ms, "steady": steady})
+
+
+def test_a_network_waits_until_it_is_known_or_was_measured_four_times(
+    spec: NetworkSpec, setup: TrialSetup, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Measurements(monkeypatch, (8.0, 2.0, True), (7.5, 2.0, True), (9.0, 2.1, True), (8.0, 2.0, True))
+    setup = replace(setup, gate=partial(gate, Budget(latency_ms=6.0)))
+    for taken in (1, 2, 3):
+        result = run_trial(spec, setup, tmp_path, seed=1, rest_ms=1.0)
+        assert (result.state, result.measurements, clock.taken) == ("waiting", taken, taken)
+        assert result.reason is not None and "allowed 6.00 ms" in result.reason and not result.unsure
+        assert not (tmp_path / WEIGHTS).exists() and len(read_measurements(tmp_path / LATENCY)) == taken
+    result = run_trial(spec, setup, tmp_path, seed=1, rest_ms=1.0)
+    assert (result.state, result.measurements, result.unsure) == ("complete", 4, True)
+    assert result.latency is not None and result.latency.median_ms == 7.5
+    again = run_trial(spec, setup, tmp_path, seed=1, rest_ms=1.0)
+    assert (again.state, again.unsure, again.latency, clock.taken) == ("complete", True, result.latency, 4)
+
+
+@pytest.mark.parametrize(("second", "state"), [((5.0, 1.0, False), "complete"), ((8.0, 1.0, True), "rejected")])
+def test_a_later_measurement_settles_it(
+    second: tuple[float, float, bool],
+    state: str,
+    spec: NetworkSpec,
+    setup: TrialSetup,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    Measurements(monkeypatch, (8.0, 1.0, False), second)
+    setup = replace(setup, gate=partial(gate, Budget(latency_ms=7.0)))
+    assert run_trial(spec, setup, tmp_path, seed=1).state == "waiting"
+    result = run_trial(spec, setup, tmp_path, seed=1)
+    assert (result.state, result.measurements, result.unsure) == (state, 2, False)
+    assert result.latency is not None and result.latency.median_ms == second[0]
+
+
+def test_what_is_learnt_of_the_machine_meanwhile_can_settle_it_without_a_measurement(
+    spec: NetworkSpec, setup: TrialSetup, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Measurements(monkeypatch, (8.0, 2.0, True))
+    setup = replace(setup, gate=partial(gate, Budget(latency_ms=6.0)))
+    assert run_trial(spec, setup, tmp_path, seed=1, rest_ms=1.0).state == "waiting"
+    other = replace(setup, gate=partial(gate, Budget(latency_ms=9.0)))
+    assert run_trial(spec, other, tmp_path, seed=1, rest_ms=1.0).state == "complete" and clock.taken == 1
+
+
+def test_the_single_measurement_of_older_versions_is_read(spec: NetworkSpec, setup: TrialSetup, tmp_path: Path) -> None:
+    first = latency(3.0)
+    (tmp_path / LATENCY).write_text(json.dumps(first.model_dump(mode="json")))
+    assert run_trial(spec, setup, tmp_path, seed=1).latency == first
 
 
 def test_stopped_in_the_middle_it_ends_with_the_same_weights(
@@ -168,11 +236,11 @@ def test_running_out_of_memory_is_a_result(spec: NetworkSpec, setup: TrialSetup,
 
 
 def test_a_trial_short_of_memory_is_tried_once_more(spec: NetworkSpec, setup: TrialSetup, tmp_path: Path) -> None:
-    def gate(params: int, macs: int, latency_ms: float | None) -> str | None:
+    def too_large(*known: object) -> Decision:
         torch.empty(2**50)  # four petabytes
-        return None
+        raise AssertionError("never reached")
 
-    short = replace(setup, gate=gate)
+    short = replace(setup, gate=too_large)
     with pytest.raises(MachineError, match=r"this machine: .*memory.*cure: free memory"):
         run_trial(spec, short, tmp_path / "a", seed=1)
     result = run_trial(spec, short, tmp_path / "a", seed=1)
@@ -200,7 +268,7 @@ def test_a_network_that_the_backend_cannot_take_is_a_result(
         run_trial(spec, setup, tmp_path, seed=1)
 
 
-def _no_memory(params: int, macs: int, latency_ms: float | None) -> str | None:
+def _no_memory(*known: object) -> Decision:
     raise torch.OutOfMemoryError("no room")
 
 

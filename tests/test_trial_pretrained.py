@@ -1,6 +1,7 @@
 """A trial that begins with the encoder's weights of a file says so, and one whose encoder they do not fit says that."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from segsearch.errors import InputError
 from segsearch.measure.conditions import Conditions
 from segsearch.measure.timer import TimerSettings
 from segsearch.models.build import build
+from segsearch.search.budget import Budget
+from segsearch.search.gate import gate
 from segsearch.space.lower import lower
 from segsearch.space.points import named_point
 from segsearch.spec.network import NetworkSpec
@@ -31,7 +34,7 @@ def setup() -> TrialSetup:
         splits=open_data(StreetsData(size=SIZE, train=4, val=2)),
         size_hw=SIZE,
         recipe=Recipe(iterations=1, batch_size=2, learning_rate=1e-9, weight_decay=0),
-        gate=lambda params, macs, latency_ms: None,
+        gate=partial(gate, Budget()),
         device="cpu",
         under=Conditions(
             threads=1,

@@ -23,6 +23,7 @@ LEAST_POINTS = 6.0
 """Size of the smallest letters."""
 FOOT = 0.018
 """Height of the untrained, as a share of the picture's."""
+HATCH = "//////"
 WIDE = 4.0
 """From this ratio between slowest and fastest on, latency is drawn on a log scale."""
 
@@ -153,17 +154,16 @@ def _trained(axes: "Axes", measured: Sequence[TrialRecord], budget: Budget | Non
 
 
 def _dots(axes: "Axes", records: Sequence[TrialRecord], marker: str, color: str, size: float) -> None:
-    """Draw filled marks, and hollow ones where the latency is of an unsteady machine."""
-    for hollow in (False, True):
-        those = [r for r in records if _unsteady(r) == hollow]
-        style: dict[str, Any] = {"facecolors": "white", "edgecolors": color} if hollow else {"color": color}
-        style |= {"linewidths": 1.4} if hollow else {"edgecolors": "white", "linewidths": 0.9}
+    """Draw filled marks; hollow ones where the latency is of an unsteady machine, hatched ones where it is unsure."""
+    for doubt in ("steady", "unsteady", "unsure"):
+        those = [r for r in records if r.doubt == doubt]
+        style: dict[str, Any] = {"color": color, "edgecolors": "white", "linewidths": 0.9}
+        if doubt != "steady":
+            style = {"facecolors": "white", "edgecolors": color, "linewidths": 1.4}
+        if doubt == "unsure":
+            style |= {"hatch": HATCH, "linewidths": 1.0}
         xs, ys = [r.latency_ms for r in those], [100 * r.miou for r in those]
         axes.scatter(xs, ys, marker=marker, s=size, zorder=4, **style)
-
-
-def _unsteady(record: TrialRecord) -> bool:
-    return record.latency is not None and not record.latency.steady
 
 
 def _winner(measured: Sequence[TrialRecord], budget: Budget | None) -> TrialRecord | None:
@@ -255,14 +255,22 @@ def _legend(
             {"color": INK, "markerfacecolor": "none", "markersize": 9, "markeredgewidth": 1},
             best is not None,
         ),
-        ("unsteady latency", "o", {"color": BEATEN, "markerfacecolor": "white"}, any(map(_unsteady, trained))),
+        (
+            "unsteady latency",
+            "o",
+            {"color": BEATEN, "markerfacecolor": "white"},
+            any(record.doubt == "unsteady" for record in trained),
+        ),
         ("number of a trial", r"$\#7$", {"color": INK, "markersize": 11, "markeredgewidth": 0.1}, shortened),
     )
-    handles = [
+    handles: list[Any] = [
         Line2D([], [], linestyle="", marker=marker, label=label, **{"markersize": 7, "markeredgewidth": 1.3} | style)
         for label, marker, style, there in marks
         if there
     ]
+    if any(record.doubt == "unsure" for record in trained):
+        style: dict[str, Any] = {"facecolors": "white", "edgecolors": BEATEN, "hatch": HATCH}
+        handles.append(figure.axes[0].scatter([], [], s=46, label="unsure if in the budget", **style))
     if handles:
         figure.legend(
             handles=handles,

@@ -34,7 +34,7 @@ class Tally:
         self._clock = clock
         self._began = clock()
         self.wanted = 0
-        self.trained = self.rejected = self.failed = 0
+        self._states: dict[int, str] = {}
         self.best: float | None = None
         self._trained_before = 0
 
@@ -46,12 +46,18 @@ class Tally:
         self._trained_before, self._began = self.trained, self._clock()
 
     def add(self, record: TrialRecord) -> None:
-        """Count one finished trial."""
-        self.trained += record.state == "complete"
-        self.rejected += record.state == "rejected"
-        self.failed += record.state == "failed"
+        """Count one finished trial; one that is run again counts once."""
+        self._states[record.number] = record.state
         if record.trained:
             self.best = max(record.miou, self.best or 0.0)
+
+    @property
+    def trained(self) -> int:
+        """Trials that were trained."""
+        return self._ended("complete")
+
+    def _ended(self, state: str) -> int:
+        return sum(other == state for other in self._states.values())
 
     @property
     def seconds_left(self) -> float | None:
@@ -66,8 +72,8 @@ class Tally:
         left = self.seconds_left
         parts = [
             f"best mIoU {percent(self.best)}" if self.best is not None else "",
-            f"{self.rejected} rejected" if self.rejected else "",
-            f"{self.failed} failed" if self.failed else "",
+            f"{rejected} rejected" if (rejected := self._ended("rejected")) else "",
+            f"{failed} failed" if (failed := self._ended("failed")) else "",
             f"{duration(left)} left" if left else "",
         ]
         return ", ".join(part for part in parts if part)

@@ -72,16 +72,17 @@ def _table(title: str) -> Table:
     table = Table(title=title, title_justify="left")
     table.add_column("trial", justify="right")
     table.add_column("network", no_wrap=True)
-    for heading in ("mIoU", "ms", "p10-p90", "FPS", "params", "MACs"):
+    for heading in ("mIoU", "ms", "p10-p90", "FPS", "timing", "params", "MACs"):
         table.add_column(heading, justify="right", no_wrap=True)
     return table
 
 
 def _row(record: TrialRecord) -> tuple[str, ...]:
-    latency = record.latency
-    speed = ("", "", "")
+    latency = record.quoted
+    speed: tuple[str, ...] = ("", "", "", "")
     if latency is not None:
-        speed = (f"{latency.median_ms:.2f}", f"{latency.p10_ms:.2f}-{latency.p90_ms:.2f}", f"{record.fps:.1f}")
+        spread = f"{latency.p10_ms:.2f}-{latency.p90_ms:.2f}"
+        speed = (f"{latency.median_ms:.2f}", spread, f"{record.fps:.1f}", record.doubt or "")
     miou = percent(record.miou) if record.trained else ""
     counted = [short(count) if count is not None else "" for count in (record.params, record.macs)]
     return (str(record.number), record.name, miou, *speed, *counted)

@@ -17,7 +17,8 @@ NAME = "trials.csv"
 
 PLAIN = (
     *("number", "name", "origin", "state", "reason", "on_front", "miou", "pixel_accuracy", "report_miou"),
-    *("latency_ms", "latency_p10_ms", "latency_p90_ms", "fps", "params", "macs", "spec_id", "recipe_id", "seed"),
+    *("latency_ms", "latency_p10_ms", "latency_p90_ms", "fps", "steady", "unsure", "measurements", "search_latency_ms"),
+    *("params", "macs", "spec_id", "recipe_id", "seed"),
     *("pretrained", "trained_iterations", "final_loss", "device", "backend", "threads", "commit"),
     *("started_at", "finished_at"),
 )
@@ -37,6 +38,7 @@ def trials_frame(records: Sequence[TrialRecord], budget: Budget | None = None) -
     """Return one row per trial: what it was, what it cost, what it scored, and ``point.*``, ``iou.*``, ``seconds.*``.
 
     ``on_front`` is of the networks within ``budget``.
+    ``latency_*``, ``fps`` and ``steady`` are of the measurement at the end where there was one, of the search else.
     A choice that does not exist on a trial's path, and a figure that was not measured, is left empty.
     """
     import pandas as pd
@@ -55,7 +57,7 @@ def _is_whole(values: Iterable[object]) -> bool:
 
 
 def _row(record: TrialRecord) -> dict[str, object]:
-    latency, scores, report = record.latency, record.scores, record.report_scores
+    latency, scores, report = record.quoted, record.scores, record.report_scores
     return {
         "number": record.number,
         "name": record.name,
@@ -70,6 +72,10 @@ def _row(record: TrialRecord) -> dict[str, object]:
         "latency_p10_ms": latency and latency.p10_ms,
         "latency_p90_ms": latency and latency.p90_ms,
         "fps": latency and latency.fps,
+        "steady": latency and latency.steady,
+        "unsure": record.unsure,
+        "measurements": record.measurements,
+        "search_latency_ms": record.latency and record.latency.median_ms,
         "params": record.params,
         "macs": record.macs,
         "spec_id": record.spec_id,

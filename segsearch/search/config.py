@@ -18,6 +18,7 @@ from segsearch.space.nodes import Scalar
 from segsearch.train.recipe import Recipe
 from segsearch.yaml12 import load_yaml
 
+MOST_PROCESSES = 100
 PROPOSALS_PER_TRIAL = 20
 LEAST_STARTUP = 8
 """Fewer trials than these teach a sampler nothing."""
@@ -98,6 +99,12 @@ class StudyConfig(Frozen):
         ge=1,
         le=1_000_000,
         description="trials before the sampler learns from them; default a quarter of the trials wanted, at least 8",
+    )
+    confirm: int = Field(
+        default=3,
+        ge=0,
+        le=MOST_PROCESSES,
+        description="new processes in which networks on and near the front are timed again at the end; 0 for none",
     )
 
     @property

@@ -1,7 +1,7 @@
 """How a run of a study ended: one line for people, an exit code for the shell."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -57,10 +57,23 @@ def _line(config: StudyConfig, end: End, records: Sequence[TrialRecord]) -> str:
         "interrupted": "interrupted; the same command goes on from here",
     }
     over = sum(r.trained and not r.meets(config.budget) for r in records)
+    unsure = sum(r.unsure for r in records)
     trained = of_wanted(counts["complete"], config.trials) + (f", {over} of them over the budget" if over else "")
+    trained += f", {unsure} of them unsure" if unsure else ""
     line = f"{reasons[end]} ({trained}, {counts['rejected']} rejected, {counts['failed']} failed)"
     unexplained = end in ("proposals", "exhausted") and counts["failed"] and not counts["complete"]
     return f"{line}; the last failure: {last_failure}" if unexplained else line
+
+
+def enough_trained(records: Iterable[TrialRecord], wanted: int) -> int:
+    """Count the trained networks of the wanted ones.
+
+    One that is not known to meet the budget comes on top, so that a busy machine costs no network that would have been
+    found on an idle one; but no more than half as many as are wanted do, so that a study ends.
+    """
+    trained = [record for record in records if record.trained]
+    unsure = sum(record.unsure for record in trained)
+    return len(trained) - min(unsure, wanted // 2)
 
 
 def of_wanted(trained: int, wanted: int) -> str:

@@ -1,7 +1,7 @@
 """Which trained networks are worth having: the Pareto front (mIoU up, latency down), its area and its knee."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from segsearch.search.budget import Budget
 from segsearch.search.record import TrialRecord
@@ -10,12 +10,19 @@ from segsearch.search.record import TrialRecord
 def front(records: Iterable[TrialRecord], budget: Budget | None = None) -> list[TrialRecord]:
     """Return the trained records within a budget that no other such beats, fastest first.
 
-    Of equals the earliest trial stands for all.
+    Of equals the earliest trial stands for all. Networks that were timed again are compared by these figures. One that
+    was not is compared with the others by the figures of the search, which they have in common.
     """
-    inside = (r for r in records if r.trained and (budget is None or r.meets(budget)))
-    trained = sorted(inside, key=lambda r: (r.latency_ms, -r.miou, r.number))
+    inside = [r for r in records if r.trained and (budget is None or r.meets(budget))]
+    if any(r.confirmed for r in inside):
+        before = _best(inside, _searched_ms)
+        inside = [r for r in inside if r.confirmed] + [r for r in before if not r.confirmed]
+    return _best(inside, lambda r: r.latency_ms)
+
+
+def _best(records: Iterable[TrialRecord], latency_ms: Callable[[TrialRecord], float]) -> list[TrialRecord]:
     chosen: list[TrialRecord] = []
-    for record in trained:
+    for record in sorted(records, key=lambda r: (latency_ms(r), -r.miou, r.number)):
         if not chosen or record.miou > chosen[-1].miou:
             chosen.append(record)
     return chosen
@@ -32,18 +39,25 @@ def within_reach(records: Iterable[TrialRecord], budget: Budget) -> list[TrialRe
     """
     trained = [record for record in records if record.trained]
     inside = [record for record in trained if record.meets(budget)]
-    return list({record.number: record for record in (*_near(trained), *_near(inside))}.values())
+    found = (*front(trained), *front(inside), *_near(trained), *_near(inside))
+    return list({record.number: record for record in found}.values())
 
 
 def _near(trained: Sequence[TrialRecord]) -> list[TrialRecord]:
-    best = front(trained)
+    """By the figures of the search, which all have: those of the end may be of a busier machine."""
+    best = _best(trained, _searched_ms)
 
     def reaches(record: TrialRecord) -> bool:
-        assert record.latency is not None, "trained networks were measured"
-        least_ms = record.latency_ms * (REACH if record.latency.steady else UNSTEADY_REACH)
-        return not any(other.latency_ms < least_ms and other.miou >= record.miou for other in best)
+        steady = record.latency is not None and record.latency.steady
+        least_ms = _searched_ms(record) * (REACH if steady else UNSTEADY_REACH)
+        return not any(_searched_ms(other) < least_ms and other.miou >= record.miou for other in best)
 
     return [record for record in trained if reaches(record)]
+
+
+def _searched_ms(record: TrialRecord) -> float:
+    assert record.latency is not None, "trained networks were measured"
+    return record.latency.median_ms
 
 
 def knee(records: Sequence[TrialRecord]) -> TrialRecord:

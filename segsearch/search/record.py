@@ -1,13 +1,15 @@
 """What a study keeps of each trial: the proposal, written first, and the record, written last."""
 
-from typing import Self
+from typing import Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from segsearch.errors import InputError
 from segsearch.frozen import Frozen
+from segsearch.measure.record import LatencyRecord
 from segsearch.result import TrialResult
 from segsearch.search.budget import Budget
+from segsearch.search.gate import least_reference_ms, optimistic_ms
 from segsearch.space.lower import lower
 from segsearch.space.nodes import Scalar
 from segsearch.spec.network import NetworkSpec
@@ -33,6 +35,7 @@ class Proposal(Frozen):
 class TrialRecord(TrialResult):
     """One finished trial with all that is needed to believe or repeat it."""
 
+    state: Literal["complete", "rejected", "failed"]
     number: int
     origin: str
     name: str
@@ -49,6 +52,8 @@ class TrialRecord(TrialResult):
     started_at: str
     """Time of day in UTC, ISO 8601; of the last start, if the trial was taken up again."""
     finished_at: str
+    confirmed: LatencyRecord | None = Field(default=None, exclude=True)
+    """Measured again in new processes when the trials were done; in a file of its own beside the record."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -69,8 +74,14 @@ class TrialRecord(TrialResult):
         return self.state == "complete"
 
     def meets(self, budget: Budget) -> bool:
-        """Whether nothing that is known of the network is over a limit; the budget may be a later one than its own."""
-        latency_ms = self.latency.median_ms if self.latency else None
+        """Whether no limit is known to be passed; the budget may be a later one than its own.
+
+        A latency over the limit is known to be so where no load on the machine explains it, as for the gate.
+        """
+        latency_ms = None
+        if self.quoted is not None and not (self.unsure and self.confirmed is None):
+            seen = [record for record in (self.latency, self.confirmed) if record is not None]
+            latency_ms = optimistic_ms(self.quoted, least_reference_ms(seen))
         return all(over <= 0 for over in budget.excess(self.params, self.macs, latency_ms).values())
 
     @property
@@ -80,10 +91,24 @@ class TrialRecord(TrialResult):
         return self.scores.miou
 
     @property
+    def quoted(self) -> LatencyRecord | None:
+        """The latency that counts: measured again at the end, or else by the search; None where none was measured."""
+        return self.confirmed or self.latency
+
+    @property
     def latency_ms(self) -> float:
-        """Median latency in milliseconds; of measured ones only."""
-        assert self.latency is not None, f"trial {self.number} was not measured"
-        return self.latency.median_ms
+        """Median of the quoted latency in milliseconds; of measured ones only."""
+        assert self.quoted is not None, f"trial {self.number} was not measured"
+        return self.quoted.median_ms
+
+    @property
+    def doubt(self) -> Literal["steady", "unsteady", "unsure"] | None:
+        """How far the quoted latency is to be trusted, in one word; None where none was measured."""
+        if self.quoted is None:
+            return None
+        if self.quoted.steady and (self.confirmed is not None or not self.unsure):
+            return "steady"
+        return "unsure" if self.unsure else "unsteady"
 
     @property
     def fps(self) -> float:

@@ -70,12 +70,14 @@ class Tpe:
         if record.state == "failed":
             self._study.tell(trial, state=TrialState.FAIL)
             return
+        # as the search measured it: what is timed again at the end is not known while a study runs
         latency_ms = record.latency.median_ms if record.latency else None
         for limit, excess in self._budget.excess(record.params, record.macs, latency_ms).items():
             if excess > 0:  # TPE looks at nothing else, and at every trial's for each parameter
                 trial.set_constraint(limit, excess)
         if record.trained:
-            self._study.tell(trial, [record.miou, record.latency_ms])
+            assert latency_ms is not None, "trained networks were measured"
+            self._study.tell(trial, [record.miou, latency_ms])
         else:
             self._study.tell(trial, state=TrialState.PRUNED)
         self.learnt += 1

@@ -6,11 +6,13 @@
 import json
 import shutil
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from segsearch.errors import InputError
 from segsearch.files import clear_parts, write_atomic
 from segsearch.frozen import Frozen
+from segsearch.measure.record import LatencyRecord
 from segsearch.search import attempts
 from segsearch.search.identity import StudyFile, check_same
 from segsearch.search.record import Proposal, TrialRecord
@@ -26,6 +28,9 @@ from segsearch.study_files import (
     read_json,
     trial_folders,
 )
+
+CONFIRMED = "confirmed.json"
+"""Latency of a trial that was measured again when the trials were done."""
 
 
 class StudyFolder:
@@ -116,8 +121,14 @@ class StudyFolder:
             attempts.leave(self.trial(number))
         self._running.clear()
 
+    def pause(self, number: int) -> None:
+        """Write down that a trial is left for a while."""
+        attempts.leave(self.trial(number))
+        self._running.discard(number)
+
     def finish(self, record: TrialRecord) -> None:
         """Write the record, which makes the trial exist, and drop what only served the way there."""
+        (self.trial(record.number) / CONFIRMED).unlink(missing_ok=True)  # of an earlier result
         self._write(self.trial(record.number) / RESULT, record)
         self._running.discard(record.number)
         self._tidy(record.number)
@@ -142,6 +153,10 @@ class StudyFolder:
         lines = [f"  {json.dumps(name)}: {json.dumps(field, ensure_ascii=False)}" for name, field in fields]
         write_atomic(path, "{\n" + ",\n".join(lines) + "\n}\n")
 
+    def confirm(self, number: int, latency: LatencyRecord) -> None:
+        """Write the latency of a finished trial that was measured again at the end."""
+        self._write(self.trial(number) / CONFIRMED, latency)
+
     def _record(self, path: Path) -> TrialRecord:
         try:
             record = _read_record(path)
@@ -149,6 +164,9 @@ class StudyFolder:
             _check_point(record, path)
         except InputError as error:
             raise InputError(error.place, f"{error.problem}; delete this file to run its trial again") from error
+        again = path.with_name(CONFIRMED)
+        with suppress(TornError):  # not measured again, or stopped while it was written
+            return record.model_copy(update={"confirmed": LatencyRecord.parse(read_json(again), again)})
         return record
 
 

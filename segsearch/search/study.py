@@ -2,6 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from segsearch.remote.client import Worker, check_offer
 from segsearch.result import TrialResult
 from segsearch.search.config import Remote, StudyConfig
 from segsearch.search.executors.base import Task
+from segsearch.search.gate import gate
 from segsearch.search.identity import StudyFile, first_weights
 from segsearch.search.proposals import GivenPoint, Proposer
 from segsearch.search.sampler import uniform
@@ -104,7 +106,7 @@ def set_up(config: StudyConfig) -> TrialSetup:
         splits=open_data(config.data),
         size_hw=config.data.size,
         recipe=config.recipe,
-        gate=config.budget.refusal,
+        gate=partial(gate, config.budget),
         device=config.device,
         under=_conditions(config),
     )
@@ -117,7 +119,7 @@ def _conditions(config: StudyConfig) -> Conditions:
 
 def run(setup: TrialSetup, task: Task, report: Report) -> TrialResult:
     """Run one trial in this process; with ``setup`` bound by `functools.partial`, the work of an executor."""
-    return run_trial(task.spec, setup, task.folder, seed=task.seed, report=report)
+    return run_trial(task.spec, setup, task.folder, seed=task.seed, rest_ms=task.rest_ms, report=report)
 
 
 def _check_lowers(space: Space, place: str) -> None:

@@ -215,7 +215,7 @@ class _Export:
 
 def _meets(timing: Timing, record: TrialRecord, limit_fps: float | None) -> bool:
     """Whether a file is fast enough; a budget for another device than the file was timed on asks nothing of it."""
-    other = record.latency is not None and record.latency.where != timing.device
+    other = record.quoted is not None and record.quoted.where != timing.device
     return limit_fps is None or other or timing.fps >= limit_fps
 
 

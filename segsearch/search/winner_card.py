@@ -39,7 +39,7 @@ def winner_card(
     rivals: tuple[Rival, ...],
 ) -> Card:
     """Gather all that is known of an exported network; the ONNX file is the first of ``made``."""
-    latency = record.latency
+    latency = record.quoted
     assert latency is not None and record.scores is not None, "only trained networks are exported"
     assert record.params is not None and record.macs is not None
     return Card(
@@ -65,6 +65,8 @@ def winner_card(
             backend=latency.backend,
             device=latency.where,
             threads=latency.threads if latency.device_kind == "cpu" else None,
+            fresh_process=record.confirmed is not None,
+            steady=latency.steady,
         ),
         artefact=made[0].timing,
         budget_fps=budget_fps,

@@ -5,6 +5,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from PIL import Image
 from search.builders import record, some_point
@@ -158,10 +159,17 @@ def test_long_titles_and_devices_stay_inside() -> None:
     assert all(box[2] <= figure.bbox.width for box in words(figure).values())
 
 
-def test_hollow_marks_are_told_of_where_there_are_any() -> None:
+def test_hollow_and_hatched_marks_are_told_of_where_there_are_any() -> None:
     steady = record(0, miou=0.5)
-    assert "unsteady latency" not in " ".join(words(study_figure([steady], title="t")))
-    assert "unsteady latency" in " ".join(words(study_figure([unsteady(steady)], title="t")))
+    unsure = steady.model_copy(update={"unsure": True})
+    for made, told, hatched in ((steady, "", False), (unsteady(steady), "unsteady", False), (unsure, "unsure", True)):
+        figure = study_figure([made], title="t")
+        shown = " ".join(words(figure))
+        assert [word for word in ("unsteady", "unsure") if word in shown] == ([told] if told else [])
+        dots = [
+            dots for dots in figure.axes[0].collections if isinstance(dots, PathCollection) and len(dots.get_offsets())
+        ]
+        assert any(each.get_hatch() for each in dots) == hatched
 
 
 @pytest.mark.parametrize("fps", [3, 8, 30, 400])

@@ -50,3 +50,17 @@ def test_every_trial_says_what_became_of_it() -> None:
     shown = text(trials_table(records, title="t", budget=budget, exportable=records[::2]))
     for state in ("on the front", "complete, weights deleted", "over the budget", "rejected: too slow"):
         assert shown.count(state) == 1, shown
+
+
+def test_a_word_says_how_far_each_latency_is_to_be_trusted() -> None:
+    assert RECORDS[0].latency is not None
+    busy = RECORDS[0].latency.model_copy(update={"steady": False})
+    again = RECORDS[0].latency.model_copy(update={"median_ms": 8.125})
+    for made, word, shown_ms in (
+        (RECORDS[0], " steady ", "10.00"),
+        (RECORDS[0].model_copy(update={"latency": busy}), " unsteady ", "10.00"),
+        (RECORDS[0].model_copy(update={"latency": busy, "unsure": True}), " unsure ", "10.00"),
+        (RECORDS[0].model_copy(update={"latency": busy, "unsure": True, "confirmed": again}), " steady ", "8.12"),
+    ):
+        shown = text(front_table([made], title="s"))
+        assert word in shown and shown_ms in shown

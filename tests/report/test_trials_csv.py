@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pandas as pd
-from search.builders import record, scores, some_point
+from search.builders import latency, record, scores, some_point
 
 from segsearch.report.trials_csv import trials_frame, write_csv
 
@@ -37,6 +37,18 @@ def test_every_figure_stands_in_its_own_column(tmp_path: Path) -> None:
     assert row["pretrained"] == "resnet18.pth#0123456789ab"
     plain = ("number", "name", "origin", "state", "spec_id", "recipe_id", "seed", "device", "started_at", "finished_at")
     assert {name: row[name] for name in plain} == {name: getattr(one, name) for name in plain}
+
+
+def test_the_latency_is_that_of_the_end_and_the_search_stands_beside_it(tmp_path: Path) -> None:
+    one = record(1, some_point(1), miou=0.5, latency_ms=10.0, measurements=3, unsure=True)
+    write_csv([one, record(2, some_point(2), latency_ms=None)], tmp_path / "trials.csv")
+    row, unmeasured = pd.read_csv(tmp_path / "trials.csv").to_dict("records")
+    assert (row["latency_ms"], row["search_latency_ms"], row["measurements"]) == (10.0, 10.0, 3)
+    assert bool(row["steady"]) and bool(row["unsure"]) and pd.isna(unmeasured["steady"])
+    again = latency(8.0).model_copy(update={"steady": False})
+    write_csv([one.model_copy(update={"confirmed": again})], tmp_path / "trials.csv")
+    (row,) = pd.read_csv(tmp_path / "trials.csv").to_dict("records")
+    assert (row["latency_ms"], row["fps"], row["search_latency_ms"]) == (8.0, 125.0, 10.0) and not row["steady"]
 
 
 def test_columns_stand_in_groups() -> None:

@@ -28,6 +28,7 @@ def study(**changes: Any) -> StudyConfig:
         "threads": 1,
         "trials": 5,
         "startup": 3,
+        "confirm": 0,
     }
     return parse_study(data | changes, "tiny.yaml")
 

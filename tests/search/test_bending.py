@@ -34,6 +34,7 @@ def written(folder: Path, root: str = "set.yaml", **changes: Any) -> Path:
         "points": [],
         "threads": 1,
         "trials": 2,
+        "confirm": 0,
     }
     path.write_text(yaml.safe_dump(content | changes))
     return path
@@ -212,7 +213,7 @@ def test_a_looser_budget_trains_what_an_earlier_one_rejected(tmp_path: Path) -> 
             self.notes.append(line)
 
     looser = run_study(folder=tmp_path, progress=Heard(), **budgeted(limit, trials=3))
-    assert set(Heard.began) == again and any(f"{len(again)} networks that an earlier" in n for n in Heard.notes)
+    assert set(Heard.began) == again and any(f"{len(again)} rejected networks may" in n for n in Heard.notes)
     assert {r.number for r in looser.records if r.state == "rejected"} == rejected - again
     assert all(r.trained for r in looser.records if r.number in again)
     assert f"{3 + len(again)} trained, 3 wanted" in looser.line

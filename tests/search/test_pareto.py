@@ -7,7 +7,7 @@ from segsearch.search.budget import Budget
 from segsearch.search.pareto import front, hypervolume, knee, within_reach
 from segsearch.search.record import TrialRecord
 
-from .builders import record
+from .builders import latency, record
 
 GRID = st.integers(0, 6)
 PAIRS = st.lists(st.tuples(GRID, st.integers(1, 7)), max_size=12)
@@ -66,6 +66,27 @@ def test_hypervolume_counts_the_dominated_cells(pairs: list[tuple[int, int]], wo
 @given(PAIRS, st.tuples(GRID, st.integers(1, 7)))
 def test_one_more_never_lessens_the_hypervolume(pairs: list[tuple[int, int]], more: tuple[int, int]) -> None:
     assert hypervolume([*pairs, more], (0, 8)) >= hypervolume(pairs, (0, 8))
+
+
+def again(made: TrialRecord, latency_ms: float) -> TrialRecord:
+    return made.model_copy(update={"confirmed": latency(latency_ms)})
+
+
+@given(st.lists(st.tuples(GRID, st.integers(1, 7), st.integers(1, 7)), max_size=12))
+def test_figures_of_the_end_count_among_those_that_have_them(triples: list[tuple[int, int, int]]) -> None:
+    records = [
+        again(record(i, miou=m / 10, latency_ms=float(ms)), float(new)) for i, (m, ms, new) in enumerate(triples)
+    ]
+    plain = [record(i, miou=m / 10, latency_ms=float(new)) for i, (m, _, new) in enumerate(triples)]
+    assert [r.number for r in front(records)] == [r.number for r in front(plain)]
+
+
+def test_a_slow_end_does_not_put_a_beaten_network_on_the_front() -> None:
+    """All that was timed again seems twice as slow: what was not is still beaten by the figures of the search."""
+    best, beaten = again(record(1, miou=0.5, latency_ms=10.0), 20.0), record(2, miou=0.4, latency_ms=12.0)
+    new = record(3, miou=0.45, latency_ms=8.0)
+    assert [r.number for r in front([best, beaten])] == [1]
+    assert [r.number for r in front([best, beaten, new])] == [3, 1]
 
 
 @given(PAIRS)

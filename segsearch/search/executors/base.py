@@ -21,6 +21,8 @@ class Task:
     seed: int
     """Of the initial weights, batches and augmentation."""
     started_at: str
+    rest_ms: float | None = None
+    """The least latency of the reference network that the study has seen when the trial began; for the gate."""
 
 
 Work = Callable[[Task, Report], TrialResult]
