@@ -74,14 +74,14 @@ def unpacked_bytes(path: Path) -> int:
     return max(size, whole)
 
 
-def clear_parts(folder: Path) -> None:
+def clear_parts(folder: Path, older_than_seconds: float) -> None:
     """Remove the temporary files of processes that were killed while they wrote into a folder.
 
-    Those younger than a minute may belong to a process that is writing now; they stay.
+    Young ones may belong to a process that is writing now, where several may write there.
     """
     for part in folder.glob(f".*{PART}"):
         with suppress(OSError):
-            if time.time() - part.stat().st_mtime > 60:
+            if time.time() - part.stat().st_mtime >= older_than_seconds:
                 part.unlink()
 
 

@@ -98,8 +98,9 @@ class StudyFolder:
 
     def clear(self, finished: Iterable[int]) -> None:
         """Remove what a kill left lying: torn files, and what served only to finish these trials."""
-        for folder in (self.path, *trial_folders(self.path)):
-            clear_parts(folder)
+        clear_parts(self.path, older_than_seconds=60)  # `pareto` writes there, too, and holds no lock
+        for folder in trial_folders(self.path):
+            clear_parts(folder, older_than_seconds=0)
         for number in finished:
             self._tidy(number)
 

@@ -166,7 +166,7 @@ def test_torn_files_are_cleared_away_unless_somebody_may_be_writing_them(tmp_pat
     parts = [tmp_path / ".study.json.x1.part", tmp_path / "trials/0001/.weights.safetensors.x2.part"]
     for path in parts:
         path.write_text("{")
-        os.utime(path, (0, 0))
+    os.utime(parts[0], (0, 0))
     young = tmp_path / ".trials.csv.x3.part"
     young.write_text("a,b")
     for name in ("checkpoint.pt", "attempt.json"):
