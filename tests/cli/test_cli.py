@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from segsearch import describe
+from segsearch.measure.timer import TimerSettings
 from segsearch.models.build import build
 from segsearch.space.points import named_point, named_points
 from segsearch.train.weights import load_weights
@@ -146,7 +147,10 @@ def test_measure_says_what_it_measured_on() -> None:
     assert record["id"] == record["spec_id"] and record["host"] is None
 
 
-def test_measure_sets_backends_side_by_side() -> None:
+def test_measure_sets_backends_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With few samples: how many there usually are is looked at above."""
+    few = TimerSettings(min_samples=3, min_seconds=0.0, max_warmup_seconds=0.5, blocks=2, retakes=0)
+    monkeypatch.setattr("segsearch.cli.timing.how_careful", lambda processes, quick: (None, few))
     arguments = ("measure", "fpenet_plain", "--size", "64x64", "--threads", "1", "--quick", "--host")
     text = run(*arguments, "--backend", "eager", "--backend", "onnxruntime").stdout
     assert [line.split()[0] for line in text.splitlines()[1:3]] == ["eager", "onnxruntime"]

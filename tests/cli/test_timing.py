@@ -11,6 +11,7 @@ import pytest
 
 import segsearch.latency
 from segsearch.measure.record import LatencyRecord
+from segsearch.measure.timer import TimerSettings
 from segsearch.search.driver import run_study
 from tests.command import run
 from tests.search.builders import latency
@@ -39,7 +40,9 @@ def test_a_leaderboard_and_again(tmp_path: Path) -> None:
     assert protocol["timer"]["min_samples"] == 3 and protocol["threads"] == 1
 
 
-def test_a_study_timed_again(tmp_path: Path) -> None:
+def test_a_study_timed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    few = TimerSettings(min_samples=3, min_seconds=0.0, max_warmup_seconds=0.5, blocks=2, retakes=0)
+    monkeypatch.setattr("segsearch.cli.timing.how_careful", lambda processes, quick: (None, few))
     run_study(quick(trials=2, sampler="random"), tmp_path / "study")
     done = run("rerank", "study", "--all", "--quick", "--size", "64x64", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
