@@ -1,21 +1,14 @@
-"""New processes that measure once each, and what they say to the one who asks.
-
-A process loads its libraries, says that it is ready, reads one request as a line of JSON from standard input, and
-answers with one line of JSON: a record, or an error.
-"""
+"""New processes that measure once each (`segsearch.latency.child`), one after another."""
 
 import contextlib
 import dataclasses
 import json
-import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import Any, Self
 
-import segsearch
 from segsearch.errors import (
     DeviceError,
     InputError,
@@ -24,21 +17,18 @@ from segsearch.errors import (
     ProofError,
     SegsearchError,
     UnfitError,
-    machine_fault,
     one_line,
 )
-from segsearch.latency.subjects import FileSubject, NetworkSubject, Subject, exported, fresh_network
+from segsearch.latency.subjects import FileSubject, NetworkSubject, Subject, exported
 from segsearch.measure.backends.table import file_backend, find_backend
 from segsearch.measure.conditions import Conditions
 from segsearch.measure.machine import find_device
 from segsearch.measure.memory import FullDeviceError
 from segsearch.measure.record import LatencyRecord
-from segsearch.measure.timer import TimerSettings
-from segsearch.progress import Report, silent
-from segsearch.spec.network import NetworkSpec
-from segsearch.train.weights import load_weights, save_weights
+from segsearch.processes import python_module
+from segsearch.progress import Report
+from segsearch.train.weights import save_weights
 
-CHILD = ("-c", "from segsearch.latency.process import main; main()")
 AT_ONCE = 3
 """So many processes load their libraries at the same time; they are timed one after another."""
 
@@ -123,13 +113,12 @@ class _Child:
     """One process that measures once."""
 
     def __init__(self, backend: str) -> None:
-        here = str(Path(segsearch.__file__).parents[1])  # the very package that runs now; -P: not the working folder's
-        search = os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))
+        command, environment = python_module("segsearch.latency.child", backend)
         self._ready = False
         self._words = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")
         self._process = subprocess.Popen(
-            [sys.executable, "-P", *CHILD, backend],
-            env=os.environ | {"PYTHONPATH": search},
+            command,
+            env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._words,
@@ -180,26 +169,6 @@ class _Child:
         return DeviceError(f"device: {line}; it was ended by signal {-code}") if code < 0 else ProofError(line)
 
 
-def main() -> None:
-    """Measure once, as one of these processes."""
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # what libraries print is no answer
-    find_backend(sys.argv[1]).version()
-    _tell(answers, {"ready": True})
-    if line := sys.stdin.readline():  # else the one who would ask has gone
-        try:
-            record = _asked(json.loads(line))
-        except Exception as error:
-            fault = machine_fault(error)
-            if fault is None and not isinstance(error, SegsearchError):
-                raise  # its last words are read by the one who asked
-            _tell(answers, told_of(fault or error))
-        else:
-            _tell(answers, {"record": record.model_dump(mode="json")})
-    sys.stderr.flush()
-    os._exit(0)  # nothing is left to be done, and tidying up takes long
-
-
 def told_of(error: Exception) -> dict[str, Any]:
     """Write an error down as plain data."""
     kind = next(kind.__name__ for kind in type(error).__mro__ if kind.__name__ in _ERRORS)
@@ -211,28 +180,3 @@ def error_of(told: dict[str, Any]) -> SegsearchError:
     """Make the error again that `told_of` wrote down."""
     kind, about = _ERRORS[told["error"]], told["about"]
     return kind(*about) if issubclass(kind, InputError) else kind.__new__(kind, *about)
-
-
-def _asked(request: dict[str, Any]) -> LatencyRecord:
-    timer = TimerSettings.parse(request["under"]["timer"], "timer")
-    under = Conditions(**request["under"] | {"timer": timer})
-    if "file" in request:
-        return FileSubject(**request["file"] | {"path": Path(request["file"]["path"])}).here(under, silent)
-    asked = request["network"]
-    spec = NetworkSpec.parse(asked["spec"], "spec")
-    network = fresh_network(spec, asked["classes"])
-    if "weights" in asked:
-        load_weights(network, Path(asked["weights"]))
-    subject = NetworkSubject(
-        spec=spec,
-        classes=asked["classes"],
-        size_hw=(asked["size_hw"][0], asked["size_hw"][1]),
-        label=asked["label"],
-        network=network,
-    )
-    return subject.here(under, silent)
-
-
-def _tell(answers: IO[str], told: dict[str, Any]) -> None:
-    answers.write(json.dumps(told) + "\n")
-    answers.flush()

@@ -1,6 +1,8 @@
 """The one provider of latencies: here, in new processes, from networks and from files."""
 
+import os
 import signal
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -138,7 +140,7 @@ def test_every_error_comes_back_as_what_it_was(error: SegsearchError) -> None:
 def test_a_process_that_dies_says_its_last_words(
     code: str, kind: type[Exception], line: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process, "CHILD", ("-c", code))
+    monkeypatch.setattr(process, "python_module", lambda *_: ([sys.executable, "-c", code], dict(os.environ)))
     with pytest.raises(kind, match="could not be timed in a new process") as error:
         latency_of(SUBJECT, UNDER, processes=1)
     assert line in str(error.value) and "\n" not in str(error.value)
