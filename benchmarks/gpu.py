@@ -239,7 +239,7 @@ def facts(args: argparse.Namespace) -> dict[str, Any]:
         "size_hw": list(args.size),
         "driver": driver() if gpu else None,
         "cuda": torch.version.cuda,
-        "cudnn": torch.backends.cudnn.version(),
+        "cudnn": torch.backends.cudnn.version(),  # type: ignore[no-untyped-call]
         "torch": str(torch.__version__),
         "python": platform.python_version(),
         "threads": torch.get_num_threads(),
@@ -311,7 +311,7 @@ def latency(item: Item, size: tuple[int, int], device: str, steps: int) -> dict[
         "warmup_settled": samples.warmup_settled,
         "mask_agreement": agreement,
         "mask_agrees": min(agreement) >= WANTED_AGREEMENT[precision],
-        "classes_seen": int(torch.cat(masks).unique().numel()),
+        "classes_seen": int(torch.cat(masks).unique().numel()),  # type: ignore[no-untyped-call]
         "learning_steps": steps,
         "finite_logits": finite_logits(network, images[0]),
         "peak_memory_mib": None if peak_bytes is None else round(peak_bytes / 2**20, 1),
@@ -344,7 +344,7 @@ def learn_colours(network: nn.Module, device: str, steps: int) -> None:
         logits = network((torch.cat(images).to(device).float() / 255 - mean) / std)
         logits = F.interpolate(logits, size=(256, 512), mode="bilinear", align_corners=False)
         optimizer.zero_grad()
-        F.cross_entropy(logits, torch.cat(labels).to(device)).backward()
+        F.cross_entropy(logits, torch.cat(labels).to(device)).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     network.eval()
 
@@ -362,7 +362,7 @@ def scene(size: tuple[int, int], seed: int) -> tuple[Tensor, Tensor]:
 def as_run(network: Deployed, device: str, precision: str) -> Deployed:
     """Copy a network as the backend would, which then needs no copy of its own: peak memory counts weights once."""
     layout = torch.channels_last if precision == "float16" else torch.contiguous_format
-    copied: Deployed = copy.deepcopy(network).to(device, getattr(torch, precision)).to(memory_format=layout)
+    copied: Deployed = copy.deepcopy(network).to(device, getattr(torch, precision)).to(memory_format=layout)  # type: ignore[call-overload]
     return copied
 
 
@@ -526,6 +526,10 @@ class Scenes:
 
     def __len__(self) -> int:
         return len(self.pairs)
+
+    def content(self) -> dict[str, str]:
+        """Describe the images for a fingerprint, which no study takes of these."""
+        return {"drawn": f"{len(self)} scenes"}
 
     def __getitem__(self, index: int) -> Any:
         return self.pairs[index]

@@ -15,6 +15,7 @@ import random
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -113,7 +114,7 @@ def summary(rows: pd.DataFrame) -> str:
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for key, of_backend in rows.groupby(["order", "backend", "size"]):
-        own = found.loc[key]
+        own: Any = found.loc[key]  # type: ignore[index]  # the stubs know no tuple of the group's keys
         for figure, words in FIGURES.items():
             lines.append(
                 f"| {' | '.join(map(str, key))} | {len(own)} | {len(of_backend)} | {(~of_backend['steady']).sum()}"
@@ -127,11 +128,12 @@ def summary(rows: pd.DataFrame) -> str:
         + " |",
         "|---|---|---|---|---|---|---|" + "---|" * len(FIGURES),
     ]
-    for (order, backend, size, spec_id), own in rows.groupby(["order", "backend", "size", "spec_id"]):
-        several = [f"{value:.1%}" for value in found.loc[order, backend, size, spec_id]] if len(own) > 1 else []
+    for (order, backend, size, spec_id), of_network in rows.groupby(["order", "backend", "size", "spec_id"]):
+        spread: Any = found.loc[order, backend, size, spec_id] if len(of_network) > 1 else []  # type: ignore[index]
+        several = [f"{value:.1%}" for value in spread]
         lines.append(
-            f"| {order} | {backend} | {spec_id} | {own['macs'].iloc[0] / 1e9:.2f} G | {len(own)}"
-            f" | {(~own['steady']).sum()} | {own['median_ms'].median():.2f} | {' | '.join(several)} |"
+            f"| {order} | {backend} | {spec_id} | {of_network['macs'].iloc[0] / 1e9:.2f} G | {len(of_network)}"
+            f" | {(~of_network['steady']).sum()} | {of_network['median_ms'].median():.2f} | {' | '.join(several)} |"
         )
     return "\n".join(lines) + "\n"
 

@@ -72,8 +72,10 @@ def test_a_study_begins_with_the_points_of_files(tmp_path: Path) -> None:
     proposer = prepare(quick(points=[str(tmp_path / "mine.yaml"), str(tmp_path / "fpenet.json"), "fpenet"])).proposer()
     proposals = []
     for number in (1, 2, 3):
-        proposals.append(proposer.next(number))
-        proposer.began(proposals[-1])
+        proposal = proposer.next(number)
+        assert proposal is not None
+        proposals.append(proposal)
+        proposer.began(proposal)
     told = [(p.name, p.origin, p.point["encoder.fpe.q"]) for p in proposals]
     assert told == [("mine", "given", 3), ("fpenet.json", "given", 5), ("fpenet", "named:fpenet", 9)]
 

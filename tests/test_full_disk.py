@@ -22,10 +22,11 @@ from segsearch.measure.timer import TimerSettings
 from segsearch.search.budget import Budget
 from segsearch.search.gate import gate
 from segsearch.space.lower import lower
+from segsearch.study_files import ERROR
 from segsearch.train.checkpoint import Stamp, save_checkpoint
 from segsearch.train.recipe import Recipe
 from segsearch.train.weights import save_weights
-from segsearch.trial import ERROR, TrialSetup, run_trial
+from segsearch.trial import TrialSetup, run_trial
 from tests.test_trial import POINT
 
 STAMP = Stamp(recipe="abc", seed=1, network="def", dataset="patches", images=4, steps=20)

@@ -27,7 +27,7 @@ def resnet_names() -> dict[str, str]:
     }
 
 
-def foreign() -> tuple[dict[str, Tensor], object]:
+def foreign() -> tuple[dict[str, Tensor], NetworkSpec]:
     spec = lower(named_point("sfnet_r18").choices | PLAIN_STEM)
     shapes = build(spec).state_dict()
     return {name: torch.rand(shapes[ours].shape) for name, ours in resnet_names().items()}, spec
@@ -72,7 +72,7 @@ def test_a_wrapped_encoder_in_a_larger_network_is_found_and_the_rest_is_told() -
     assert (found.filled, found.unused) == (len(state), ("module.decoder.weight",))
 
 
-def encoder_of(family: str, **choices: object) -> NetworkSpec:
+def encoder_of(family: str, **choices: str | int | float) -> NetworkSpec:
     base = {k: v for k, v in named_point("sfnet_r18").choices.items() if not k.startswith("encoder.")}
     inside = {f"encoder.{family}.{name}": value for name, value in choices.items()}
     return lower(base | {"encoder": family, "encoder_width": 1.0} | inside)

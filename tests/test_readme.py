@@ -39,7 +39,7 @@ TEXTS = {name: (REPO / name).read_text() for name in ("README.md", "CONTRIBUTING
         ("dfanet_a", "none"),
     ],
 )
-def test_parameters(name: str, auxiliary: str) -> None:
+def test_parameters(name: str, auxiliary: Any) -> None:
     params = sum(p.numel() for p in build(named_points()[name].spec, 19, auxiliary).parameters())
     assert f"| {params:,} |" in README
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import torch
-from search.builders import latency
 
 from segsearch import trial
 from segsearch.data.config import StreetsData
@@ -27,6 +26,7 @@ from segsearch.study_files import CHECKPOINT, ERROR, LATENCY, WEIGHTS
 from segsearch.train.recipe import Recipe
 from segsearch.train.weights import load_weights
 from segsearch.trial import TrialSetup, read_measurements, run_trial
+from tests.search.builders import latency
 
 SIZE = (32, 48)
 TIMER = TimerSettings(min_samples=3, min_seconds=0.01, warmup_block_seconds=0.01, max_warmup_seconds=0.1)
@@ -211,7 +211,7 @@ def test_stopped_in_the_middle_it_ends_with_the_same_weights(
 
 
 def test_the_seed_decides_the_weights(spec: NetworkSpec, setup: TrialSetup, tmp_path: Path) -> None:
-    weights = []
+    weights = list[bytes]()
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         torch.manual_seed(len(weights))
         before = torch.random.get_rng_state()

@@ -121,7 +121,7 @@ class Trap:
         return (Path.touch, (self.path,))
 
 
-def repacked(path: Path, change: Callable[[dict[str, bytes]], None]) -> None:
+def repacked(path: Path, change: Callable[[dict[str, bytes]], object]) -> None:
     """Write a torch program anew with other parts, and a card that vouches for it."""
     with zipfile.ZipFile(path) as archive:
         parts = {name: archive.read(name) for name in archive.namelist()}
@@ -160,7 +160,7 @@ def first(graph: dict[str, Any], target: str) -> None:
     graph["graph_module"]["graph"]["nodes"][0]["target"] = target
 
 
-HOSTILE: dict[str, tuple[Callable[[dict[str, bytes]], None], str]] = {
+HOSTILE: dict[str, tuple[Callable[[dict[str, bytes]], object], str]] = {
     "pickled weights": (pickled, "holds pickled objects"),
     "a pickled example": (trapped, "is no torch program of ours"),
     "compiled code": (lambda p: p.update({"archive/data/aotinductor/model/x.so": b"x"}), "which ours do not"),

@@ -8,6 +8,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from segsearch.artefacts import make
+from segsearch.artefacts.formats import write_form
 from segsearch.artefacts.fresh import fresh
 from segsearch.artefacts.point import export_point
 from segsearch.artefacts.scenes import scenes
@@ -96,10 +97,9 @@ def test_fresh_weights_are_the_same_each_time() -> None:
 
 def test_a_form_that_does_something_else_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """OpenVINO is given the file of a network whose classes are shifted by one."""
-    real = make.write_form
 
     def shifted(name: str, *rest: object) -> object:
-        form = real(name, *rest)  # type: ignore[arg-type]
+        form = write_form(name, *rest)  # type: ignore[arg-type]
         if name != "openvino":
             return form
         return type(form)(**(vars(form) | {"masks": lambda image: (form.masks(image) + 1) % 5}))

@@ -25,7 +25,7 @@ def read_image(path: Path) -> np.ndarray:
 
 def refusal(path: Path, read: object = read_image) -> str:
     with pytest.raises(InputError) as error:
-        read(path)  # type: ignore[operator]
+        read(path)
     line = str(error.value)
     assert line.startswith(str(path)) and "\n" not in line
     return line

@@ -8,12 +8,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from segsearch.errors import DeviceError, InputError
-from segsearch.latency import FileSubject, LatencyProtocol, LatencyStore, NetworkSubject, Subject, settle
+from segsearch.latency import FileSubject, LatencyProtocol, LatencyStore, NetworkSubject, Subject, latency_of, settle
 from segsearch.latency.store import read_lines
+from segsearch.latency.subjects import exported
 from segsearch.leaderboard import run as running
 from segsearch.leaderboard.plan import plan
 from segsearch.leaderboard.run import MEASURED, candidates_of, run_leaderboard
@@ -54,11 +56,10 @@ def test_backends_that_run_files_share_one_that_is_exported_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[str] = []
-    real = running.exported
 
     def counted(subject: NetworkSubject, holds: str) -> contextlib.AbstractContextManager[FileSubject]:
         made.append(f"{subject.label} {holds}")
-        return real(subject, holds)
+        return exported(subject, holds)
 
     monkeypatch.setattr(running, "exported", counted)
     under = [quick(), quick(backend="onnxruntime"), quick(backend="openvino")]
@@ -90,12 +91,10 @@ def test_protocols_do_not_mix(tmp_path: Path) -> None:
 
 
 def test_what_a_device_cannot_run_is_left_out_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = running.latency_of
-
-    def full(subject: Subject, *more: object, **named: object) -> LatencyRecord:
+    def full(subject: Subject, *more: Any, **named: Any) -> LatencyRecord:
         if subject.label == "sgcpnet1":
             raise DeviceError("device: abacus has too little memory for this network and size")
-        return real(subject, *more, **named)
+        return latency_of(subject, *more, **named)
 
     monkeypatch.setattr(running, "latency_of", full)
     found = run_leaderboard(POINTS, [quick()], tmp_path)

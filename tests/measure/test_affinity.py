@@ -72,6 +72,7 @@ def test_all_threads_are_held_and_go_free_again():
 
     before = threading.Thread(target=watch)
     before.start()
+    assert before.native_id is not None
     with held(1) as (processors, hold):
         young = threading.Thread(target=born_inside)
         young.start()
@@ -91,7 +92,7 @@ def test_a_thread_that_strays_is_fetched_back():
     with held(1) as (processors, hold):
         os.sched_setaffinity(0, ALLOWED)
         hold()
-        assert os.sched_getaffinity(0) == set(processors)
+        assert processors is not None and os.sched_getaffinity(0) == set(processors)
 
 
 @needs_several

@@ -68,6 +68,7 @@ class Other:
 
     def said(self, seconds: float = 60.0) -> str | None:
         """The next line; None if there is none for so long."""
+        assert self.process.stdout is not None
         ready, _, _ = select.select([self.process.stdout], [], [], seconds)
         return self.process.stdout.readline().decode().strip() if ready else None
 

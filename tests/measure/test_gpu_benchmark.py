@@ -14,7 +14,8 @@ SCRIPT = Path(__file__).parents[2] / "benchmarks" / "gpu.py"
 def rehearse(out: Path, *options: str) -> str:
     """Run it as a script, in this process."""
     asked = ["--device", "cpu", "--size", "64x128", "--points", "sgcpnet1", "--out", str(out), *options]
-    said, code = io.StringIO(), 0
+    said = io.StringIO()
+    code: object = 0
     with patch.object(sys, "argv", [str(SCRIPT), *asked]), patch.object(sys, "path", list(sys.path)):
         try:
             with redirect_stdout(said):

@@ -1,5 +1,6 @@
 import io
 import itertools
+from typing import Any
 
 import torch
 from PIL import Image
@@ -44,7 +45,7 @@ def test_a_mask_is_asked_for_images_from_the_host():
 
 
 def test_host_to_host_is_a_second_number_beside_the_first():
-    network = Mini()
+    network: Any = Mini()
     network.classes = 4
     deployed = deploy.deploy(network, SIZE, (0.5,) * 3, (0.2,) * 3)
     example = torch.zeros(1, 3, *SIZE, dtype=torch.uint8)

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import threading
 import time
-from functools import partial
 
 import pytest
 import torch
@@ -23,12 +22,19 @@ from segsearch.measure.latency import example_image, measure
 from segsearch.measure.record import LatencyRecord
 from segsearch.measure.reference import CALLS
 from segsearch.measure.roofline import Peak
-from segsearch.measure.timer import TimerSettings
+from segsearch.measure.timer import TimerSettings, sample_beside
 
 from .networks import SIZE, Mini, state
 
-QUICK = TimerSettings(min_samples=5, min_seconds=0.0, warmup_block_seconds=0.0, max_warmup_seconds=0.5)
+QUICK = TimerSettings(
+    min_samples=5, min_seconds=0.0, warmup_block_seconds=0.0, max_warmup_seconds=0.2, blocks=2, retakes=1
+)
 IMAGE = torch.rand(1, 3, *SIZE)
+
+
+@pytest.fixture(scope="module")
+def mini() -> LatencyRecord:
+    return measure(Mini().eval(), IMAGE, Conditions(timer=QUICK))
 
 
 class Work(nn.Module):
@@ -37,7 +43,7 @@ class Work(nn.Module):
     def __init__(self, times: int) -> None:
         super().__init__()
         self.times = times
-        self.register_buffer("matrix", torch.eye(192))
+        self.register_buffer("matrix", torch.eye(96))
 
     def forward(self, image):
         for _ in range(self.times):
@@ -48,7 +54,7 @@ class Work(nn.Module):
 @pytest.mark.parametrize("backend", ["eager", "onnxruntime"])
 def test_twenty_times_the_work_is_measured_as_much_more(backend):
     """Twenty times the work must show as five times the latency or more, on whatever machine."""
-    image = torch.rand(1, 3, 192, 192)
+    image = torch.rand(1, 3, 96, 96)
     small, large = (
         measure(
             Work(times).eval(), image, Conditions(backend=backend, timer=QUICK.model_copy(update={"min_samples": 15}))
@@ -87,8 +93,8 @@ def test_a_record_says_how_it_was_measured():
     assert record.gpu is None and record.contention.gpu_others is None and record.host is None
 
 
-def test_a_record_of_before_the_reference_is_read():
-    record = measure(Mini().eval(), IMAGE, Conditions(timer=QUICK))
+def test_a_record_of_before_the_reference_is_read(mini):
+    record = mini
     young = {"spec_id", "facts", "reference_ms", "reference_drift", "steady", "retakes", "macs", "floor_ms"}
     young |= {"memory_mib", "host", "gpu", "processors", "params", "reference_samples_ms", "process_medians_ms"}
     young.add("unsteady")
@@ -113,9 +119,9 @@ def test_a_record_of_before_the_reference_is_read():
         (False, 40.0, "the reference network moved 5 %; other programs used 40 % of the processor"),
     ],
 )
-def test_a_record_of_the_version_before_is_read_as_what_it_tells(told, others, why):
+def test_a_record_of_the_version_before_is_read_as_what_it_tells(told, others, why, mini):
     """It told of the reference alone whether it was steady, and had figures on scaling."""
-    old = measure(Mini().eval(), IMAGE, Conditions(timer=QUICK)).model_dump(mode="json")
+    old = mini.model_dump(mode="json")
     for name in ("unsteady", "reference_samples_ms", "process_medians_ms", "params"):
         del old[name]
     del old["contention"]["names"]
@@ -146,8 +152,15 @@ def test_an_asked_precision_is_recorded_and_an_unknown_one_refused():
 
 def test_nothing_of_ours_trains_meanwhile(monkeypatch):
     """A thread that works in short steps makes none between the first and the last sample."""
-    monkeypatch.setattr(latency, "sample_beside", partial(_counted, latency.sample_beside))
-    stop, steps = threading.Event(), []
+    stop, steps, seen = threading.Event(), list[int](), list[int]()
+
+    def counted(*arguments, **keywords):
+        before = len(steps)
+        samples = sample_beside(*arguments, **keywords)
+        seen.append(len(steps) - before)
+        return samples
+
+    monkeypatch.setattr(latency, "sample_beside", counted)
 
     def train():
         while not stop.is_set():
@@ -155,7 +168,6 @@ def test_nothing_of_ours_trains_meanwhile(monkeypatch):
                 steps.append(1)
                 time.sleep(0.002)
 
-    _counted.steps, _counted.seen = steps, []
     thread = threading.Thread(target=train)
     thread.start()
     try:
@@ -166,14 +178,7 @@ def test_nothing_of_ours_trains_meanwhile(monkeypatch):
     finally:
         stop.set()
         thread.join()
-    assert _counted.seen == [0]
-
-
-def _counted(sample, *arguments, **keywords):
-    before = len(_counted.steps)
-    samples = sample(*arguments, **keywords)
-    _counted.seen.append(len(_counted.steps) - before)
-    return samples
+    assert seen == [0]
 
 
 def test_a_latency_that_cannot_be_is_an_error(monkeypatch):
@@ -312,7 +317,7 @@ class TestCuda:
         assert {p.device.type for p in network.parameters()} == {"cpu"}
 
     def test_twenty_times_the_work_is_measured_as_much_more(self):
-        image = torch.rand(64, 64, 192, 192)
+        image = torch.rand(128, 128, 96, 96)
         small, large = (measure(Work(n).eval(), image, Conditions(device="cuda", timer=QUICK)) for n in (5, 100))
         assert large.p10_ms > 5 * small.p10_ms
 
@@ -325,11 +330,10 @@ class TestCuda:
     not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2,
     reason="one processor, or no affinity here",
 )
-@pytest.mark.parametrize("backend", ["eager", "onnxruntime", "openvino"])
-def test_no_thread_strays_from_the_processors_of_the_reference(backend):
+def test_no_thread_strays_from_the_processors_of_the_reference():
     """OpenVINO lets a thread go where the process could go when it was started: here in a process of its own."""
     code = """if True:
-        import contextlib, os, sys
+        import contextlib, os
         import torch
         from segsearch.measure import latency
         from segsearch.measure.conditions import Conditions
@@ -350,15 +354,16 @@ def test_no_thread_strays_from_the_processors_of_the_reference(backend):
             return look
 
         latency.reference_block = watched
-        quick = TimerSettings(min_samples=2, min_seconds=0.0, max_warmup_seconds=0.1, blocks=2, retakes=0)
+        quick = TimerSettings(min_samples=2, min_seconds=0.0, max_warmup_seconds=0.1, blocks=1, retakes=0)
         network, image = torch.nn.Conv2d(3, 2, 3).eval(), torch.rand(1, 3, 32, 64)
-        record = measure(network, image, Conditions(backend=sys.argv[1], threads=1, timer=quick))
-        assert len(record.processors) == 1 and set(masks) == {frozenset(record.processors)}, set(masks)
-        assert os.sched_getaffinity(0) == free
-        everywhere = Conditions(backend=sys.argv[1], threads=len(free), timer=quick)
-        assert measure(network, image, everywhere).processors is None
+        for backend in ("eager", "onnxruntime", "openvino"):
+            masks.clear()
+            record = measure(network, image, Conditions(backend=backend, threads=1, timer=quick))
+            assert len(record.processors) == 1 and set(masks) == {frozenset(record.processors)}, (backend, set(masks))
+            assert os.sched_getaffinity(0) == free
+        assert measure(network, image, Conditions(threads=len(free), timer=quick)).processors is None
     """
-    done = subprocess.run([sys.executable, "-c", code, backend], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 

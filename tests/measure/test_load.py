@@ -20,7 +20,7 @@ from segsearch.measure.load import BUSY_PERCENT, Contention, LoadWatch
     ],
 )
 def test_own_work_is_not_the_work_of_others(then, now, percent, monkeypatch):
-    start, end = (load._Times(*seconds, 0.0) for seconds in (then, now))
+    start, end = (load._Times(everything, busy, own, 0.0) for everything, busy, own in (then, now))
     monkeypatch.setattr(load, "_times", lambda: end)
     assert load._others_percent(start) == pytest.approx(percent)
 

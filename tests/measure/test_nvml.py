@@ -3,6 +3,7 @@
 import os
 import sys
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -88,7 +89,7 @@ def test_without_nvml_and_on_a_processor_there_is_none(monkeypatch):
 
 
 def test_another_program_on_the_gpu_is_busy():
-    load = {"load_average": 0.0, "others_percent_before": 0.0, "others_percent_during": 3.0}
+    load: dict[str, Any] = {"load_average": 0.0, "others_percent_before": 0.0, "others_percent_during": 3.0}
     assert not Contention(**load, gpu_others=0).busy
     assert Contention(**load, gpu_others=2).busy
     assert Contention(**load, gpu_others=2).words == "2 other programs were on the GPU"

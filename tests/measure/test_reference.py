@@ -12,7 +12,7 @@ CPU = torch.device("cpu")
 
 
 class Laps(Script):
-    threads = frozenset()
+    threads: frozenset[tuple[int, bool]] = frozenset()
 
     def lap_ms(self, work):
         self.threads |= {(torch.get_num_threads(), torch.is_inference_mode_enabled())}
@@ -35,7 +35,7 @@ def test_a_busy_machine_gets_fewer_calls_in_about_the_same_time(lap_ms, calls):
 @pytest.mark.parametrize("threads", [1, 2])
 def test_it_waits_for_other_pools_where_there_are_some(threads, monkeypatch):
     """One thread has no pool beside it."""
-    naps, before = [], torch.get_num_threads()
+    naps, before = list[float](), torch.get_num_threads()
     monkeypatch.setattr("time.sleep", naps.append)
     try:
         torch.set_num_threads(threads)

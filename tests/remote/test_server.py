@@ -100,8 +100,8 @@ def test_an_oversized_body_is_refused_unread(here: Listening, graph: bytes) -> N
     header = {JOB_HEADER: job(graph).model_dump_json()}
     for length in (str(MOST_BYTES + 1), "9" * 30):
         assert raw(here, header | {"Content-Length": length}) == (413, f"takes graphs of at most {MOST_BYTES} bytes")
-    for length in ({}, {"Content-Length": "-1"}, {"Content-Length": "many"}):
-        assert raw(here, header | length) == (411, "needs the length of the graph")
+    for unknown in ({}, {"Content-Length": "-1"}, {"Content-Length": "many"}):
+        assert raw(here, header | unknown) == (411, "needs the length of the graph")
 
 
 def test_another_version_is_told_so(here: Listening) -> None:

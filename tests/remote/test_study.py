@@ -4,13 +4,13 @@ import socket
 from pathlib import Path
 
 import pytest
-from search.studies import quick
 
 from segsearch.errors import InputError, WorkerError
 from segsearch.search.config import StudyConfig
 from segsearch.search.driver import run_study
 from segsearch.search.store import StudyFolder
 from segsearch.search.watch import Silent
+from tests.search.studies import quick
 
 from .processes import TOKEN, Running, running
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -18,6 +19,7 @@ from segsearch.errors import InputError, SegsearchError, WorkerError
 from segsearch.measure.conditions import Conditions
 from segsearch.measure.record import LatencyRecord
 from segsearch.processes import memory_bytes
+from segsearch.remote.access import Address
 from segsearch.remote.client import Worker, WorkerBusyError, measure_remote
 from segsearch.remote.job import GRAPH, JOB
 from segsearch.remote.server import Request
@@ -225,7 +227,7 @@ def test_a_machine_that_can_start_no_process_says_so_and_goes_on(
 def test_closed_before_its_thread_has_begun(monkeypatch: pytest.MonkeyPatch) -> None:
     """As a Ctrl-C in the first moment does."""
     worker, late = MeasureWorker(backends=["onnxruntime"]), threading.Thread.start
-    threads, failed = [], []
+    threads, failed = list[threading.Thread](), list[object]()
     monkeypatch.setattr(threading, "excepthook", failed.append)
     monkeypatch.setattr(threading.Thread, "start", lambda self: threads.append(self))
     monkeypatch.setattr(worker._server.requests, "next", lambda: signal.raise_signal(signal.SIGINT))
@@ -264,7 +266,7 @@ def test_a_token_of_its_own_is_shown_and_no_other(tmp_path: Path) -> None:
         ({"backends": ["eager"]}, "--backend: 'eager' runs no exported graph (allowed: onnxruntime"),
     ],
 )
-def test_a_worker_that_does_not_start(arguments: dict[str, object], line: str) -> None:
+def test_a_worker_that_does_not_start(arguments: dict[str, Any], line: str) -> None:
     with pytest.raises(SegsearchError) as caught:
         MeasureWorker(**arguments)
     assert str(caught.value).startswith(line)
@@ -301,4 +303,4 @@ def test_what_is_not_sent(worker: Running) -> None:
 
 
 def test_a_worker_keeps_its_token_to_itself() -> None:
-    assert TOKEN not in repr(Worker(None, TOKEN))
+    assert TOKEN not in repr(Worker(Address("127.0.0.1", 1), TOKEN))

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ TIMING = Timing(latency_ms=20.0, covers="mask", backend="onnxruntime", device="a
 
 def said(**changes: object) -> str:
     form = Artefact(format="onnx", files=(FILE,), runtime="onnxruntime 1", agreement=AGREEMENT, timing=TIMING)
-    fields: dict[str, object] = {
+    fields: dict[str, Any] = {
         "name": "fpenet",
         "spec": "0123456789ab",
         "point": {},

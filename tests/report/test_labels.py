@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from segsearch.report.labels import Box, Label, crosses, overlap, write_labels
 
 
-def axes(log: bool = False):  # type: ignore[no-untyped-def]
+def axes(log: bool = False):
     figure = Figure(figsize=(6, 4), dpi=100)
     FigureCanvasAgg(figure)
     made = figure.add_axes((0.1, 0.1, 0.85, 0.85))
@@ -21,7 +21,7 @@ def axes(log: bool = False):  # type: ignore[no-untyped-def]
     return made
 
 
-def square(where, mark: tuple[float, float], side: float = 8.0) -> Box:  # type: ignore[no-untyped-def]
+def square(where, mark: tuple[float, float], side: float = 8.0) -> Box:
     x, y = where.transData.transform(mark)
     return x - side / 2, y - side / 2, x + side / 2, y + side / 2
 

@@ -8,7 +8,6 @@ import pytest
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from PIL import Image
-from search.builders import record, some_point
 
 from segsearch.report.canvas import DPI
 from segsearch.report.labels import Box, overlap, text_box
@@ -18,6 +17,7 @@ from segsearch.search.pareto import front
 from segsearch.search.pick import pick
 from segsearch.search.record import TrialRecord
 from segsearch.space.nodes import Point
+from tests.search.builders import record, some_point
 
 SIZE = tuple(round(side * DPI) for side in SIZE_INCHES)
 NAMES = ("fpenet", "sfnet_r18", "eseg_lite_s", "dfanet")
@@ -167,7 +167,9 @@ def test_hollow_and_hatched_marks_are_told_of_where_there_are_any() -> None:
         shown = " ".join(words(figure))
         assert [word for word in ("unsteady", "unsure") if word in shown] == ([told] if told else [])
         dots = [
-            dots for dots in figure.axes[0].collections if isinstance(dots, PathCollection) and len(dots.get_offsets())
+            dots
+            for dots in figure.axes[0].collections
+            if isinstance(dots, PathCollection) and len(dots.get_offsets())  # type: ignore[arg-type]
         ]
         assert any(each.get_hatch() for each in dots) == hatched
 

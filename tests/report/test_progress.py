@@ -3,12 +3,12 @@ import os
 from contextlib import suppress
 
 from rich.console import Console
-from search.builders import record
 
 from segsearch.report.progress import Bars, Lines, Tally, _Tolerant, study_progress
 from segsearch.report.words import duration, outcome
 from segsearch.search.record import Proposal
 from segsearch.search.watch import StudyProgress
+from tests.search.builders import record
 
 
 class Clock:

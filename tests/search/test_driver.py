@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segsearch import files
 from segsearch.errors import BudgetError, InputError
 from segsearch.progress import Report
 from segsearch.result import TrialResult
@@ -145,7 +144,9 @@ def test_failures_are_not_called_a_budget_that_nothing_meets(tmp_path: Path) -> 
     """Half of them met it, and then something else was wrong."""
 
     def work(task: Task, report: Report) -> TrialResult:
-        bad = {"state": "failed", "reason": "DivergedError: at step 3"} if task.proposal.number % 2 else {}
+        bad: dict[str, Any] = (
+            {"state": "failed", "reason": "DivergedError: at step 3"} if task.proposal.number % 2 else {}
+        )
         return result(task.proposal.point, latency_ms=5.0, **{"reason": "5.00 ms, allowed 4.00 ms", **bad})
 
     outcome = run_study(study(trials=3, proposals=4, budget={"fps": 250}), tmp_path, work=work)
@@ -287,7 +288,7 @@ def test_a_full_disk_ends_the_study_in_one_line_and_loses_nothing(
         real(handle)
 
     with monkeypatch.context() as patch, pytest.raises(InputError, match="cannot be written: No space left on device"):
-        patch.setattr(files.os, "fsync", full)
+        patch.setattr(os, "fsync", full)
         run_study(study(trials=3), tmp_path / "full", work=made_up)
     assert not list((tmp_path / "full").rglob("*.part"))
     before = contents(tmp_path / "full")

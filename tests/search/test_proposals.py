@@ -1,3 +1,5 @@
+from typing import Any
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,7 +18,7 @@ from .builders import record, small, some_point, unified
 SIZE = (64, 96)
 
 
-def proposer(space: Space | None = None, names: tuple[str, ...] = (), **settings: object) -> Proposer:
+def proposer(space: Space | None = None, names: tuple[str, ...] = (), **settings: Any) -> Proposer:
     points = [named_points()[name] for name in names]
     return Proposer(space or unified(), points, **{"budget": Budget(), "size_hw": SIZE, "seed": 0, **settings})
 
@@ -142,7 +144,12 @@ def test_a_space_without_choices_has_one_proposal() -> None:
 
 def test_choices_that_do_not_go_together_are_passed_over() -> None:
     """An encoder that begins at P2 in a space that asks for P1 too: such points are seldom, and end no study."""
-    wanted = {"encoder": ["timm"], MODEL: ["repvit_m0_9@P2:48,96,192,384"], "fusion": ["fpn"], "finest": ["P1", "P2"]}
+    wanted: dict[str, list[Any]] = {
+        "encoder": ["timm"],
+        MODEL: ["repvit_m0_9@P2:48,96,192,384"],
+        "fusion": ["fpn"],
+        "finest": ["P1", "P2"],
+    }
     proposals = run(proposer(narrow(unified(), wanted), sampler="random"), 8)
     assert len(proposals) == 8 and {proposal.point["finest"] for proposal in proposals} == {"P2"}
     assert any(proposal.attempt for proposal in proposals)
