@@ -36,7 +36,7 @@ def fetch(url: str, report: Report = silent) -> Path:
     expected = hash_in(name)
     assert expected, f"{url} carries no checksum"
     if not path.is_file():
-        clear_parts(path.parent)
+        clear_parts(path.parent, older_than_seconds=86400)  # another process may be downloading now
         _download(url, path, expected, report)
     elif not (found := sha256(path)).startswith(expected):
         raise InputError(path, f"is damaged: its sha256 begins with {found[:8]}", "delete it, to download it again")
