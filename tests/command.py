@@ -3,13 +3,18 @@
 import contextlib
 import io
 import os
+import re
+import shlex
 import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
-from segsearch.cli.app import main
+import typer
+
+from segsearch.cli.app import app, main
 
 
 @dataclass(frozen=True)
@@ -48,3 +53,20 @@ def refusal(*arguments: str | Path, cwd: Path | None = None) -> str:
     assert (done.returncode, done.stdout) == (2, ""), done
     assert done.stderr.count("\n") == 1 and done.stderr.startswith("segsearch: ") and "Traceback" not in done.stderr
     return done.stderr.removeprefix("segsearch: ").strip()
+
+
+def words_of(line: str) -> list[str]:
+    """Split a line as a shell does, for which a # inside a word begins no comment."""
+    return shlex.split(re.split(r"\s+#\s", line)[0])
+
+
+def parse(line: str) -> None:
+    """See that a command line names a verb with options that it has; nothing is run."""
+    command: Any = typer.main.get_command(app)
+    context, (program, *words) = None, words_of(line)
+    assert program == "segsearch"
+    while True:
+        context = command.make_context(command.name or program, words, parent=context)
+        if not hasattr(command, "resolve_command"):
+            return
+        _, command, words = command.resolve_command(context, [*context._protected_args, *context.args])

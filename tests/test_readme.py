@@ -2,13 +2,11 @@
 
 import json
 import re
-import shlex
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 
 from segsearch.cli.app import app
 from segsearch.describe import compare
@@ -17,7 +15,7 @@ from segsearch.search.config import load_study
 from segsearch.search.store import StudyFolder
 from segsearch.space.points import named_points
 from segsearch.yaml12 import parse_yaml
-from tests.command import run
+from tests.command import parse, run, words_of
 from tests.data.samples import save_image, save_label, write_camvid
 from tests.search.studies import TIMER
 
@@ -70,29 +68,12 @@ def test_files_that_are_named_exist(name: str) -> None:
     assert not [path for path in linked + tables if not (REPO / path).exists()]
 
 
-def words_of(line: str) -> list[str]:
-    """Split a line as a shell does, for which a # inside a word begins no comment."""
-    return shlex.split(re.split(r"\s+#\s", line)[0])
-
-
-def parsed(line: str) -> None:
-    """See that a command line names a verb with options that it has; nothing is run."""
-    command: Any = typer.main.get_command(app)
-    context, (program, *words) = None, words_of(line)
-    assert program == "segsearch"
-    while True:
-        context = command.make_context(command.name or program, words, parent=context)
-        if not hasattr(command, "resolve_command"):
-            return
-        _, command, words = command.resolve_command(context, [*context._protected_args, *context.args])
-
-
 SHOWN = [line for block in BLOCKS[""] for line in block.splitlines()]
 
 
 @pytest.mark.parametrize("line", [line for line in SHOWN if line.startswith("segsearch ")])
 def test_lines_that_are_shown_can_be_typed(line: str) -> None:
-    parsed(line)
+    parse(line)
 
 
 def test_verbs_that_are_named_exist() -> None:

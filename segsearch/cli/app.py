@@ -32,6 +32,7 @@ app = typer.Typer(
     help="Search real-time segmentation networks: mIoU against latency measured on this very device.",
     epilog="First steps: `segsearch search quickstart --out runs/quickstart`, `segsearch show fpenet`.",
     no_args_is_help=True,
+    rich_markup_mode="markdown",  # joins the lines of a paragraph
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

@@ -26,11 +26,11 @@ def export(
     ],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the artefacts.")],
     fps: Annotated[
-        float | None, typer.Option(min=0.01, help="Least FPS of the file; default a study's budget.")
+        float | None, typer.Option(min=0.01, help="Least FPS of the file; default: a study's budget.")
     ] = None,
     formats: Annotated[
         list[str] | None,
-        typer.Option("--format", metavar="NAME", help="onnx (always), pt2, openvino; all that are installed without."),
+        typer.Option("--format", metavar="NAME", help="onnx (always), pt2, openvino; default: all that are installed."),
     ] = None,
     int8: Annotated[bool, typer.Option("--int8", help="Also in int8; the card says what it costs.")] = False,
     how: Annotated[
@@ -45,16 +45,16 @@ def export(
     root: RootOption = None,
     size: Annotated[str | None, typer.Option("--size", metavar="HxW", help="POINT: image height x width.")] = None,
     weights: Annotated[
-        Path | None, typer.Option(metavar="FILE.safetensors", help="POINT: its weights; fresh ones without.")
+        Path | None, typer.Option(metavar="FILE.safetensors", help="POINT: its weights; default: fresh ones.")
     ] = None,
     classes: Annotated[
-        int | None, typer.Option(min=2, max=256, help="POINT: number of classes; the weights' own, or 19, without.")
+        int | None, typer.Option(min=2, max=256, help="POINT: number of classes; default: the weights' own, or 19.")
     ] = None,
     images: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="POINT: images to prove on; drawn street scenes without.")
+        Path | None, typer.Option(metavar="DIR", help="POINT: images for the proof; default: drawn street scenes.")
     ] = None,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="POINT: processor threads; torch's number without.")
+        int | None, typer.Option(min=1, help="POINT: processor threads; default: torch's number.")
     ] = None,
 ) -> None:
     """Export the best network of a study, or any point, as ONNX, torch program and OpenVINO, with proof.
@@ -62,7 +62,11 @@ def export(
     Each file is run on real images, a study's on its validation images: unless 99.9 % of the pixels are those of the
     network, nothing is kept. The ONNX file is timed again in fresh processes. A model card says all of it.
     Of a study, the best network whose file meets the budget is taken. If none does, the nearest is written and the exit
-    code is 3.
+    code is 3. A trial, STUDY#12, is exported as it was trained; with --size, as a point with fresh weights.
+
+    Example: segsearch export runs/my_study --fps 60 --out winner
+
+    Example: segsearch export sfnet_r18 --size 512x1024 --out sfnet
     """
     from segsearch.report.bars import bar
     from segsearch.report.card import lines

@@ -3,11 +3,14 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from segsearch.cli.arguments import ClassesOption, JsonOption, PointArgument, SizeOption, size_hw
+
+if TYPE_CHECKING:
+    from segsearch.space.nodes import Space
 
 space = typer.Typer(help="Look into a space of networks.", no_args_is_help=True)
 SpaceArgument = Annotated[str, typer.Argument(metavar="SPACE", help="A shipped space, such as unified, or a file.")]
@@ -20,7 +23,12 @@ def show(
     as_json: JsonOption = False,
     counters: Annotated[bool, typer.Option("--counters", help="Add fvcore's and thop's counts to ours.")] = False,
 ) -> None:
-    """Show one point in all its forms: choices, spec, id, cost per part, and the paper's figures beside ours."""
+    """Show one point in all its forms: choices, spec, id, cost per part, and the paper's figures beside ours.
+
+    Example: segsearch show sfnet_r18 --size 1024x1024
+
+    Example: segsearch show runs/my_study#12
+    """
     from segsearch.describe import describe
 
     shown = describe(point, size_hw(size), classes)
@@ -42,7 +50,10 @@ def diff(
     classes: ClassesOption = 19,
     as_json: JsonOption = False,
 ) -> None:
-    """Set two points side by side: the choices in which they differ, and what every part costs."""
+    """Set two points side by side: the choices in which they differ, and what every part costs.
+
+    Example: segsearch diff fpenet sgcpnet1
+    """
     from segsearch.describe import differ
 
     found = differ(left, right, size_hw(size), classes)
@@ -112,12 +123,18 @@ def _recount(paper: str | None, as_json: bool) -> None:
 
 
 @space.command("show")
-def space_show(name: SpaceArgument = "unified") -> None:
-    """Print the tree of choices and how many networks it spans."""
+def space_show(name: SpaceArgument = "unified", as_json: JsonOption = False) -> None:
+    """Print the tree of choices and how many networks it spans.
+
+    Example: segsearch space show realtime
+    """
     from segsearch.space.load import load_space
     from segsearch.space.walk import allowed
 
     tree = load_space(name)
+    if as_json:
+        print(json.dumps(_plain(tree), indent=2))
+        return
     for dotted, node in tree.nodes():
         searched = getattr(node, "searched", None)
         note = f"   searches propose {', '.join(map(str, searched))}" if searched is not None else ""
@@ -125,9 +142,23 @@ def space_show(name: SpaceArgument = "unified") -> None:
     print(f"{tree.name}: {tree.size:,} points, id {tree.id}")
 
 
+def _plain(tree: "Space") -> dict[str, object]:
+    """Write a space by its choices' dotted names; ranges are given by their ends."""
+    from segsearch.space.nodes import OneOf
+
+    choices = {}
+    for dotted, node in tree.nodes():
+        fields = {"arms": list(node.accepted())} if isinstance(node, OneOf) else asdict(node)
+        choices[dotted] = {"kind": type(node).__name__.lower(), **fields}
+    return {"name": tree.name, "id": tree.id, "size": tree.size, "choices": choices}
+
+
 @space.command("size")
 def space_size(name: SpaceArgument = "unified") -> None:
-    """Print how many distinct points a search may propose."""
+    """Print how many distinct points a search may propose.
+
+    Example: segsearch space size realtime
+    """
     from segsearch.space.load import load_space
 
     print(load_space(name).size)
@@ -139,7 +170,10 @@ def space_sample(
     count: Annotated[int, typer.Option(min=1, help="How many points.")] = 1,
     seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same points.")] = 0,
 ) -> None:
-    """Draw points uniformly, as JSON lines of choices."""
+    """Draw points uniformly, as JSON lines of choices.
+
+    Example: segsearch space sample realtime --count 3 --seed 1
+    """
     import random
 
     from segsearch.space.load import load_space
@@ -155,7 +189,10 @@ def space_check(
     point: PointArgument,
     name: Annotated[str, typer.Option("--space", help="The space it must lie in.")] = "unified",
 ) -> None:
-    """Check a point against a space and print the id of its network."""
+    """Check a point against a space and print the id of its network.
+
+    Example: segsearch space check fpenet --space fpenet
+    """
     from segsearch.describe import read_point
     from segsearch.space.load import load_space
     from segsearch.space.lower import lower
@@ -167,9 +204,12 @@ def space_check(
 
 def schema(
     what: Annotated[Literal["spec", "study", "recipe"], typer.Argument(help="What the schema is of.")],
-    out: Annotated[Path | None, typer.Option("--out", help="A file to write; printed without.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="A file to write; default: print it.")] = None,
 ) -> None:
-    """Write the JSON schema of a file that people write, so that editors complete and check it."""
+    """Write the JSON schema of a file that people write, so that editors complete and check it.
+
+    Example: segsearch schema study --out study.schema.json
+    """
     from segsearch.files import write_atomic
 
     text = json.dumps(_model(what).model_json_schema(), indent=2, sort_keys=True)  # type: ignore[attr-defined]

@@ -42,6 +42,8 @@ def measure_worker(
     """Measure networks on this machine for others: they send exported graphs, never code. Ctrl-C ends it.
 
     Where no token is given one is made and shown. Nothing is encrypted: from afar, come through an ssh tunnel.
+
+    Example: segsearch measure-worker --port 7060
     """
     from segsearch.remote.access import read_token
     from segsearch.remote.worker import MOST_SECONDS, Limits, MeasureWorker

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from segsearch.cli.arguments import JsonOption
+
 if TYPE_CHECKING:
     from segsearch.search.config import StudyConfig
 
@@ -20,7 +22,7 @@ def search(
         str, typer.Argument(metavar="STUDY", help="A study file, a shipped one (quickstart), or a study's folder.")
     ],
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="Folder of the study; default runs/NAME.")
+        Path | None, typer.Option("--out", metavar="DIR", help="Folder of the study; default: runs/NAME.")
     ] = None,
     trials: Annotated[int | None, typer.Option(min=1, help="Trained networks wanted, in place of the file's.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of what is proposed, in place of the file's.")] = None,
@@ -33,6 +35,8 @@ def search(
     The same command goes on with a study that was stopped, by Ctrl-C or by anything else; a finished one is only shown.
     With other --trials or --fps it goes on as well: networks that an earlier budget rejected and that meet the new one
     are trained, and those over the new one are left out of the front.
+
+    Example: segsearch search my_study.yaml --dry-run
     """
     from segsearch.search.config import load_study
     from segsearch.search.store import StudyFolder
@@ -85,16 +89,24 @@ def changed(
 def pareto(
     study: StudyFolderArgument,
     all_trials: Annotated[bool, typer.Option("--all", help="List every trial, not only the front.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Print a study's Pareto front; write trials.csv and pareto.png into its folder."""
+    """Print a study's Pareto front; write trials.csv and pareto.png into its folder.
+
+    Example: segsearch pareto runs/my_study --all
+    """
     from segsearch.report import tables
     from segsearch.report.console import optional, show
     from segsearch.report.plot import plot_study
-    from segsearch.report.trials_csv import write_csv
+    from segsearch.report.trials_csv import trials_frame, write_csv
     from segsearch.search.store import StudyFolder
 
     store = StudyFolder(study)
     config, records = store.read_study().config, store.records()
+    if as_json:
+        frame = trials_frame(records, config.budget)
+        print((frame if all_trials else frame[frame.on_front]).to_json(orient="records", indent=2))
+        return
     if all_trials:
         there = store.exportable(records)
         show(tables.trials_table(records, title=config.name, budget=config.budget, exportable=there))

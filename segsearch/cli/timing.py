@@ -71,6 +71,8 @@ def measure(
     of a small fixed network on the same processors. Where that one moved by more than 3 %, or others used the processor
     or the GPU, the result is marked as not steady, with the reason. Nothing else of ours works on the device meanwhile.
     Weights are fresh: they do not change how long a network takes.
+
+    Example: segsearch measure fpenet --size 512x1024 --backend onnxruntime --backend openvino
     """
     from segsearch.data.normalise import MEAN, STD
     from segsearch.describe import describe
@@ -132,6 +134,8 @@ def leaderboard(
 
     The same command goes on with one that was stopped; what was measured in the same way is not measured again.
     Each is timed as by `segsearch measure`. Writes leaderboard.csv, leaderboard.png and leaderboard.md.
+
+    Example: segsearch leaderboard --size 512x1024 --backend onnxruntime --dry-run
     """
     from segsearch.latency import settle
     from segsearch.leaderboard.run import choose_points
@@ -218,6 +222,8 @@ def rerank(
     """Time a study's networks again for another device or backend, without training; show the new Pareto front.
 
     Writes into the study's folder rerank/ and nowhere else; the same command goes on with one that was stopped.
+
+    Example: segsearch rerank runs/my_study --backend openvino --all
     """
     from segsearch.leaderboard.rerank import FOLDER, study_protocol
     from segsearch.leaderboard.rerank import rerank as run

@@ -29,6 +29,8 @@ def predict(
     """Run an exported model over images and write colour overlays.
 
     Folders are read at any depth, and the results keep their structure.
+
+    Example: segsearch predict winner photos --out overlays
     """
     from segsearch.artefacts.load import load_model
     from segsearch.export.images import find_images, said_of
@@ -48,10 +50,15 @@ def import_weights(
         typer.Option("--as", metavar="POINT", help="The point whose network it fills; see `segsearch show --help`."),
     ],
     out: Annotated[Path, typer.Option("--out", metavar="OUT.safetensors", help="The file to write.")],
-    names: Annotated[str | None, typer.Option(help="Whose tensor names, where the point does not say it.")] = None,
+    names: Annotated[
+        str | None, typer.Option(help="Whose tensor names it has; default: of the point's release.")
+    ] = None,
     partial: Annotated[bool, typer.Option("--partial", help="Write although some tensors stay fresh.")] = False,
 ) -> None:
-    """Bring released weights to our names; every unused and missing tensor is told. No code in the file is run."""
+    """Bring released weights to our names; every unused and missing tensor is told. No code in the file is run.
+
+    Example: segsearch import-weights sfnet_r18.pth --as sfnet_r18 --out sfnet_r18.safetensors
+    """
     from segsearch.describe import read_point
     from segsearch.importer import import_state, release_of
     from segsearch.models.checkpoint_file import read_checkpoint
@@ -83,6 +90,8 @@ def data_check(
     """Read every image and label of a data set: list all files that cannot be used, and count classes and sizes.
 
     The exit code is 1 where something would spoil a study.
+
+    Example: segsearch data check my_dataset.yaml
     """
     from segsearch.data.open import open_data
     from segsearch.data.survey import judge, survey
@@ -132,7 +141,10 @@ def _described(what: str, root: str | None) -> "tuple[DataSpec, bool]":
 def data_sheet(
     out: Annotated[Path, typer.Argument(metavar="OUT.png", help="The picture to write.")],
 ) -> None:
-    """Draw a contact sheet of the embedded streets, labels below images."""
+    """Draw a contact sheet of the embedded streets, labels below images.
+
+    Example: segsearch data sheet streets.png
+    """
     from segsearch.data.contact_sheet import save_contact_sheet
 
     save_contact_sheet(out)

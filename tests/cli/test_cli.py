@@ -2,24 +2,29 @@
 
 import importlib.util
 import json
+import re
 import signal
 import subprocess
 import sys
 import time
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 import torch
+import typer
 
 from segsearch import describe
+from segsearch.cli.app import app
 from segsearch.measure.timer import TimerSettings
 from segsearch.models.build import build
+from segsearch.space.load import load_space
 from segsearch.space.points import named_point, named_points
 from segsearch.train.weights import load_weights
-from tests.command import refusal, run
+from tests.command import parse, refusal, run
 
 
 @pytest.mark.parametrize(
@@ -173,6 +178,28 @@ def test_help_teaches() -> None:
     assert "First steps" in text
 
 
+def verbs(command: Any = None, words: tuple[str, ...] = ()) -> dict[str, Any]:
+    """All verbs, those of groups too, by the words that they are typed with."""
+    command = command or typer.main.get_command(app)
+    inside = getattr(command, "commands", None)
+    if inside is None:
+        return {" ".join(words): command}
+    return {name: verb for word, one in inside.items() for name, verb in verbs(one, (*words, word)).items()}
+
+
+@pytest.mark.parametrize("name", verbs())
+def test_every_verb_shows_an_example_that_can_be_typed(name: str) -> None:
+    help_text = " ".join(verbs()[name].help.split())
+    examples = re.findall(r"Example: (segsearch .*?)(?= Example:|$)", help_text)
+    assert examples and all(example.startswith(f"segsearch {name} ") for example in examples)
+    for example in examples:
+        parse(example)
+    told = [help_text, *(option.help or "" for option in verbs()[name].params if hasattr(option, "help"))]
+    assert not [text for text in told if re.search(r"\bwithout\W*$", text)], "a default is written `default: X`"
+    shown = run(*name.split(), "--help")
+    assert shown.returncode == 0 and "Example: segsearch" in shown.stdout
+
+
 def test_points_are_listed_as_their_files_state_them() -> None:
     listed = run("points")
     assert listed.returncode == 0
@@ -237,6 +264,8 @@ def test_diff() -> None:
 @pytest.mark.parametrize("name", ["unified", "sfnet", "dfanet", "eseg", "fpenet", "sgcpnet", "realtime"])
 def test_every_space_can_be_looked_at(name: str, tmp_path: Path) -> None:
     assert "points, id " in run("space", "show", name).stdout
+    shown = json.loads(run("space", "show", name, "--json").stdout)
+    assert shown["id"] == load_space(name).id and shown["choices"].keys() == dict(load_space(name).nodes()).keys()
     assert int(run("space", "size", name).stdout) > 100
     (tmp_path / "drawn.yaml").write_text(run("space", "sample", name, "--seed", "1").stdout)
     assert len(run("space", "check", "drawn.yaml", "--space", name, cwd=tmp_path).stdout.strip()) == 12

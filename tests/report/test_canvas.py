@@ -1,5 +1,6 @@
 """Pictures do not depend on a notebook's or a user's settings, and never cost the result that they show."""
 
+import json
 import os
 import subprocess
 import sys
@@ -48,6 +49,12 @@ def test_a_users_style_is_no_concern(tmp_path: Path) -> None:
         plot_study(records, tmp_path / "b.png", title="mine")
         assert matplotlib.rcParams["savefig.dpi"] == 40, "and it is left as it was"
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_a_front_for_programs(study: Path) -> None:
+    front, every = (json.loads(run("pareto", study, "--json", *more).stdout) for more in ((), ("--all",)))
+    assert [(row["number"], row["miou"], row["on_front"]) for row in every] == [(1, 0.296, True), (2, 0.5, True)]
+    assert front == every and not (study / "pareto.png").exists()
 
 
 def test_a_picture_that_fails_is_left_out(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
