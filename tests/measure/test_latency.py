@@ -29,6 +29,8 @@ from .networks import SIZE, Mini, state
 QUICK = TimerSettings(
     min_samples=5, min_seconds=0.0, warmup_block_seconds=0.0, max_warmup_seconds=0.2, blocks=2, retakes=1
 )
+TAKEN = 6
+"""Samples of `QUICK`: three in each of two blocks."""
 IMAGE = torch.rand(1, 3, *SIZE)
 
 
@@ -76,7 +78,7 @@ def test_a_record_says_all_that_was_measured(backend):
     assert (record.device_kind, record.threads, record.timer) == ("cpu", 1, QUICK)
     assert record.software.python == platform.python_version()
     assert record.p10_ms <= record.median_ms <= record.p90_ms <= record.p99_ms <= max(record.samples_ms)
-    assert len(record.samples_ms) == 5
+    assert len(record.samples_ms) == TAKEN
     assert record.warmup_calls >= 1
     assert record.iqr_ms >= 0
     assert datetime.datetime.fromisoformat(record.started_at) >= before
@@ -140,7 +142,7 @@ def test_a_machine_that_moved_is_measured_and_marked(monkeypatch):
     moving = itertools.count(1)
     monkeypatch.setattr(latency, "reference_block", lambda device, stopwatch: lambda: [float(next(moving))] * 5)
     record = measure(Mini().eval(), IMAGE, Conditions(timer=QUICK))
-    assert not record.steady and len(record.samples_ms) == 5 and record.retakes == QUICK.retakes
+    assert not record.steady and len(record.samples_ms) == TAKEN and record.retakes == QUICK.retakes
     assert record.reference_drift > 0.03 and "the reference network moved" in record.unsteady
 
 

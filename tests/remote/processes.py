@@ -43,7 +43,8 @@ class Running:
         """Signal it; return its exit code and what else it said."""
         self.process.send_signal(number)
         said, _ = self.process.communicate(timeout=60)
-        return self.process.returncode, said
+        # a signal that comes while Python flushes its first words makes it write them once more at its end
+        return self.process.returncode, said.removeprefix("\n".join([*self.said, ""]))
 
     @property
     def left(self) -> list[str]:
