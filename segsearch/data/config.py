@@ -14,7 +14,11 @@ SizeHW = tuple[Side, Side]
 
 
 class DataConfig(Frozen):
-    """What all data sets share: ``size``, to which images (bilinear) and labels (nearest) are brought."""
+    """What all data sets share: ``size``, to which images (bilinear) and labels to learn from (nearest) are brought.
+
+    It is what a network sees when it is deployed, measured and scored. Training crops are cut from it (`Recipe.crop`),
+    and scores are counted at the labels' own size.
+    """
 
     name: str
     size: SizeHW

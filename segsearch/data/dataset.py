@@ -1,4 +1,4 @@
-"""What every data set is: pairs of image and label map of one size, with named classes, kept in memory."""
+"""What every data set is: pairs of image and label map with named classes, images of one size, kept in memory."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +11,9 @@ IGNORE = 255
 """Label of pixels that are neither learnt nor scored (void)."""
 
 Pair = tuple[NDArray[np.uint8], NDArray[np.uint8]]
-"""An image (H, W, 3) RGB and its label map (H, W): class indices 0 .. K-1, or `IGNORE`."""
+"""An image (H, W, 3) RGB and its label map (H, W): class indices 0 .. K-1, or `IGNORE`.
+
+The label of a split that is only scored may have a size of its own."""
 
 
 @runtime_checkable

@@ -36,6 +36,7 @@ class FileDataset:
 
     Attributes:
         name: for people: ``camvid/train``.
+        native_labels: labels keep their own size, as scores are counted there; set before the first pair is read.
         place: the file or folder that errors name.
         problems: what keeps files from being used, as far as their names tell.
         skipped: files that are neither images nor labels.
@@ -56,13 +57,14 @@ class FileDataset:
         self.name, self.place, self.classes, self.colours = name, str(place), classes, colours
         self.pairs, self.problems, self.skipped = pairing.pairs, pairing.problems, pairing.skipped
         self.size_hw, self.fit, self.read_label = size_hw, fit, read_label
+        self.native_labels = False
         self._memory = Memory()
 
     def __len__(self) -> int:
         return len(self.pairs)
 
     def __getitem__(self, index: int) -> Pair:
-        """Give image (H, W, 3) and label (H, W), both uint8.
+        """Give image (H, W, 3) and label, both uint8; the label is (H, W), or of its own size, see `native_labels`.
 
         Raises:
             InputError: the files turn out to be broken, or the label holds an unknown value.
@@ -74,7 +76,8 @@ class FileDataset:
 
     def _load(self, pair: FilePair) -> Pair:
         image = resize_image(read_image(pair.image, deep=False), self.size_hw, self.fit)
-        return image, resize_label(self.read_label(pair.label), self.size_hw, self.fit, IGNORE)
+        label = self.read_label(pair.label)
+        return image, label if self.native_labels else resize_label(label, self.size_hw, self.fit, IGNORE)
 
     def content(self) -> dict[str, str]:
         """See `Dataset`; hashes every label file. Raises InputError for one that cannot be read."""
@@ -82,12 +85,16 @@ class FileDataset:
         labels = hashlib.sha256(b"".join(in_threads(_digest, (pair.label for pair in pairs))))
         names = hashlib.sha256(b"\n".join(os.fsencode(pair.key) for pair in pairs))
         size = f"{self.size_hw[0]}x{self.size_hw[1]}"
-        return {
+        found = {
             **self.read_label.meaning(self.classes),
             "size": size if self.fit == "stretch" else f"{size}, {self.fit}",
             "files": f"{len(pairs)} files, {names.hexdigest()[:16]}",
             "labels": labels.hexdigest()[:32],
         }
+        # left out where it changes nothing, so that older studies of such data go on
+        if self.native_labels and {read_size(pair.label) for pair in pairs} != {self.size_hw}:
+            found["scored"] = "at the labels' own size"
+        return found
 
     def look(self, index: int) -> Look:
         """Read both files of a pair at their own size, and say all that is wrong with them."""

@@ -35,6 +35,9 @@ OPENERS: dict[str, Callable[[Any, Path | None], Splits]] = {
 def open_data(config: DataSpec, cache: Path | None = None, *, check: bool = True) -> Splits:
     """Open a data set; files are checked as far as their headers tell, pixels when they are first read.
 
+    Images and the labels to learn from are brought to the data set's size. The labels of splits that are scored keep
+    their own, as a label that is made smaller loses what is thin, and scores on it compare with nobody's.
+
     Args:
         config: which one.
         cache: a folder that keeps what is drawn.
@@ -44,11 +47,13 @@ def open_data(config: DataSpec, cache: Path | None = None, *, check: bool = True
         InputError: something is missing or does not fit together.
     """
     splits = OPENERS[config.name](config, cache)
+    files = {part: dataset for part, dataset in splits.parts() if isinstance(dataset, FileDataset)}
+    for part, dataset in files.items():
+        dataset.native_labels = part != "train"
     if check:
         more = ", all of which `segsearch data check` lists"
-        files = [dataset for _, dataset in splits.parts() if isinstance(dataset, FileDataset)]
-        refuse([problem for dataset in files for problem in dataset.problems], more)
-        refuse([problem for dataset in files for problem in dataset.headers()], more)
+        refuse([problem for dataset in files.values() for problem in dataset.problems], more)
+        refuse([problem for dataset in files.values() for problem in dataset.headers()], more)
     return splits
 
 
