@@ -2,11 +2,21 @@
 
 import errno
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 
 class SegsearchError(Exception):
     """One clear line for the user; the command line prints it and exits with code 2."""
+
+    def __reduce__(self) -> tuple[Callable[..., "SegsearchError"], tuple[object, ...]]:
+        """Let every kind be sent to another process; what a constructor takes is not what the line is made of."""
+        return _remade, (type(self), self.args, self.__dict__)
+
+
+def _remade(kind: type[SegsearchError], args: tuple[object, ...], facts: dict[str, object]) -> SegsearchError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(facts)
+    return error
 
 
 class InputError(SegsearchError):

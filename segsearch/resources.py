@@ -43,4 +43,5 @@ def locate(name: str, folder: str, beside: Path | None = None) -> Path:
             if candidate.is_file():
                 return candidate
     names = sorted(p.stem for p in shipped(folder).glob("*.yaml"))
-    raise InputError(path.absolute(), f"no such file{meant(stem, names)}", f"a YAML file, or one of {', '.join(names)}")
+    problem = "is a folder" if path.is_dir() else "no such file"
+    raise InputError(path.absolute(), problem + meant(stem, names), f"a YAML file, or one of {', '.join(names)}")

@@ -1,10 +1,21 @@
 import errno
 import os
+import pickle
 
 import pytest
 import torch
 
-from segsearch.errors import MOST_LETTERS, MachineError, UnfitError, machine_fault, one_line
+import segsearch.train.session
+from segsearch.errors import (
+    MOST_LETTERS,
+    InputError,
+    MachineError,
+    MissingExtraError,
+    SegsearchError,
+    UnfitError,
+    machine_fault,
+    one_line,
+)
 
 
 def _raised(error: Exception, cause: Exception | None = None) -> Exception:
@@ -85,3 +96,22 @@ def test_a_foreign_message_keeps_its_cause() -> None:
 @pytest.mark.parametrize(("error", "told"), [(MemoryError(), "MemoryError"), ("", "it does not say why")])
 def test_an_error_without_words_is_told_by_its_name(error: Exception | str, told: str) -> None:
     assert one_line(error) == told
+
+
+def _kinds(kind: type[SegsearchError]) -> set[type[SegsearchError]]:
+    return {kind}.union(*map(_kinds, kind.__subclasses__()))
+
+
+MADE = {
+    InputError: ("study.yaml", "is missing", ["one", "two"]),
+    MissingExtraError: ("timm", "timm"),
+    segsearch.train.session.DivergedError: (3, 9, float("nan"), 0.1),
+}
+
+
+@pytest.mark.parametrize("kind", sorted(_kinds(SegsearchError), key=str))
+def test_every_error_can_be_sent_to_another_process(kind: type[SegsearchError]) -> None:
+    made = MADE[InputError] if kind not in MADE and issubclass(kind, InputError) else MADE.get(kind, ("a line",))
+    error = kind(*made)
+    sent = pickle.loads(pickle.dumps(error))
+    assert type(sent) is kind and str(sent) == str(error) and vars(sent) == vars(error)

@@ -40,12 +40,14 @@ def search(
     """
     from segsearch.search.config import load_study
     from segsearch.search.store import StudyFolder
+    from segsearch.study_files import STUDY
 
-    config = StudyFolder(Path(study)).read_study().config if Path(study).is_dir() else load_study(study)
+    begun = (Path(study) / STUDY).is_file()  # not any folder: one may happen to have the name of a shipped study
+    config = StudyFolder(Path(study)).read_study().config if begun else load_study(study)
     config = changed(config, trials=trials, seed=seed, fps=fps, root=root)
     for note in config.notes:
         print(f"note: {note}", file=sys.stderr)
-    folder = out or (Path(study) if Path(study).is_dir() else Path("runs") / config.name)
+    folder = out or (Path(study) if begun else Path("runs") / config.name)
     if dry_run:
         from segsearch.report.bars import bar
         from segsearch.report.console import show

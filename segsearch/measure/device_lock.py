@@ -18,6 +18,7 @@ taken from a stopped process. ``filelock`` guards the moment in which a turn is 
 """
 
 import contextlib
+import errno
 import os
 import signal
 import stat
@@ -153,6 +154,8 @@ class _Entry:
                 self.path = self.folder / f"{turn}.{self.doing}.{Process.this().tag}"  # before it is there: Ctrl-C
                 os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):  # another folder would not help
+                raise
             place = error.filename or self.folder
             raise InputError(place, f"cannot be written: {error.strerror}", _ELSEWHERE) from error
 

@@ -158,8 +158,9 @@ def _resolved(given: dict[str, Any], folder: Path) -> dict[str, Any]:
         given["data"]["root"] = absolute(given["data"]["root"])
     if given["recipe"].get("pretrained", "imagenet") not in (None, "imagenet"):
         given["recipe"]["pretrained"] = absolute(given["recipe"]["pretrained"])
-    if "space" in given and locate(given["space"], "spaces", folder) == folder / given["space"]:
-        given["space"] = absolute(given["space"])
+    if "space" in given:
+        space = str(expanded(given["space"]))
+        given["space"] = absolute(space) if locate(space, "spaces", folder) == folder / space else space
     if given.get("points"):
         given["points"] = [point(written) for written in given["points"]]
     return given

@@ -102,6 +102,11 @@ def timed_again(setup: TrialSetup, processes: int, stop: Callable[[], bool]) -> 
         subject = NetworkSubject(
             spec=record.spec, classes=len(setup.splits.train.classes), size_hw=setup.size_hw, label=record.spec_id
         )
-        return latency_of(subject, setup.under, processes=processes, worker=setup.worker, report=report)
+        try:
+            return latency_of(subject, setup.under, processes=processes, worker=setup.worker, report=report)
+        except SegsearchError:
+            if stop():  # the signal that asks for it may have ended the new process, too
+                raise KeyboardInterrupt from None
+            raise
 
     return time

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from segsearch.errors import BudgetError, InputError
+from segsearch.errors import InputError
 from segsearch.files import make_folder
 from segsearch.result import TrialResult
 from segsearch.search.config import StudyConfig
@@ -16,7 +16,7 @@ from segsearch.search.executors.serial import Serial
 from segsearch.search.gate import ALIKE, MEASUREMENTS, due_after, gate, least_reference_ms
 from segsearch.search.interrupt import stop_requests
 from segsearch.search.lock import locked
-from segsearch.search.outcome import FAILURES_IN_A_ROW, End, StudyOutcome, conclude, enough_trained
+from segsearch.search.outcome import FAILURES_IN_A_ROW, End, StudyOutcome, check_budget, conclude, enough_trained
 from segsearch.search.pareto import within_reach
 from segsearch.search.proposals import Proposer, too_small
 from segsearch.search.provenance import commit, versions
@@ -81,12 +81,9 @@ def run_study(
         finally:
             executor.close()
             store.leave()
-        try:
-            outcome = conclude(config, folder, end, driver.records)
-        except BudgetError as error:
-            progress.closed(f"stopped: {error}")
-            raise
+        outcome = conclude(config, folder, end, driver.records)
         progress.closed(outcome.line)
+        check_budget(config, end, driver.records)
         return outcome
 
 

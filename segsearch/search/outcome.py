@@ -36,14 +36,18 @@ class StudyOutcome:
 
 
 def conclude(config: StudyConfig, folder: Path, end: End, records: Sequence[TrialRecord]) -> StudyOutcome:
-    """Say how a study ended. Raises BudgetError where it has come to its end and no network meets the budget."""
+    """Say how a study ended."""
+    return StudyOutcome(folder=folder, end=end, line=_line(config, end, records), records=tuple(records))
+
+
+def check_budget(config: StudyConfig, end: End, records: Sequence[TrialRecord]) -> None:
+    """Raise BudgetError where a study has come to its end and no network meets the budget."""
     blameless = all(r.state == "rejected" or r.trained for r in records)
     inside = any(r.trained and r.meets(config.budget) for r in records)
     if end in ("finished", "proposals", "exhausted") and records and blameless and not inside:
         cure = "; raise `trials` to search on" if end == "finished" else ""
         nearest = _nearest(config, records)
         raise BudgetError(f"none of {len(records)} networks meets the budget of {config.budget}; {nearest}{cure}")
-    return StudyOutcome(folder=folder, end=end, line=_line(config, end, records), records=tuple(records))
 
 
 def _line(config: StudyConfig, end: End, records: Sequence[TrialRecord]) -> str:

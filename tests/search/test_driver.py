@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segsearch.errors import BudgetError, InputError
-from segsearch.progress import Report
+from segsearch.progress import Report, silent
 from segsearch.result import TrialResult
+from segsearch.search import driver
 from segsearch.search.budget import Budget
 from segsearch.search.driver import run_study
 from segsearch.search.executors.base import Task
@@ -130,14 +131,16 @@ def test_the_bound_of_proposals_holds(tmp_path: Path) -> None:
 
 def test_a_budget_that_nothing_meets_names_the_nearest(tmp_path: Path) -> None:
     config = study(trials=3, proposals=5, budget={"fps": 5000})
+    heard = Heard()
     with pytest.raises(BudgetError) as caught:
-        run_study(config, tmp_path, work=gated(0.2))
+        run_study(config, tmp_path, progress=heard, work=gated(0.2))
     records = StudyFolder(tmp_path).records()
     nearest = min(records, key=lambda r: r.latency_ms)
     line = str(caught.value)
     assert "none of 5 networks meets the budget of 5000 FPS (0.20 ms)" in line
     assert nearest.spec_id in line and f"{nearest.latency_ms:.2f} ms" in line and "\n" not in line
     assert [r.state for r in records] == ["rejected"] * 5
+    assert not any(line in said for said in heard.lines), "whoever catches the error says it"
 
 
 def test_failures_are_not_called_a_budget_that_nothing_meets(tmp_path: Path) -> None:
@@ -458,3 +461,35 @@ def test_weights_stay_where_the_studys_file_says(keep: str, tmp_path: Path) -> N
     assert near >= {r.number for r in front(outcome.records)} and len(near) < 10
     wanted = {"front": near, "all": set(range(1, 11)), "none": set()}[keep]
     assert {int(path.parent.name) for path in tmp_path.glob(f"trials/*/{WEIGHTS}")} == wanted
+
+
+class Jumbled:
+    """Three trials under way at once, which end in the order of their ids."""
+
+    slots = 3
+
+    def __init__(self) -> None:
+        self.tasks: list[Task] = []
+        self.most = 0
+
+    def submit(self, task: Task) -> None:
+        self.tasks.append(task)
+        self.most = max(self.most, len(self.tasks))
+
+    def collect(self) -> tuple[Task, TrialResult]:
+        task = min(self.tasks, key=lambda task: task.spec.id)
+        self.tasks.remove(task)
+        return task, gated(18.0)(task, silent)
+
+    def close(self) -> None:
+        self.tasks.clear()
+
+
+def test_three_trials_under_way_end_in_any_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    executor = Jumbled()
+    monkeypatch.setattr(driver, "Serial", lambda *_: executor)
+    outcome = run_study(quick(trials=6), tmp_path)
+    numbers = [record.number for record in outcome.records]
+    assert outcome.end == "finished" and executor.most == 3 and numbers == list(range(1, len(numbers) + 1))
+    assert len({record.spec_id for record in outcome.records}) == len(numbers)
+    assert 6 <= sum(record.trained for record in outcome.records) <= 8, "those under way are not thrown away"
