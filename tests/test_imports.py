@@ -13,6 +13,7 @@ FLOORS = {
     "__main__": 10,
     "report": 8,
     "leaderboard": 7,
+    "run": 6,
     "search": 6,
     "artefacts": 5,
     "trial": 5,
@@ -39,6 +40,9 @@ FLOORS = {
     "resources": 1,
     "progress": 1,
     "processes": 1,
+    "lock": 1,
+    "interrupt": 1,
+    "provenance": 1,
     "__init__": 0,
     "quiet": -1,
 }

@@ -10,11 +10,11 @@ from segsearch.files import make_folder
 from segsearch.latency import LatencyProtocol, LatencyStore, settle
 from segsearch.leaderboard.order import geometric_mean, kendall_tau
 from segsearch.leaderboard.run import MEASURED, fill, unique
+from segsearch.lock import locked
 from segsearch.measure.conditions import Conditions
 from segsearch.measure.record import LatencyRecord
 from segsearch.measure.timer import TimerSettings
 from segsearch.progress import Report, silent
-from segsearch.search.lock import locked
 from segsearch.search.pareto import front
 from segsearch.search.record import TrialRecord
 from segsearch.search.store import StudyFolder

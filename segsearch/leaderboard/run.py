@@ -10,10 +10,10 @@ from segsearch.errors import DeviceError, InputError, ProofError, machine_fault
 from segsearch.files import make_folder
 from segsearch.latency import LatencyProtocol, LatencyStore, NetworkSubject, Subject, exported, latency_of
 from segsearch.leaderboard.board import Agreement, Board, agreement, board_of
+from segsearch.lock import locked
 from segsearch.measure.backends.table import FILE_BACKENDS, file_backend
 from segsearch.measure.record import LatencyRecord
 from segsearch.progress import Report, silent
-from segsearch.search.lock import locked
 from segsearch.space.points import NamedPoint, named_point, points_of
 from segsearch.spec.network import NetworkSpec, check_size
 

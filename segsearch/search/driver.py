@@ -8,18 +8,18 @@ from pathlib import Path
 
 from segsearch.errors import InputError
 from segsearch.files import make_folder
+from segsearch.interrupt import stop_requests
+from segsearch.lock import locked
+from segsearch.provenance import commit, versions
 from segsearch.result import TrialResult
 from segsearch.search.config import StudyConfig
 from segsearch.search.confirm import Time, confirm, timed_again
 from segsearch.search.executors.base import Executor, Task, Work
 from segsearch.search.executors.serial import Serial
 from segsearch.search.gate import ALIKE, MEASUREMENTS, due_after, gate, least_reference_ms
-from segsearch.search.interrupt import stop_requests
-from segsearch.search.lock import locked
 from segsearch.search.outcome import FAILURES_IN_A_ROW, End, StudyOutcome, check_budget, conclude, enough_trained
 from segsearch.search.pareto import within_reach
 from segsearch.search.proposals import Proposer, too_small
-from segsearch.search.provenance import commit, versions
 from segsearch.search.record import Proposal, TrialRecord, network_of
 from segsearch.search.sampler import seed_of
 from segsearch.search.store import StudyFolder

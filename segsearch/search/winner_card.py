@@ -8,9 +8,9 @@ from segsearch.data.dataset import Dataset
 from segsearch.export.artefact import Artefact, Timing
 from segsearch.export.card import Card, Rival
 from segsearch.export.onnx import Exported
+from segsearch.provenance import versions
 from segsearch.search.config import StudyConfig
 from segsearch.search.pick import Pick
-from segsearch.search.provenance import versions
 from segsearch.search.record import TrialRecord
 
 

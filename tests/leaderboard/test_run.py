@@ -19,9 +19,9 @@ from segsearch.latency.subjects import exported
 from segsearch.leaderboard import run as running
 from segsearch.leaderboard.plan import plan
 from segsearch.leaderboard.run import MEASURED, candidates_of, run_leaderboard
+from segsearch.lock import locked
 from segsearch.measure.conditions import Conditions
 from segsearch.measure.record import LatencyRecord
-from segsearch.search.lock import locked
 from segsearch.space.points import named_point
 
 from .boards import TIMER

@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segsearch.errors import BudgetError, InputError
+from segsearch.lock import locked
 from segsearch.progress import Report, silent
 from segsearch.result import TrialResult
 from segsearch.search import driver
 from segsearch.search.budget import Budget
 from segsearch.search.driver import run_study
 from segsearch.search.executors.base import Task
-from segsearch.search.lock import locked
 from segsearch.search.outcome import FAILURES_IN_A_ROW
 from segsearch.search.pareto import front, within_reach
 from segsearch.search.store import StudyFolder

@@ -12,7 +12,7 @@ from segsearch import __version__
 @cache
 def commit() -> str:
     """Return the source's commit, ``-dirty`` where files differ, or may; ``unknown`` outside of its own checkout."""
-    checkout = Path(__file__).resolve().parents[2]
+    checkout = Path(__file__).resolve().parents[1]
     if _git(checkout, "rev-parse", "--show-toplevel") != str(checkout):
         return "unknown"  # an installed copy, perhaps inside somebody else's repository
     head = _git(checkout, "rev-parse", "HEAD")

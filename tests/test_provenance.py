@@ -1,6 +1,6 @@
 import re
 
-from segsearch.search.provenance import commit, versions
+from segsearch.provenance import commit, versions
 
 
 def test_commit_is_a_hash_or_unknown() -> None:

@@ -1,4 +1,4 @@
-"""One process per study folder: an advisory lock that the system drops when its holder dies, however it dies."""
+"""One process per folder: an advisory lock that the system drops when its holder dies, however it dies."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from segsearch.search.interrupt import stop_requests
+from segsearch.interrupt import stop_requests
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from segsearch.errors import InputError
-from segsearch.search.lock import locked
+from segsearch.lock import locked
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from segsearch.search.lock import locked
+from segsearch.lock import locked
 with locked(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
