@@ -48,6 +48,12 @@ class Frozen(BaseModel):
         """Canonical JSON: sorted keys, fields equal to their default left out, so a new default renames nothing."""
         return json.dumps(self.model_dump(mode="json", exclude_defaults=True), sort_keys=True, separators=(",", ":"))
 
+    def lines(self) -> str:
+        """JSON with one line per field, for people and for diff."""
+        fields = self.model_dump(mode="json").items()
+        lines = [f"  {json.dumps(name)}: {json.dumps(field, ensure_ascii=False)}" for name, field in fields]
+        return "{\n" + ",\n".join(lines) + "\n}\n"
+
     @property
     def id(self) -> str:
         """12 hex digits of sha256 over `canonical`."""

@@ -139,6 +139,13 @@ def write_measurements(path: Path, taken: Sequence[LatencyRecord]) -> None:
     write_atomic(path, json.dumps([record.model_dump(mode="json") for record in taken]))
 
 
+def fresh_network(spec: NetworkSpec, classes: int, auxiliary: Auxiliary, seed: int) -> Network:
+    """Build a network whose initial weights depend on the seed alone; torch's global random state stays as it was."""
+    with torch.random.fork_rng([]):
+        torch.manual_seed(seed)
+        return build(spec, classes, auxiliary)
+
+
 class _Trial:
     """One network's way through the stages; ``facts`` grow into its result."""
 
@@ -213,9 +220,7 @@ class _Trial:
             raise InputError(self.folder, "was moved or deleted while its trial ran")
 
     def _build(self, auxiliary: Auxiliary) -> Network:
-        with torch.random.fork_rng([]):
-            torch.manual_seed(self.seed)
-            return build(self.spec, len(self.setup.splits.train.classes), auxiliary)
+        return fresh_network(self.spec, len(self.setup.splits.train.classes), auxiliary, self.seed)
 
     def _decision(self, taken: Sequence[LatencyRecord]) -> Decision:
         return self.setup.gate(self.facts["params"], self.facts["macs"], taken, self._rest_ms)

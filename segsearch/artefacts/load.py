@@ -4,6 +4,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import torch
+from torch import Tensor
+
 from segsearch.artefacts.formats import ONNX, PT2, XML
 from segsearch.errors import InputError
 from segsearch.export.card import JSON_NAME, read_card
@@ -11,6 +15,7 @@ from segsearch.export.images import Bytes
 from segsearch.export.metadata import Metadata
 from segsearch.export.onnx import OnnxModel
 from segsearch.export.predict import Model
+from segsearch.train.evaluate import Predict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +24,7 @@ class Loaded:
 
     path: Path
     size_hw: tuple[int, int]
+    classes: tuple[str, ...]
     colours: tuple[tuple[int, int, int], ...]
     notes: Mapping[str, str]
     predict: Callable[[Bytes], Bytes]
@@ -40,6 +46,16 @@ def load_model(path: Path) -> Model:
     return loaders[path.suffix](path)
 
 
+def batched(predict: Callable[[Bytes], Bytes]) -> Predict:
+    """Let what segments one image, uint8 (H, W, 3), take a batch, uint8 B, 3, H, W, as scoring gives it."""
+
+    def masks(images: Tensor) -> Tensor:
+        found = [predict(image.movedim(0, -1).contiguous().numpy()) for image in images]
+        return torch.from_numpy(np.stack(found))
+
+    return masks
+
+
 def _in_folder(folder: Path) -> Path:
     if (folder / ONNX).is_file():
         return folder / ONNX
@@ -59,7 +75,7 @@ def _openvino(path: Path) -> Loaded:
     facts = Metadata.from_properties(model.properties, path)
     if model.size_hw != facts.size_hw:
         raise InputError(path, f"takes images of {model.size_hw}, but says {facts.size_hw}")
-    return Loaded(path=path, size_hw=facts.size_hw, colours=facts.colours, notes=facts.notes, predict=model.predict)
+    return _loaded(path, facts, model.predict)
 
 
 def _program(path: Path) -> Loaded:
@@ -72,4 +88,15 @@ def _program(path: Path) -> Loaded:
         raise InputError(path, f"is not in the {JSON_NAME} beside it", "a file that `segsearch export` wrote there")
     check_plain(path)
     program, facts = Program(path, known[0]), OnnxModel(path.with_name(ONNX))
-    return Loaded(path=path, size_hw=facts.size_hw, colours=facts.colours, notes=facts.notes, predict=program.predict)
+    return _loaded(path, facts, program.predict)
+
+
+def _loaded(path: Path, facts: Metadata | OnnxModel, predict: Callable[[Bytes], Bytes]) -> Loaded:
+    return Loaded(
+        path=path,
+        size_hw=facts.size_hw,
+        classes=facts.classes,
+        colours=facts.colours,
+        notes=facts.notes,
+        predict=predict,
+    )

@@ -1,7 +1,7 @@
 """Any point of the space as artefacts, without a study."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import islice
@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 
 from segsearch.artefacts.appearing import appearing
 from segsearch.artefacts.example import EXAMPLE, example
-from segsearch.artefacts.formats import ONNX, chosen, libraries
+from segsearch.artefacts.formats import ONNX, Format, chosen, libraries
 from segsearch.artefacts.fresh import fresh
 from segsearch.artefacts.make import Label, make_artefacts, time_file
 from segsearch.artefacts.scenes import Scenes, scenes
@@ -24,6 +24,7 @@ from segsearch.export.card import Card
 from segsearch.export.card_page import write_card
 from segsearch.export.images import resize_image, write_png
 from segsearch.export.onnx import Exported, OnnxModel
+from segsearch.export.parity import Masks
 from segsearch.measure.timer import TimerSettings
 from segsearch.models.build import build
 from segsearch.models.network import Network
@@ -70,37 +71,83 @@ def export_point(
         ProofError: a file does not do what the network does. MissingExtraError: a library is not installed.
     """
     check_fps(fps)
-    wanted, shown = chosen(formats), describe(written, size_hw, _classes(classes, weights))
-    seen, threads = scenes(size_hw, images), threads or torch.get_num_threads()
-    network, label = _network(shown, weights, seen), _label(shown)
+    wanted, counted = chosen(formats), classes or (None if weights is None else classes_of(weights))
+    shown, seen = describe(written, size_hw, counted or UNKNOWN_CLASSES), scenes(size_hw, images)
+    return export_network(
+        _network(shown, weights, seen),
+        shown,
+        seen,
+        out=out,
+        label=_label(shown),
+        weights=FRESH if weights is None else told_of(weights),
+        formats=wanted,
+        int8=int8,
+        fps=fps,
+        threads=threads,
+        report=report,
+    )
+
+
+def export_network(
+    network: Network,
+    shown: Description,
+    seen: Scenes,
+    *,
+    out: Path,
+    label: Label,
+    weights: str,
+    formats: Sequence[Format],
+    int8: bool,
+    fps: float | None,
+    threads: int | None,
+    report: Report,
+    more: Callable[[Masks], Mapping[str, object]] = lambda masks: {},
+) -> Card:
+    """Export a network that is built and has its weights.
+
+    It is of the point that ``shown`` describes, at the size that is exported. ``seen`` has the images to prove and to
+    calibrate on, ``label`` is what the files say of themselves, ``weights`` where they come from, for the card, and
+    ``more`` gives fields of the card that only the caller knows, from what the ONNX file does. ``formats`` are those of
+    `segsearch.artefacts.formats.chosen`. All others, and what is raised: as in `export_point`.
+    """
+    threads = threads or torch.get_num_threads()
     with appearing(out) as temporary:
         exported, made = make_artefacts(
             network,
-            size_hw,
+            shown.size_hw,
             temporary,
             label=label,
             images=seen.proof(),
-            formats=wanted,
+            formats=formats,
             threads=threads,
             calibration=seen.calibration() if int8 else None,
             report=report,
         )
         made = tuple(_timed(form, temporary, threads) for form in made)
-        card = _card(shown, label, exported, made, seen, weights, fps)
+        model = OnnxModel(temporary / ONNX, threads=threads)
+        card = _card(shown, label, exported, made, seen, weights, fps).model_copy(update=more(model.predict))
         write_card(card, temporary)
-        write_png(temporary / EXAMPLE, example(OnnxModel(temporary / ONNX, threads=threads), next(seen.proof())))
+        write_png(temporary / EXAMPLE, example(model, next(seen.proof())))
     return card
 
 
-def _classes(asked: int | None, weights: Path | None) -> int:
-    """Return how many classes are asked for, or the weights have; what is wrong with the file, its loading says."""
-    if asked is None and weights is not None:
-        with suppress(OSError, SafetensorError), safe_open(weights, framework="pt") as file:
-            shape = file.get_slice("head.classify.weight").get_shape()
-            if len(shape) == 4:
-                _check_classes(shape[0], weights)
-                return int(shape[0])
-    return asked or UNKNOWN_CLASSES
+def told_of(weights: Path) -> str:
+    """Say for a card which file the weights come from."""
+    return f"`{weights.name}`, sha256 `{File.of(weights).sha256}`"
+
+
+def classes_of(weights: Path) -> int | None:
+    """Return how many classes a file of weights is for; None where it does not tell: its loading says what is wrong.
+
+    Raises:
+        InputError: a number of classes that no network has.
+    """
+    with suppress(OSError, SafetensorError), safe_open(weights, framework="pt") as file:
+        shape = file.get_slice("head.classify.weight").get_shape()
+        if len(shape) == 4:
+            _check_classes(shape[0], weights)
+            return int(shape[0])
+    return None
 
 
 def _check_classes(count: int, weights: Path) -> None:
@@ -137,14 +184,14 @@ def _card(
     exported: Exported,
     made: tuple[Artefact, ...],
     seen: Scenes,
-    weights: Path | None,
+    weights: str,
     fps: float | None,
 ) -> Card:
     return Card(
         name=shown.name,
         spec=shown.spec.id,
         point=shown.point,
-        weights=FRESH if weights is None else f"`{weights.name}`, sha256 `{File.of(weights).sha256}`",
+        weights=weights,
         classes=tuple(label.classes),
         size_hw=shown.size_hw,
         params=shown.cost.params,

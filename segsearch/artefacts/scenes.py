@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from segsearch.data.dataset import Dataset
 from segsearch.data.streets.dataset import Streets
 from segsearch.export.images import Bytes, find_images, read_image, resize_image, said_of
 
-SCENES, CALIBRATION_SCENES = 4, 16
+SCENES, CALIBRATION_SCENES, CALIBRATION_IMAGES = 4, 16, 32
 LARGEST_DRAWN = (512, 1024)
 """Larger scenes are drawn at this size and resized, which is quicker."""
 
@@ -50,3 +51,9 @@ def _drawn(split: str, count: int, size_hw: tuple[int, int]) -> Iterator[Bytes]:
     size = size_hw if size_hw[0] * size_hw[1] <= LARGEST_DRAWN[0] * LARGEST_DRAWN[1] else LARGEST_DRAWN
     drawn = Streets(count=count, seed=0, split=split, size_hw=size)
     return (resize_image(drawn[index][0], size_hw) for index in range(count))
+
+
+def images_of(dataset: Dataset, most: int | None = None) -> Iterator[Bytes]:
+    """Give all images of a dataset, or ``most`` of them, evenly spread."""
+    count = min(most or len(dataset), len(dataset))
+    return (dataset[index * len(dataset) // count][0] for index in range(count))

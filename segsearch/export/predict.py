@@ -23,6 +23,10 @@ class Model(Protocol):
         """The only image size, in pixels."""
 
     @property
+    def classes(self) -> tuple[str, ...]:
+        """Names by class index."""
+
+    @property
     def colours(self) -> tuple[tuple[int, int, int], ...]:
         """RGB by class index."""
 

@@ -1,15 +1,8 @@
 """A dry run: what a study would try first, and about how long it would take. Nothing is written."""
 
-import itertools
-import statistics
-import time
 from dataclasses import dataclass
 
-import torch
-
 from segsearch.count.cost import count
-from segsearch.measure.machine import find_device
-from segsearch.measure.memory import memory_errors
 from segsearch.models.build import build
 from segsearch.progress import Report, silent
 from segsearch.search.config import StudyConfig
@@ -17,9 +10,7 @@ from segsearch.search.proposals import too_small
 from segsearch.search.record import Proposal
 from segsearch.search.study import Study, prepare
 from segsearch.space.lower import lower
-from segsearch.train.loop import train
-
-TIMED_STEPS = 2
+from segsearch.train.rehearse import rehearse
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,16 +95,6 @@ def _count(study: Study, proposal: Proposal) -> Planned:
 
 def _seconds_per_step(study: Study, planned: list[Planned]) -> float:
     middling = sorted(planned, key=lambda p: p.macs)[len(planned) // 2]
-    recipe, splits = study.config.recipe, study.setup.splits
-    short = recipe.model_copy(update={"iterations": 1 + TIMED_STEPS, "epochs": None, "warmup": 0})
-    network = build(lower(middling.proposal.point), len(splits.train.classes), recipe.auxiliary)
-    device, marks = find_device(study.config.device), list[float]()
-
-    def mark(step: object) -> None:
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        marks.append(time.perf_counter())
-
-    with memory_errors(device):
-        train(network, short, splits.train, seed=0, device=study.config.device, channels_last=True, on_step=mark)
-    return statistics.median(later - earlier for earlier, later in itertools.pairwise(marks))
+    recipe, train = study.config.recipe, study.setup.splits.train
+    network = build(lower(middling.proposal.point), len(train.classes), recipe.auxiliary)
+    return rehearse(network, recipe, train, study.config.device).seconds_per_step

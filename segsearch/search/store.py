@@ -3,7 +3,6 @@
 ``proposal.json`` is written first and ``result.json`` last, each whole or not at all: a study may be killed anywhere.
 """
 
-import json
 import shutil
 from collections.abc import Iterable
 from contextlib import suppress
@@ -148,11 +147,9 @@ class StudyFolder:
         (self.trial(number) / CHECKPOINT).unlink(missing_ok=True)
 
     def _write(self, path: Path, value: Frozen) -> None:
-        """Write as JSON with one line per field, for people and for diff."""
+        """Write in the folder that this study began in."""
         self.check()
-        fields = value.model_dump(mode="json").items()
-        lines = [f"  {json.dumps(name)}: {json.dumps(field, ensure_ascii=False)}" for name, field in fields]
-        write_atomic(path, "{\n" + ",\n".join(lines) + "\n}\n")
+        write_atomic(path, value.lines())
 
     def confirm(self, number: int, latency: LatencyRecord) -> None:
         """Write the latency of a finished trial that was measured again at the end."""

@@ -1,24 +1,23 @@
 """The winner of a study as artefacts: exported, proven on real images, scored and timed as the files that they are."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
-from torch import Tensor
 
 from segsearch.artefacts.appearing import appearing
 from segsearch.artefacts.example import EXAMPLE, example
 from segsearch.artefacts.formats import ONNX, chosen
+from segsearch.artefacts.load import batched
 from segsearch.artefacts.make import Label, Written, make_artefacts, time_file, write_onnx
+from segsearch.artefacts.scenes import CALIBRATION_IMAGES, images_of
 from segsearch.data.config import FileData
-from segsearch.data.dataset import Dataset
 from segsearch.errors import InputError, ProofError
 from segsearch.export.artefact import Artefact, Timing, check_fps
 from segsearch.export.card import Card, Rival
 from segsearch.export.card_page import write_card
-from segsearch.export.images import Bytes, write_png
+from segsearch.export.images import write_png
 from segsearch.export.onnx import OnnxModel
 from segsearch.models.build import build
 from segsearch.models.network import Network
@@ -36,7 +35,6 @@ from segsearch.train.scores import Scores
 from segsearch.train.weights import load_weights
 from segsearch.trial import TrialSetup
 
-CALIBRATION_IMAGES = 32
 MOST_DRIFT = 0.01
 """Pixel accuracy may differ so much between the device that trained and the processor that runs the file."""
 RETRIES = 2
@@ -92,10 +90,10 @@ def export_winner(
             setup.size_hw,
             temporary,
             label=export.label(taken.record),
-            images=_images(export.val),
+            images=images_of(export.val),
             formats=wanted,
             threads=export.threads,
-            calibration=_images(setup.splits.train, CALIBRATION_IMAGES) if int8 else None,
+            calibration=images_of(setup.splits.train, CALIBRATION_IMAGES) if int8 else None,
             written=taken.written,
             report=report,
         )
@@ -190,12 +188,7 @@ class _Export:
 
     def scored(self, path: Path) -> Scores:
         """Run a file on all validation images."""
-        model = OnnxModel(path, threads=self.threads)
-
-        def predict(images: Tensor) -> Tensor:
-            masks = [model.predict(image.movedim(0, -1).contiguous().numpy()) for image in images]
-            return torch.from_numpy(np.stack(masks))
-
+        predict = batched(OnnxModel(path, threads=self.threads).predict)
         return evaluate_masks(predict, self.val, report=self._report)
 
     def check_as_trained(self, taken: _Taken, scores: Scores) -> None:
@@ -238,9 +231,3 @@ def _meets(timing: Timing, record: TrialRecord, limit_fps: float | None) -> bool
 
 def _limit_fps(budget: Budget) -> float | None:
     return round(1000 / budget.limit_ms, 6) if budget.limit_ms else None
-
-
-def _images(dataset: Dataset, most: int | None = None) -> Iterator[Bytes]:
-    """All images of a dataset, or ``most`` of them, evenly spread."""
-    count = min(most or len(dataset), len(dataset))
-    return (dataset[index * len(dataset) // count][0] for index in range(count))
