@@ -442,20 +442,18 @@ def training_run(args: argparse.Namespace) -> None:
 
 def camvid(root: Path, part: str) -> Any:
     """Open one official split at 360x480."""
-    from segsearch.data.camvid import VOID
+    from segsearch.data.classes import CAMVID
     from segsearch.data.filedataset import FileDataset
-    from segsearch.data.labels import IdLabels
     from segsearch.data.pairs import find_pairs
-    from segsearch.data.palette import CAMVID_CLASSES, CAMVID_COLOURS
 
     return FileDataset(
         name=f"camvid/{part}",
         place=root / part,
-        classes=CAMVID_CLASSES,
-        colours=CAMVID_COLOURS,
+        classes=CAMVID.names,
+        colours=CAMVID.colours,
         pairing=find_pairs(root, part, f"{part}annot"),
         size_hw=(360, 480),
-        read_label=IdLabels(ids=tuple(range(len(CAMVID_CLASSES))), ignore=(VOID,)),
+        read_label=CAMVID.read_label,
     )
 
 

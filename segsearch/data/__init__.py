@@ -1,1 +1,1 @@
-"""Data sets: images with label maps, drawn (`streets`) or read (`camvid`, `folder`), and batches of them."""
+"""Data sets, drawn (`streets`), published by others, or your own (`folder`), and batches of their images and labels."""

@@ -1,55 +1,39 @@
-"""CamVid in SegNet's layout: train beside trainannot, val beside valannot; label ids 0 .. 10, 11 is void.
+"""What of CamVid is learnt and what validates.
 
 The official validation set is a single clip of 15 frames a second and no sample of the test set. Contiguous blocks cut
 from every training sequence represent it better, and a gap keeps near-copies of validated frames out of training.
 """
 
-import re
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
-from segsearch.data.config import CamVidData, Holdout
+from segsearch.data.config import CamVid, Holdout
 from segsearch.data.dataset import Splits
-from segsearch.data.filedataset import FileDataset
-from segsearch.data.labels import IdLabels
-from segsearch.data.pairs import Pairing, find_pairs
-from segsearch.data.palette import CAMVID_CLASSES, CAMVID_COLOURS
+from segsearch.data.pairs import Pairing, joined
+from segsearch.data.published import FRAME, dataset, find_published
 from segsearch.errors import InputError
-from segsearch.files import expanded
-
-VOID = 11
-_FRAME = re.compile(r"(.*)_\D*(\d+)")
 
 
-def open_camvid(config: CamVidData, cache: Path | None = None) -> Splits:
-    """Open CamVid: learn from and validate on blocks of its training sequences; the official val is only reported.
+def open_camvid(config: CamVid, cache: Path | None = None) -> Splits:
+    """Open either label set of CamVid, divided as ``config.split`` says.
 
     Raises:
         InputError: a folder is missing or empty, or the frames cannot be split.
     """
-    root = expanded(config.root)
-    if not root.is_dir():
-        raise InputError(root, "no such folder", "a folder with train, trainannot, val, valannot")
-    frames = find_pairs(root, "train", "trainannot")
-    train, val = hold_out([Path(pair.key).name for pair in frames.pairs], config.holdout, root / "train")
-    held, learnt = ({frames.pairs[i].key for i in part} for part in (val, train))
+    placed = find_published(config)
+    train, val = placed.pairs("train"), placed.pairs("val")
+    make = partial(dataset, config, placed)
+    if config.split == "official":
+        return Splits(train=make("train", train), val=make("val", val))
+    if config.split == "trainval":
+        return Splits(train=make("trainval", joined((train, val))), val=make("val", val))
+    learnt, held = hold_out([Path(pair.key).name for pair in train.pairs], config.holdout, placed.folder("train"))
+    kept = {train.pairs[i].key for i in learnt}
     return Splits(
-        train=_dataset("train", frames.only(lambda pair: pair.key in learnt), config),
-        val=_dataset("holdout", Pairing(pairs=frames.only(lambda pair: pair.key in held).pairs), config),
-        report=_dataset("val", find_pairs(root, "val", "valannot"), config),
-    )
-
-
-def _dataset(part: str, pairing: Pairing, config: CamVidData) -> FileDataset:
-    return FileDataset(
-        name=f"camvid/{part}",
-        place=expanded(config.root) / ("train" if part == "holdout" else part),
-        classes=CAMVID_CLASSES,
-        colours=CAMVID_COLOURS,
-        pairing=pairing,
-        size_hw=config.size,
-        read_label=IdLabels(ids=tuple(range(len(CAMVID_CLASSES))), ignore=(VOID,)),
-        fit=config.fit,
+        train=make("train", train.only(lambda pair: pair.key in kept)),
+        val=make("holdout", Pairing(pairs=tuple(train.pairs[i] for i in sorted(held)))),
+        report=make("val", val),
     )
 
 
@@ -69,7 +53,7 @@ def hold_out(names: Sequence[str], holdout: Holdout, place: object) -> tuple[lis
     """
     sequences: dict[str, list[tuple[int, int]]] = {}
     for position, name in enumerate(names):
-        match = _FRAME.fullmatch(name)
+        match = FRAME.fullmatch(name)
         if match is None:
             raise InputError(place, f"{name!r} does not end in _ and a frame number, as holding out blocks needs")
         sequences.setdefault(match[1], []).append((int(match[2]), position))

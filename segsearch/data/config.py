@@ -1,12 +1,12 @@
 """Which data set, and how it is cut: plain values as they stand in a study file."""
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from segsearch.errors import InputError, unknown
 from segsearch.export.images import Fit
-from segsearch.frozen import Frozen
+from segsearch.frozen import Frozen, YesNo
 
 Side = Annotated[int, Field(ge=16, le=8192)]
 SizeHW = tuple[Side, Side]
@@ -66,15 +66,83 @@ class FileData(DataConfig):
     )
 
 
-class CamVidData(FileData):
-    """CamVid in SegNet's layout: ``root`` holds train, trainannot, val, valannot."""
+class CamVid(FileData):
+    """What both label sets of CamVid share: ``split`` says what is learnt and what validates.
 
-    layout: ClassVar[tuple[str, ...]] = ("train", "trainannot", "val", "valannot")
-    """Folders by which a folder of this data set is known."""
+    ``holdout``: blocks of train validate, and the official val is only reported, as searches need it. ``official``:
+    train is learnt whole, and val validates. ``trainval``: both are learnt, for a last training before the test; val
+    then tells nothing of new images. The official test split is never read.
+    """
+
+    split: Literal["holdout", "official", "trainval"] = "holdout"
+    holdout: Holdout = Holdout()
+
+    @model_validator(mode="after")
+    def _holdout_is_used(self) -> "CamVid":
+        if self.split != "holdout" and self.holdout != Holdout():
+            raise ValueError(f"has a holdout, which split: {self.split} does not use")
+        return self
+
+
+class CamVidData(CamVid):
+    """CamVid with SegNet's 11 grey ids: ``root`` holds train, trainannot, val, valannot."""
 
     name: Literal["camvid"] = "camvid"
     size: SizeHW = (360, 480)
-    holdout: Holdout = Holdout()
+
+
+class CamVidColourData(CamVid):
+    """CamVid with 11 of its 32 original colours, the rest ignored: scores do not compare with those on `CamVidData`.
+
+    ``root`` holds 701_StillsRaw_full and LabeledApproved_full, divided by train.txt and val.txt or, without them, as
+    SegNet did; or train, train_labels, val, val_labels. In Kaggle's copy these hold another split than papers use.
+    """
+
+    name: Literal["camvid_colour"] = "camvid_colour"
+    size: SizeHW = (720, 960)
+
+
+class CityscapesData(FileData):
+    """Cityscapes' 19 classes: ``root`` holds leftImg8bit and gtFine; with ``coarse``, gtCoarse is learnt from, too."""
+
+    name: Literal["cityscapes"] = "cityscapes"
+    size: SizeHW = (1024, 2048)
+    coarse: YesNo = False
+
+
+class Ade20kData(FileData):
+    """ADE20K's SceneParsing-150: ``root`` (ADEChallengeData2016) holds images and annotations."""
+
+    name: Literal["ade20k"] = "ade20k"
+    size: SizeHW = (512, 512)
+    fit: Fit = "pad"
+
+
+class PascalContextData(FileData):
+    """Pascal Context's 59 classes, background ignored: ``root`` (VOC2010) holds JPEGImages, ImageSets and PNG labels.
+
+    The labels are those that mmsegmentation (SegmentationClassContext) or PaddleSeg (Context) prepare.
+    """
+
+    name: Literal["pascal_context"] = "pascal_context"
+    size: SizeHW = (512, 512)
+    fit: Fit = "pad"
+
+
+class MapillaryData(FileData):
+    """Mapillary Vistas: ``root`` holds training and validation; ``classes: cityscapes`` merges v1.2 to those 19."""
+
+    name: Literal["mapillary"] = "mapillary"
+    size: SizeHW = (768, 1024)
+    fit: Fit = "pad"
+    version: Literal["v1.2", "v2.0"] = "v1.2"
+    classes: Literal["vistas", "cityscapes"] = "vistas"
+
+    @model_validator(mode="after")
+    def _can_be_merged(self) -> "MapillaryData":
+        if self.classes == "cityscapes" and self.version != "v1.2":
+            raise ValueError(f"classes: cityscapes merges the labels of version v1.2, but got version {self.version}")
+        return self
 
 
 class FolderData(FileData):
@@ -83,16 +151,22 @@ class FolderData(FileData):
     name: Literal["folder"] = "folder"
 
 
-DataSpec = Annotated[StreetsData | CamVidData | FolderData, Field(discriminator="name")]
+AnyData = (
+    StreetsData
+    | CamVidData
+    | CamVidColourData
+    | CityscapesData
+    | Ade20kData
+    | PascalContextData
+    | MapillaryData
+    | FolderData
+)
+DataSpec = Annotated[AnyData, Field(discriminator="name")]
 
-CONFIGS: dict[str, type[StreetsData] | type[CamVidData] | type[FolderData]] = {
-    "streets": StreetsData,
-    "camvid": CamVidData,
-    "folder": FolderData,
-}
+CONFIGS: dict[str, type[AnyData]] = {kind.model_fields["name"].default: kind for kind in get_args(AnyData)}
 
 
-def parse_data(data: object, place: object) -> StreetsData | CamVidData | FolderData:
+def parse_data(data: object, place: object) -> AnyData:
     """Read a data set's description from plain data.
 
     Raises:

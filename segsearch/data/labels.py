@@ -1,8 +1,9 @@
 """What the values of a label file mean."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -102,10 +103,21 @@ def _distinct(found: NDArray[Any]) -> tuple[list[int], list[int], NDArray[np.int
 
 @dataclass(frozen=True, kw_only=True)
 class IdLabels(LabelReader):
-    """Label files hold ids: ``ids[k]`` stands for class k, those in ``ignore`` for none."""
+    """Label files hold ids: ``ids[k]``, one or several, stand for class k, those in ``ignore`` for none.
 
-    ids: tuple[int, ...]
+    Attributes:
+        fixed: whether a published data set fixes them, so that nobody may write others.
+        note: what a refusal says besides.
+    """
+
+    ids: tuple[int | tuple[int, ...], ...]
     ignore: tuple[int, ...] = (IGNORE,)
+    fixed: bool = False
+    note: str = ""
+
+    @cached_property
+    def _classes(self) -> dict[int, int]:
+        return {value: k for k, ids in enumerate(self.ids) for value in _each(ids)}
 
     def values(self, path: Path) -> NDArray[np.uint8]:
         """See `LabelReader`."""
@@ -113,17 +125,20 @@ class IdLabels(LabelReader):
 
     def index(self, value: int) -> int | None:
         """See `LabelReader`."""
-        if value in self.ids:
-            return self.ids.index(value)
-        return IGNORE if value in self.ignore else None
+        return self._classes.get(value, IGNORE if value in self.ignore else None)
 
     def allowed(self) -> str:
         """See `LabelReader`."""
-        return f"{_ranges(self.ids)}; to ignore {_ranges(self.ignore) or 'none'}"
+        return f"{_ranges(self._classes)}; to ignore {_ranges(self.ignore) or 'none'}{self.note}"
 
     def meaning(self, classes: tuple[str, ...]) -> dict[str, str]:
         """See `LabelReader`."""
-        return {"classes": _named(classes, self.ids), "ignore": _ranges(self.ignore)}
+        written = ["+".join(map(str, _each(ids))) for ids in self.ids]
+        return {"classes": _named(classes, written), "ignore": _ranges(self.ignore)}
+
+
+def _each(ids: int | tuple[int, ...]) -> tuple[int, ...]:
+    return (ids,) if isinstance(ids, int) else ids
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,7 +187,7 @@ def _hex(colour: Colour) -> str:
     return "#" + bytes(colour).hex()
 
 
-def _ranges(numbers: tuple[int, ...]) -> str:
+def _ranges(numbers: Iterable[int]) -> str:
     """Write numbers short: 0..10, 255."""
     runs: list[list[int]] = []
     for number in sorted(numbers):

@@ -9,7 +9,9 @@ from segsearch.data.config import CONFIGS, DataSpec, FolderData, StreetsData, pa
 from segsearch.data.dataset import Splits
 from segsearch.data.filedataset import FileDataset
 from segsearch.data.folder import open_folder
+from segsearch.data.layout import placements
 from segsearch.data.pairs import refuse
+from segsearch.data.published import LAYOUTS, open_published
 from segsearch.data.streets.dataset import Streets
 from segsearch.errors import InputError
 from segsearch.yaml12 import load_yaml
@@ -27,7 +29,9 @@ def open_streets(config: StreetsData, cache: Path | None = None) -> Splits:
 
 OPENERS: dict[str, Callable[[Any, Path | None], Splits]] = {
     "streets": open_streets,
+    **dict.fromkeys(LAYOUTS, open_published),
     "camvid": open_camvid,
+    "camvid_colour": open_camvid,
     "folder": open_folder,
 }
 
@@ -78,14 +82,21 @@ def find_data(path: Path) -> DataSpec | None:
 
 
 def _in_folder(folder: Path) -> DataSpec:
-    for name, kind in CONFIGS.items():
-        layout = getattr(kind, "layout", ())
-        if layout and all((folder / part).is_dir() for part in layout):
-            return parse_data({"name": name, "root": str(folder)}, folder)
-    files = [file for file in sorted(folder.iterdir()) if file.suffix in (".yaml", ".yml") and file.is_file()]
-    found = [data for file in files if isinstance(data := find_data(file), FolderData)]
+    """Find what is laid out here; else what is described here; else what is laid out nearby."""
+    found = _laid_out(folder, near=False) or _described(folder) or _laid_out(folder, near=True)
     if len(found) != 1:
-        names = ", ".join(Path(data.root).name for data in found)
+        names = ", ".join(Path(data.root).name if isinstance(data, FolderData) else data.name for data in found)
         problem = f"holds several data sets: {names}" if found else "holds no known data set"
-        raise InputError(folder, problem, "one YAML file with classes, train and val in it, or the layout of CamVid")
+        allowed = f"one YAML file with classes, train and val in it, or the layout of {', '.join(LAYOUTS)}"
+        raise InputError(folder, problem, allowed)
     return found[0]
+
+
+def _laid_out(folder: Path, *, near: bool) -> list[DataSpec]:
+    configs = [parse_data({"name": name, "root": str(folder)}, folder) for name in LAYOUTS]
+    return [config for config in configs if placements(folder, LAYOUTS[config.name](config), near=near)]
+
+
+def _described(folder: Path) -> list[DataSpec]:
+    files = [file for file in sorted(folder.iterdir()) if file.suffix in (".yaml", ".yml") and file.is_file()]
+    return [data for file in files if isinstance(data := find_data(file), FolderData)]

@@ -3,7 +3,7 @@
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -57,6 +57,16 @@ class Pairing:
         return rest, replace(part, problems=(), skipped=())
 
 
+def joined(parts: Iterable[Pairing]) -> Pairing:
+    """Put the pairs of several places together."""
+    every = list(parts)
+    return Pairing(
+        pairs=tuple(pair for part in every for pair in part.pairs),
+        problems=tuple(problem for part in every for problem in part.problems),
+        skipped=tuple(path for part in every for path in part.skipped),
+    )
+
+
 def refuse(problems: Sequence[InputError], more: str = "") -> None:
     """Raise InputError for the first problem, if there is one, and say how many others there are."""
     if problems:
@@ -64,7 +74,9 @@ def refuse(problems: Sequence[InputError], more: str = "") -> None:
         raise InputError(first.place, first.problem + (f" (and {others} more{more})" if others else ""), first.allowed)
 
 
-def find_pairs(root: Path, images: str, labels: str, listed: str | None = None) -> Pairing:
+def find_pairs(
+    root: Path, images: str, labels: str, listed: str | None = None, keep: Callable[[str], bool] | None = None
+) -> Pairing:
     """Pair the files of two folders, or of two patterns such as ``img/*/*_left.png`` and ``gt/*/*_ids.png``.
 
     In folders, searched to any depth, partners have the same path but for the suffix; in patterns, ``*`` stands for the
@@ -75,19 +87,22 @@ def find_pairs(root: Path, images: str, labels: str, listed: str | None = None) 
         images: folder or pattern.
         labels: folder or pattern.
         listed: a text file that names the images to take, one on each line.
+        keep: which keys to take, where no list says it.
 
     Raises:
-        InputError: a folder is missing or empty, a listed name is not there, or no two files are partners.
+        InputError: a folder is missing or empty, a listed name is not there, or no two files to take are partners.
     """
     found, marked = _Side(root, images, SUFFIXES, "image"), _Side(root, labels, LABEL_SUFFIXES, "label")
     if listed is not None:
-        wanted = _listed(root, _under(root, listed), found)
+        keep = _listed(root, _under(root, listed), found).__contains__
+    if keep is not None:
         for side in (found, marked):
-            side.files = {key: path for key, path in side.files.items() if key in wanted}
+            side.files = {key: path for key, path in side.files.items() if keep(key)}
     both = sorted(found.files.keys() & marked.files.keys())
     problems = (*found.twice, *marked.twice, *found.alone(marked), *marked.alone(found))
     if not both:
         refuse(problems)
+        raise InputError(_under(root, images), "holds no image of this split")
     return Pairing(
         pairs=tuple(FilePair(key=key, image=found.files[key], label=marked.files[key]) for key in both),
         problems=problems,
@@ -145,7 +160,7 @@ def _matches(root: Path, pattern: str) -> Iterator[tuple[tuple[str, ...], Path]]
             names: list[tuple[tuple[str, ...], str]] = [((), name)]
         else:
             expression = re.compile("".join(_WILD.get(sign, re.escape(sign)) for sign in name), re.DOTALL)
-            found = [(expression.fullmatch(entry), entry) for entry in _entries(folder)]
+            found = [(expression.fullmatch(entry), entry) for entry in entries(folder)]
             names = [(match.groups(), entry) for match, entry in found if match is not None]
         for stars, entry in names:
             if last:
@@ -156,7 +171,7 @@ def _matches(root: Path, pattern: str) -> Iterator[tuple[tuple[str, ...], Path]]
     yield from below(root, PurePosixPath(expanded(pattern) if pattern.startswith("~") else pattern).parts)
 
 
-def _entries(folder: Path) -> list[str]:
+def entries(folder: Path) -> list[str]:
     """Names in a folder, sorted; of hidden files none; nothing where there is no such folder."""
     try:
         return sorted(name for name in os.listdir(folder) if name[0] != ".")

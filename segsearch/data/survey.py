@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from segsearch.data.dataset import IGNORE, Dataset, Splits
-from segsearch.data.filedataset import FileDataset, Look, in_threads
+from segsearch.data.filedataset import FileDataset, Look, apart, in_threads
 from segsearch.data.labels import IdLabels, Tally
 from segsearch.data.pairs import refuse
 from segsearch.errors import InputError
@@ -29,7 +29,7 @@ class Survey:
         ignored, unknown: pixels by label value as it is written: of those to ignore, and of those that mean nothing.
         sizes: how many labels have a size (H, W).
         problems: one for each file that cannot be used; skipped: files that are neither images nor labels.
-        allowed: which label values mean something; ids: the one of each class, where labels hold ids.
+        allowed: which label values mean something; ids: the one of each class, where a person may choose it.
     """
 
     part: str
@@ -99,7 +99,15 @@ def check_labels(splits: Splits, report: Report = silent) -> tuple[str, ...]:
     verdict = judge(surveys)
     refuse(verdict.refused)
     sampled = tuple(f"{found.place}: {found.labels} were read" for found in surveys if found.looked < found.files)
-    return verdict.spoiled + verdict.warned + sampled
+    return verdict.spoiled + verdict.warned + sampled + tuple(_learnt(splits))
+
+
+def _learnt(splits: Splits) -> Iterator[str]:
+    """Say that images which validate are learnt from, as CamVid's ``split: trainval`` does."""
+    if isinstance(splits.train, FileDataset) and isinstance(splits.val, FileDataset):
+        twice = len(apart(splits.train, splits.val))
+        if twice:
+            yield f"{splits.val.place}: {twice:,} of its images are learnt from, so its scores tell nothing of new ones"
 
 
 def _sampled(part: str, data: FileDataset, report: Report) -> Survey:
@@ -153,8 +161,16 @@ def _survey(part: str, data: Dataset, indices: Sequence[int], look: Callable[[in
         problems=tuple(problems),
         skipped=tuple(map(str, files.skipped)) if files else (),
         allowed=files.read_label.allowed() if files else "",
-        ids=files.read_label.ids if files and isinstance(files.read_label, IdLabels) else None,
+        ids=_open_ids(files) if files else None,
     )
+
+
+def _open_ids(files: FileDataset) -> tuple[int, ...] | None:
+    """Give the id of each class where a person may write others, in the data set's YAML file."""
+    reader = files.read_label
+    if not isinstance(reader, IdLabels) or reader.fixed:
+        return None
+    return tuple(ids for ids in reader.ids if isinstance(ids, int))
 
 
 def judge(surveys: Sequence[Survey]) -> Verdict:

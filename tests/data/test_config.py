@@ -7,6 +7,8 @@ from segsearch.data.config import CamVidData, DataSpec, FolderData, Holdout, Str
 from segsearch.errors import InputError
 from segsearch.frozen import Frozen
 
+NAMES = "streets, camvid, camvid_colour, cityscapes, ade20k, pascal_context, mapillary, folder"
+
 
 class Study(Frozen):
     data: DataSpec
@@ -28,10 +30,10 @@ def test_the_name_chooses_the_kind() -> None:
     [
         (
             {"name": "camvd"},
-            "s.data.name: 'camvd' is not known, did you mean 'camvid'? (allowed: streets, camvid, folder)",
+            f"s.data.name: 'camvd' is not known, did you mean 'camvid'? (allowed: {NAMES})",
         ),
-        ({"size": [64, 64]}, "s.data.name: is missing (allowed: streets, camvid, folder)"),
-        ({"name": ["streets"]}, "s.data.name: ['streets'] is not known (allowed: streets, camvid, folder)"),
+        ({"size": [64, 64]}, f"s.data.name: is missing (allowed: {NAMES})"),
+        ({"name": ["streets"]}, f"s.data.name: ['streets'] is not known (allowed: {NAMES})"),
         ("streets", "s.data: must be a mapping of keys to values, got str"),
         ({"name": "camvid"}, "s.data.root: is missing"),
         ({"name": "folder", "root": "a"}, "s.data.size: is missing"),
@@ -41,6 +43,8 @@ def test_the_name_chooses_the_kind() -> None:
         ({"name": "streets", "train": 0}, "s.data.train: should be greater than or equal to 1, got 0"),
         ({"name": "streets", "seed": -1}, "s.data.seed: should be greater than or equal to 0, got -1"),
         ({"name": "camvid", "root": "x", "holdout": {"fold": 5}}, "fold < blocks must hold, but got fold=5, blocks=5"),
+        ({"name": "cityscapes"}, "s.data.root: is missing"),
+        ({"name": "mapillary", "root": "x", "version": 2.0}, "s.data.version: 2.0 is not known"),
     ],
 )
 def test_refusals_are_one_clear_line(data: object, line: str) -> None:
