@@ -67,6 +67,9 @@ def _refusal(model: type[BaseModel], error: ErrorDetails, place: str) -> InputEr
     where = place + _dotted(model, location)
     if kind == "extra_forbidden":
         known = sorted(_fields(model, location[:-1]))
+        where = (
+            f"{place}{_dotted(model, location[:-1])}.{location[-1]}"  # a key that a literal has among its words, too
+        )
         return InputError(where, f"unknown key{meant(location[-1], known)}", known)
     if kind == "json_invalid":
         return InputError(where, "holds text that is not valid Unicode")

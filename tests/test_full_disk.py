@@ -29,7 +29,7 @@ from segsearch.train.weights import save_weights
 from segsearch.trial import TrialSetup, run_trial
 from tests.test_trial import POINT
 
-STAMP = Stamp(recipe="abc", seed=1, network="def", dataset="patches", images=4, steps=20)
+STAMP = Stamp(recipe="abc", seed=1, network="def", classes="red, green", images=4, steps=20)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from torch import nn
 from segsearch.errors import InputError
 from segsearch.files import unpacked_bytes, write_atomic
 
-_FORMAT = "segsearch training 1"
+_FORMAT = "segsearch training 2"
 CURE = "a checkpoint of this very training; delete the file to start again"
 
 
@@ -28,7 +28,8 @@ class Stamp:
     seed: int
     network: str
     """`fingerprint` of the network."""
-    dataset: str
+    classes: str
+    """Names of the classes, in order."""
     images: int
     """Training images."""
     steps: int

@@ -1,6 +1,6 @@
 """Training of a network by a recipe, a dataset and a seed; resumed, it gives the weights of an uninterrupted one."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,12 +16,16 @@ from segsearch.train.checkpoint import Stamp, fingerprint
 from segsearch.train.device import find_device, memory_format_of
 from segsearch.train.interrupt import deferred_interrupts
 from segsearch.train.keeper import Keeper
-from segsearch.train.losses import count_pixels, enet_weights
+from segsearch.train.losses import CLASS_WEIGHTS, count_pixels
 from segsearch.train.recipe import Recipe
-from segsearch.train.session import Session, Step
+from segsearch.train.retreat import Retreat
+from segsearch.train.session import DivergedError, Session, Step
 
 OnStep = Callable[[Step], None]
 """Called after every step; an exception from it ends the training, which can be resumed."""
+
+Score = Callable[[int, nn.Module], None]
+"""Called with the number of steps and the network, which has the weights that a training ending there would give."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,12 +33,17 @@ class TrainResult:
     """Result of a training, beside the weights."""
 
     iterations: int
+    """Steps finished: all, or those before a pause."""
     seconds: float
     """Time in the loop, over all sessions of a resumed training; data, checkpoints and callbacks included."""
     final_loss: float
     """Loss of the last batch."""
     losses: tuple[float, ...]
     """Loss of every step."""
+    last: dict[str, Tensor] | None = None
+    """With `Recipe.ema`, the state dict of the last step's own weights, on the device; else the network has them."""
+    notes: tuple[str, ...] = ()
+    """What went otherwise than planned, in phrases about the training: ``went back from step 30 to step 0, ...``."""
 
 
 def train(
@@ -48,13 +57,18 @@ def train(
     every_seconds: float = 60.0,
     channels_last: bool = False,
     on_step: OnStep | None = None,
+    score_at: Collection[int] = (),
+    score: Score | None = None,
+    stop_at: int | None = None,
 ) -> TrainResult:
-    """Train a network in place; it ends on ``device``, in train mode.
+    """Train a network in place; it ends on ``device``, in train mode, with averaged weights where `Recipe.ema` is set.
 
     The same network, recipe, data and seed give the same weights, bit by bit, on one CPU thread. The caller's random
     generators are left as they were. With a ``checkpoint`` path the state is written there every ``every_seconds``, at
-    the end, and when a SIGINT or an exception of ``on_step`` or of the data stops the loop; a later call with the same
-    arguments goes on from it, and a call after the end returns at once with the trained weights.
+    the end or pause, and when a SIGINT or an exception of a callback or of the data stops the loop; a later call with
+    the same arguments goes on from it, and a call after the end returns at once with the trained weights.
+
+    A loss that is NaN or infinite, or a device without memory left, leads back to an earlier state: see `Retreat`.
 
     Args:
         network: gives ``supervise(image B, 3, H, W) -> (logits B, K, h, w, auxiliary logits ...)``.
@@ -66,17 +80,22 @@ def train(
         every_seconds: longest time between two checkpoints, see `Keeper.tick`; 0 writes one after every step.
         channels_last: use the channels-last memory format, where it is safe: see `memory_format_of`.
         on_step: called after every step.
+        score_at: numbers of steps after which ``score`` is called, before ``on_step``; again if the process was killed.
+        score: see `Score`. The training goes on as if it had not been called; it must leave the network on ``device``.
+        stop_at: pause after this step of the whole schedule, at least 1; a later call with another number or none goes
+            on, to the same weights as without the pause. Without effect where the checkpoint is further.
 
     Raises:
-        DivergedError: the loss became NaN or infinite.
+        DivergedError: the loss became NaN or infinite, twice.
         InputError: an empty dataset, a warm-up longer than the training, or a checkpoint that is damaged or foreign.
         DeviceError: the device is not there, or cannot compute in the recipe's precision.
-        torch.OutOfMemoryError: let through.
+        torch.OutOfMemoryError: not even two images fit at a time.
         KeyboardInterrupt: let through, after the checkpoint.
     """
     if len(dataset) == 0:
         raise InputError(dataset.name, "has no images to train on")
     assert getattr(network, "classes", len(dataset.classes)) == len(dataset.classes), "a network for other classes"
+    assert stop_at is None or stop_at >= 1, f"stop_at {stop_at}"
     total, device = recipe.total_steps(len(dataset)), find_device(device)
     network.to(device, memory_format=memory_format_of(network, device, channels_last))  # type: ignore[call-overload]
     network.train()
@@ -84,52 +103,84 @@ def train(
         recipe=recipe.id,
         seed=seed,
         network=fingerprint(network),
-        dataset=dataset.name,
+        classes=", ".join(dataset.classes),
         images=len(dataset),
         steps=total,
     )
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
-        session = Session(network, recipe, total, device, _class_weights(recipe, dataset, device))
+        weights = _class_weights(recipe, dataset, device)
+        session = Session(network, recipe, images=len(dataset), device=device, class_weights=weights)
         keeper = Keeper(session, checkpoint, stamp, every_seconds)
         keeper.resume()
-        _run(session, _stream(recipe, dataset, seed, session.done, total, device), keeper, on_step, device)
+        run = _Run(session, recipe, dataset, seed, keeper)
+        run.until(min(total, stop_at or total), on_step, frozenset(score_at), score)
+        last = session.deliver()
     return TrainResult(
-        iterations=session.done, seconds=keeper.seconds, final_loss=session.losses[-1], losses=tuple(session.losses)
+        iterations=session.done,
+        seconds=keeper.seconds,
+        final_loss=session.losses[-1],
+        losses=tuple(session.losses),
+        last=last,
+        notes=tuple(session.notes),
     )
 
 
-def _run(
-    session: Session,
-    stream: Iterator[tuple[Tensor, Tensor]],
-    keeper: Keeper,
-    on_step: OnStep | None,
-    device: torch.device,
-) -> None:
-    """Run all steps of ``stream``; if an exception stops it between two steps, a checkpoint is written."""
-    with deferred_interrupts() as release_interrupt:
-        try:
-            for image, label in stream:
-                with working(device):  # nothing trains on a device while something is timed there
-                    step = session.step(image, label)
-                if on_step is not None:
-                    on_step(step)
-                keeper.tick()
-                release_interrupt()
-        except BaseException:
-            if session.whole:
-                keeper.save()
-            raise
-        keeper.save()
+class _Run:
+    """The loop over the steps of one session."""
 
+    def __init__(self, session: Session, recipe: Recipe, dataset: Dataset, seed: int, keeper: Keeper) -> None:
+        self._session, self._recipe, self._dataset, self._seed, self._keeper = session, recipe, dataset, seed, keeper
+        self._retreat = Retreat(session, recipe)
 
-def _stream(
-    recipe: Recipe, dataset: Dataset, seed: int, start: int, total: int, device: torch.device
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Batches from step ``start`` on: image float B, 3, H, W and label int64 B, H, W."""
-    views = Augment(flip=recipe.flip, scale=recipe.scale, crop=recipe.crop)
-    return batches(dataset, recipe.batch_size, views, seed, start, total, device)
+    def until(self, end: int, on_step: OnStep | None, score_at: frozenset[int], score: Score | None) -> None:
+        """Run up to step ``end``; if an exception stops it between two steps, a checkpoint is written."""
+        session, keeper = self._session, self._keeper
+
+        def score_if_due() -> None:
+            if score is not None and session.done in score_at and session.scored != session.done:
+                with session.delivered() as network:
+                    score(session.done, network)
+                session.scored = session.done
+
+        with deferred_interrupts() as release_interrupt:
+            try:
+                score_if_due()  # where an earlier call ended before it
+                for step in self._steps(end):
+                    score_if_due()
+                    if on_step is not None:
+                        on_step(step)
+                    keeper.tick()
+                    release_interrupt()
+            except BaseException:
+                if session.whole:
+                    keeper.save()
+                raise
+            keeper.save()
+
+    def _steps(self, end: int) -> Iterator[Step]:
+        """Take steps, from an earlier state again where one fails."""
+        while self._session.done < end:
+            try:
+                for image, label in self._stream(end):
+                    with working(self._session.device):  # nothing trains on a device while something is timed there
+                        step = self._session.step(image, label)
+                    yield step
+                    self._retreat.tick()
+            except DivergedError as error:
+                self._retreat.after_divergence(error)
+            except torch.OutOfMemoryError as error:
+                self._retreat.after_short_memory(error)
+
+    def _stream(self, end: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Batches from where the session is: image float B, 3, H, W and label int64 B, H, W; others after a retreat."""
+        recipe, session = self._recipe, self._session
+        views = Augment(**{name: getattr(recipe, name) for name in Augment.__dataclass_fields__})
+        seed = self._seed + (session.retreats << 64)
+        return batches(self._dataset, recipe.batch_size, views, seed, session.done, end, session.device)
 
 
 def _class_weights(recipe: Recipe, dataset: Dataset, device: torch.device) -> Tensor | None:
-    return enet_weights(count_pixels(dataset)).to(device) if recipe.class_weights == "enet" else None
+    if recipe.class_weights == "none":
+        return None
+    return CLASS_WEIGHTS[recipe.class_weights](count_pixels(dataset)).to(device)

@@ -1,6 +1,7 @@
-"""Cross entropy over the labelled pixels, for the main output and the auxiliary ones, and weights of classes in it."""
+"""Losses over the labelled pixels, for the main output and the auxiliary ones, and weights of classes in them."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -8,62 +9,117 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from segsearch.data.dataset import IGNORE, Dataset
+from segsearch.errors import InputError
+from segsearch.train.recipe import Recipe
+
+Loss = Callable[[Tensor, Tensor, Recipe, Tensor | None], Tensor]
+"""Logits float32 B, K, H, W, label int64 B, H, W with ids 0 .. K - 1 or `IGNORE`, recipe, and a weight per class (K) or
+none, to one number: a mean over pixels, 0 with zero gradients where none counts."""
 
 
-def pixel_loss(logits: Tensor, label: Tensor, class_weights: Tensor | None = None) -> Tensor:
-    """Mean cross entropy over the pixels that are not `IGNORE`; 0 with zero gradients where none is left.
+def cross_entropy(logits: Tensor, label: Tensor, recipe: Recipe, class_weights: Tensor | None = None) -> Tensor:
+    """Mean over the pixels that are not `IGNORE`; see `Loss`."""
+    return _mean(_per_pixel(logits, label), label != IGNORE, label, class_weights)
 
-    Logits of another size are resized bilinearly to the label. The sum runs in float32 whatever the logits' precision.
 
-    Args:
-        logits: float B, K, h, w.
-        label: int64 B, H, W with ids 0 .. K - 1 or `IGNORE`.
-        class_weights: float K; pixels then count by their class's weight, in the mean's divisor too.
+def ohem(logits: Tensor, label: Tensor, recipe: Recipe, class_weights: Tensor | None = None) -> Tensor:
+    """Mean cross entropy of the hard pixels: online hard example mining; see `Loss`.
+
+    A pixel is hard where its true class has a probability of at most ``ohem_threshold``, or is among the ``ohem_share``
+    of the labelled pixels whose probability is least. This is the rule of HRNet's OhemCrossEntropy, with the least
+    number of pixels as a share (STDC, arXiv 2104.13188, keeps a sixteenth; SFNet, section 3.3, only the hardest tenth).
     """
-    logits = logits.float()
-    if logits.shape[-2:] != label.shape[-2:]:
-        logits = F.interpolate(logits, size=label.shape[-2:], mode="bilinear", align_corners=False)
-    losses = F.cross_entropy(logits, label, weight=class_weights, ignore_index=IGNORE, reduction="none")
-    return losses.sum() / _divisor(label, class_weights)
+    losses, labelled = _per_pixel(logits, label), label != IGNORE
+    hardness = losses.detach()  # -log of the true class's probability
+    least = math.ceil(recipe.ohem_share * int(labelled.sum()))
+    limit = -math.log(recipe.ohem_threshold) if recipe.ohem_threshold else math.inf
+    if least and int((hardness >= limit).sum()) < least:
+        limit = float(hardness[labelled].topk(least, sorted=True).values[-1])
+    return _mean(losses, labelled & (hardness >= limit), label, class_weights)
 
 
-def _divisor(label: Tensor, class_weights: Tensor | None) -> Tensor:
-    """Total weight of the labelled pixels; 1 where there is none, since their losses sum to an exact 0."""
-    labelled = label != IGNORE
-    if class_weights is None:
-        return labelled.sum().clamp(min=1)
-    total = (class_weights[label.where(labelled, 0)] * labelled).sum()
-    return total.where(total > 0, torch.ones_like(total))
+LOSSES: dict[str, Loss] = {"cross_entropy": cross_entropy, "ohem": ohem}
+
+
+def _per_pixel(logits: Tensor, label: Tensor) -> Tensor:
+    """Cross entropy B, H, W; an exact 0 where the label is `IGNORE`."""
+    return F.cross_entropy(logits, label, ignore_index=IGNORE, reduction="none")
+
+
+def _mean(losses: Tensor, counted: Tensor, label: Tensor, class_weights: Tensor | None) -> Tensor:
+    """Mean over the ``counted`` pixels, each by its class's weight, in the divisor too; 0 where none is counted."""
+    weights = counted.float() if class_weights is None else class_weights[label.where(counted, 0)] * counted
+    total = weights.sum()
+    return (losses * weights).sum() / total.where(total > 0, torch.ones_like(total))
 
 
 def supervised_loss(
-    outputs: Sequence[Tensor], label: Tensor, *, auxiliary_weight: float, class_weights: Tensor | None = None
+    outputs: Sequence[Tensor], label: Tensor, recipe: Recipe, class_weights: Tensor | None = None
 ) -> Tensor:
-    """Loss of the main output plus ``auxiliary_weight`` times each auxiliary one (PSPNet, arXiv 1612.01105, sec. 3.3).
+    """Loss of the main output plus each auxiliary one by its weight (PSPNet, arXiv 1612.01105, sec. 3.3).
 
     Args:
-        outputs: logits B, K, h, w each; the main ones first, auxiliary ones at any size.
-        label: int64 B, H, W.
-        auxiliary_weight: weight of each auxiliary loss.
+        outputs: logits B, K, h, w each; the main ones first. Those of another size are resized bilinearly to the label,
+            and summed in float32 whatever their precision.
+        label: int64 B, H, W with ids 0 .. K - 1 or `IGNORE`.
+        recipe: its ``loss`` and ``auxiliary_weight``.
         class_weights: float K, or none.
+
+    Raises:
+        InputError: the recipe has no auxiliary losses but there are some, or as many weights as there are not.
     """
-    main, *auxiliary = (pixel_loss(logits, label, class_weights) for logits in outputs)
-    return main + auxiliary_weight * sum(auxiliary, torch.zeros_like(main)) if auxiliary else main
+    weights = (1.0, *_auxiliary_weights(recipe, len(outputs) - 1))
+    losses = (LOSSES[recipe.loss](_resized(logits, label), label, recipe, class_weights) for logits in outputs)
+    return torch.stack([weight * loss for weight, loss in zip(weights, losses, strict=True)]).sum()
+
+
+def _auxiliary_weights(recipe: Recipe, heads: int) -> tuple[float, ...]:
+    if heads and recipe.auxiliary == "none":
+        raise InputError("recipe.auxiliary", "'none', but the network has auxiliary heads", "encoder, neck, both")
+    given = recipe.auxiliary_weight
+    weights = given if isinstance(given, tuple) else (given,) * heads
+    if len(weights) != heads:
+        raise InputError(
+            "recipe.auxiliary_weight", f"has {len(weights)} weights, but the network has {heads} auxiliary heads"
+        )
+    return weights
+
+
+def _resized(logits: Tensor, label: Tensor) -> Tensor:
+    logits = logits.float()
+    if logits.shape[-2:] == label.shape[-2:]:
+        return logits
+    return F.interpolate(logits, size=label.shape[-2:], mode="bilinear", align_corners=False)
 
 
 def count_pixels(dataset: Dataset) -> Tensor:
-    """Count the labelled pixels per class over a whole dataset, int64 K; reads every label once."""
+    """Count the labelled pixels per image and class of a whole dataset, int64 N, K; reads every label once."""
     classes = len(dataset.classes)
-    counts = np.zeros(256, dtype=np.int64)
-    for index in range(len(dataset)):
-        counts += np.bincount(dataset[index][1].ravel(), minlength=256)
-    return torch.from_numpy(counts[:classes])
+    counts = [np.bincount(dataset[index][1].ravel(), minlength=256)[:classes] for index in range(len(dataset))]
+    return torch.from_numpy(np.stack(counts))
 
 
 def enet_weights(pixels: Tensor) -> Tensor:
     """``1 / ln(1.02 + share)`` per class, float32 K: 50.5 for an absent class, 1.4 for one that covers all pixels.
 
-    Source: ENet, arXiv 1606.02147, sec. 5 (c = 1.02).
+    ``pixels``: as `count_pixels` gives them. Source: ENet, arXiv 1606.02147, sec. 5 (c = 1.02).
     """
-    share = pixels.double() / pixels.sum().clamp(min=1)
+    share = pixels.sum(0).double() / pixels.sum().clamp(min=1)
     return (1 / torch.log(1.02 + share)).float()
+
+
+def median_weights(pixels: Tensor) -> Tensor:
+    """Median frequency balancing: the median of all classes' frequencies over the class's own, float32 K.
+
+    A frequency is the class's share of the labelled pixels of those images that show it; an absent class weighs 1.
+    ``pixels``: as `count_pixels` gives them. Source: SegNet, arXiv 1511.00561, sec. 4.
+    """
+    shown = (pixels.sum(1, keepdim=True) * (pixels > 0)).sum(0)
+    frequency = pixels.sum(0).double() / shown.clamp(min=1)
+    present = frequency > 0
+    median = frequency[present].quantile(0.5) if present.any() else torch.ones(())
+    return torch.where(present, median / frequency.where(present, 1.0), 1.0).float()
+
+
+CLASS_WEIGHTS: dict[str, Callable[[Tensor], Tensor]] = {"enet": enet_weights, "median": median_weights}
+"""From the pixels of `count_pixels` to a weight per class."""

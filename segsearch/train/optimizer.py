@@ -1,4 +1,4 @@
-"""The optimiser of a recipe: which parameters decay, the learning rate of every step, and mixed precision."""
+"""The optimiser of a recipe: which parameters decay, and mixed precision."""
 
 from contextlib import AbstractContextManager
 from typing import Any
@@ -11,11 +11,12 @@ from segsearch.train.recipe import Recipe
 
 
 def make_optimizer(network: nn.Module, recipe: Recipe) -> optim.Optimizer:
-    """SGD or Adam over two groups, with and without weight decay (see `parameter_groups`)."""
+    """One optimiser over two groups, with and without weight decay (see `parameter_groups`)."""
     groups = parameter_groups(network, recipe)
     if recipe.optimizer == "sgd":
         return optim.SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum)
-    return optim.Adam(groups, lr=recipe.learning_rate, betas=(recipe.momentum, 0.999))
+    kind = optim.AdamW if recipe.optimizer == "adamw" else optim.Adam
+    return kind(groups, lr=recipe.learning_rate, betas=(recipe.momentum, 0.999))
 
 
 def parameter_groups(network: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
@@ -38,16 +39,6 @@ def set_learning_rate(optimizer: optim.Optimizer, rate: float) -> None:
     """Let every group learn at ``rate`` from the next step on."""
     for group in optimizer.param_groups:
         group["lr"] = rate
-
-
-def poly(step: int, total: int, *, base: float, power: float, warmup: int = 0) -> float:
-    """Rate of step 0 .. total - 1: ``base * (1 - step / total) ** power`` (DeepLab, arXiv 1606.00915).
-
-    The first ``warmup`` steps are scaled by ``(step + 1) / (warmup + 1)``, so neither they nor any later step is 0.
-    """
-    assert 0 <= step < total, f"step {step} of {total}"
-    ramp = min(1.0, (step + 1) / (warmup + 1))
-    return float(base * ramp * (1 - step / total) ** power)
 
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}

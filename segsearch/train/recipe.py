@@ -13,6 +13,13 @@ Side = Annotated[int, Field(ge=1, le=8192)]
 Steps = Annotated[int, Field(ge=1, le=100_000_000)]
 Factor = Annotated[float, Field(gt=0)]
 Zoom = Annotated[float, Field(gt=0, le=64)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+DEFAULTS: dict[int, dict[str, object]] = {1: {}}
+"""For each `Recipe.schema_version`, the defaults that differ from those of version 1, which stand at the fields.
+
+A default is changed by a new version here and never at its field: stored recipes and their ids stay what they are.
+"""
 
 
 class Recipe(Frozen):
@@ -22,23 +29,40 @@ class Recipe(Frozen):
     seed is not part of it, so several seeds of one recipe share an id.
     """
 
+    schema_version: int = Field(default=1, ge=1, description="whose defaults the fields have that are not written")
+
     iterations: Steps | None = None
     epochs: Steps | None = None
     batch_size: int = Field(
         default=8, ge=2, le=65536, description="images per step; BatchNorm learns nothing from one image of one pixel"
     )
+    accumulate: int = Field(
+        default=1,
+        ge=1,
+        le=32768,
+        description="equal parts in which a batch is learnt to save memory; BatchNorm's statistics are of one part",
+    )
 
-    optimizer: Literal["adam", "sgd"] = "adam"
+    optimizer: Literal["adam", "sgd", "adamw"] = "adam"
     learning_rate: float = Field(default=1e-3, gt=0)
-    momentum: float = Field(default=0.9, ge=0, lt=1, description="of SGD; Adam's first beta")
-    weight_decay: float = Field(default=1e-4, ge=0, description="L2 term added to the gradient, in both optimisers")
+    momentum: float = Field(default=0.9, ge=0, lt=1, description="of SGD; Adam's and AdamW's first beta")
+    weight_decay: float = Field(
+        default=1e-4, ge=0, description="L2 term added to the gradient by sgd and adam; adamw shrinks the weights by it"
+    )
     decay_norm: YesNo = Field(default=False, description="decay biases and normalisation weights too")
     clip_norm: Factor | None = Field(default=None, description="largest allowed norm of the whole gradient")
-    power: float = Field(
-        default=0.9, ge=0, description="of the polynomial decay, taken per step; 0 keeps the rate constant"
+    schedule: Literal["poly", "cosine", "constant"] = Field(
+        default="poly", description="curve by which the learning rate falls"
     )
+    schedule_by: Literal["step", "epoch"] = Field(
+        default="step", description="whether the rate changes after every step, or only when an epoch ends"
+    )
+    power: float = Field(default=0.9, ge=0, description="of the polynomial decay; 0 keeps the rate constant")
     warmup: int = Field(
         default=0, ge=0, le=100_000_000, description="steps over which the rate grows linearly from near 0"
+    )
+    ema: float | None = Field(
+        default=None, gt=0, lt=1, description="decay of the moving average of the weights, which then is the result"
     )
 
     flip: YesNo = Field(default=True, description="mirror an image left to right, with probability 1/2")
@@ -46,12 +70,34 @@ class Recipe(Frozen):
     crop: tuple[Side, Side] | None = Field(
         default=None, description="(height, width) of training crops; default whole images"
     )
+    rotate: float = Field(default=0.0, ge=0, le=180, description="largest random turn to either side, in degrees")
+    interpolation: Literal["bilinear", "bicubic"] = Field(
+        default="bilinear", description="of images that are zoomed, shifted or turned; labels take the nearest"
+    )
+    brightness: Share = Field(default=0.0, description="the colours are multiplied by a factor of 1 - x to 1 + x")
+    contrast: Share = Field(default=0.0, description="the same, of the distance from the image's mean grey")
+    saturation: Share = Field(default=0.0, description="the same, of the distance from the pixel's own grey")
+    blur: Share = Field(default=0.0, description="probability of a Gaussian blur")
 
-    class_weights: Literal["none", "enet"] = Field(default="none", description="how rare classes weigh in the loss")
+    loss: Literal["cross_entropy", "ohem"] = Field(
+        default="cross_entropy", description="ohem learns from the hard pixels alone"
+    )
+    ohem_threshold: Share = Field(
+        default=0.7, description="a pixel is hard up to this probability of its true class; 0 leaves only ohem_share"
+    )
+    ohem_share: Share = Field(
+        default=0.0625, description="share of the labelled pixels, the hardest ones, that are learnt from in any case"
+    )
+    class_weights: Literal["none", "enet", "median"] = Field(
+        default="none", description="how rare classes weigh in the loss"
+    )
     auxiliary: Literal["none", "encoder", "neck", "both"] = Field(
         default="none", description="where training-only heads sit"
     )
-    auxiliary_weight: float = Field(default=0.4, ge=0, description="of each auxiliary loss beside the main one")
+    auxiliary_weight: float | tuple[float, ...] = Field(
+        default=0.4,
+        description="of each auxiliary loss beside the main one; a list has one for each head: encoder, then finest on",
+    )
     amp: Literal["none", "bf16", "fp16"] = Field(
         default="none", description="precision of the forward pass; fp16 needs CUDA"
     )
@@ -74,6 +120,16 @@ class Recipe(Frozen):
         return value
 
     @model_validator(mode="after")
+    def _filled(self) -> Self:
+        """Give the fields that are not written the defaults of the schema version."""
+        if self.schema_version not in DEFAULTS:
+            known = ", ".join(map(str, DEFAULTS))
+            raise ValueError(f"schema_version {self.schema_version} is not known (known: {known})")
+        for name in DEFAULTS[self.schema_version].keys() - self.model_fields_set:
+            self.__dict__[name] = DEFAULTS[self.schema_version][name]
+        return self
+
+    @model_validator(mode="after")
     def _consistent(self) -> Self:
         if (self.iterations is None) == (self.epochs is None):
             raise ValueError("exactly one of iterations and epochs must be given")
@@ -81,6 +137,14 @@ class Recipe(Frozen):
             raise ValueError(f"scale must be (low, high), got ({self.scale[0]}, {self.scale[1]})")
         if self.iterations is not None and self.warmup >= self.iterations:
             raise ValueError(f"warmup {self.warmup} must be less than iterations {self.iterations}")
+        weights = self.auxiliary_weight
+        if min(weights if isinstance(weights, tuple) else (weights,), default=0) < 0:
+            raise ValueError(f"auxiliary_weight must not be negative, got {weights}")
+        if not divides(self.batch_size, self.accumulate):
+            raise ValueError(
+                f"accumulate {self.accumulate} does not divide batch_size {self.batch_size} into equal parts of at "
+                "least 2 images"
+            )
         return self
 
     def total_steps(self, images: int) -> int:
@@ -98,3 +162,8 @@ class Recipe(Frozen):
                 "recipe.warmup", f"{self.warmup} steps, but {self.epochs} epochs are {total}", f"0 to {total - 1}"
             )
         return total
+
+
+def divides(batch_size: int, parts: int) -> bool:
+    """Whether a batch can be cut into equal parts that BatchNorm can learn from, of two images at least."""
+    return parts == 1 or (batch_size % parts == 0 and batch_size // parts >= 2)

@@ -1,24 +1,24 @@
 """One training: everything that changes while it runs, the step that changes it, and how to put it away and back."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from segsearch.errors import InputError, SegsearchError
+from segsearch.errors import SegsearchError
+from segsearch.train.average import Average
 from segsearch.train.losses import supervised_loss
-from segsearch.train.optimizer import Precision, make_optimizer, poly, set_learning_rate
+from segsearch.train.optimizer import Precision, make_optimizer, set_learning_rate
 from segsearch.train.recipe import Recipe
+from segsearch.train.schedules import rate_at
 
 
 class DivergedError(SegsearchError):
     """The loss is no longer a number. A trial records it as failed: the same seed would do it again."""
-
-    def __init__(self, step: int, total: int, loss: float, learning_rate: float) -> None:
-        super().__init__(f"training diverged at step {step} of {total}: loss {loss}, learning rate {learning_rate:.3g}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,19 +32,56 @@ class Step:
     learning_rate: float
 
 
-class Session:
-    """A network in training on one device; the states of torch's random generators are part of it."""
+class Supervised(nn.Module):
+    """A network with its loss: the part of a step that is differentiated, whole, for whatever wraps a module."""
 
     def __init__(
-        self, network: nn.Module, recipe: Recipe, total: int, device: torch.device, class_weights: Tensor | None = None
+        self, network: nn.Module, recipe: Recipe, precision: Precision, class_weights: Tensor | None = None
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self._recipe, self._precision, self._class_weights = recipe, precision, class_weights
+
+    def forward(self, image: Tensor, label: Tensor) -> Tensor:
+        """Image float B, 3, H, W and label int64 B, H, W to one number, float32."""
+        supervise = cast(Callable[[Tensor], tuple[Tensor, ...]], self.network.supervise)
+        with self._precision.forward():
+            outputs = supervise(image)
+        return supervised_loss(outputs, label, self._recipe, self._class_weights)
+
+
+class Session:
+    """A network in training on one device; the states of torch's random generators are part of it.
+
+    Attributes:
+        losses: of every step that counts.
+        whole: False from the moment a step begins to change things until it has changed them all.
+        parts: in which a batch is learnt, one after another.
+        retreats: how often it went back to an earlier state because the loss was no longer a number.
+        scored: the last step whose weights were scored.
+        notes: what happened otherwise than planned, in sentences.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        recipe: Recipe,
+        *,
+        images: int,
+        device: torch.device,
+        class_weights: Tensor | None = None,
     ) -> None:
         self.losses: list[float] = []
         self.whole = True
-        """False from the moment a step begins to change things until it has changed them all."""
-        self._network, self._recipe, self._total, self._device = network, recipe, total, device
-        self._class_weights = class_weights
+        self.parts, self.retreats, self.scored = recipe.accumulate, 0, 0
+        self.notes: list[str] = []
+        self.total = recipe.total_steps(images)
+        self.device = device
+        self._network, self._recipe, self._images = network, recipe, images
         self._precision = Precision(recipe.amp, device)
+        self._supervised = Supervised(network, recipe, self._precision, class_weights)
         self._optimizer = make_optimizer(network, recipe)
+        self._average = Average(network, recipe.ema) if recipe.ema is not None else None
 
     @property
     def done(self) -> int:
@@ -54,42 +91,65 @@ class Session:
     def step(self, image: Tensor, label: Tensor) -> Step:
         """Learn from one batch: image float B, 3, H, W and label int64 B, H, W, both on the session's device.
 
+        A batch in several parts has the mean of the parts' losses.
+
         Raises:
             DivergedError: the loss is NaN or infinite.
             torch.OutOfMemoryError: let through.
         """
-        recipe = self._recipe
-        rate = poly(self.done, self._total, base=recipe.learning_rate, power=recipe.power, warmup=recipe.warmup)
+        rate = rate_at(self.done, self.total, self._images, self._recipe)
         self.whole = False
-        loss = self._loss(image, label)
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            raise DivergedError(self.done + 1, self._total, value, rate)
-        set_learning_rate(self._optimizer, rate)
-        self._update(loss)
-        self.losses.append(value)
-        self.whole = True
-        return Step(done=self.done, total=self._total, loss=value, learning_rate=rate)
-
-    def _loss(self, image: Tensor, label: Tensor) -> Tensor:
-        supervise = cast(Callable[[Tensor], tuple[Tensor, ...]], self._network.supervise)
-        with self._precision.forward():
-            outputs = supervise(image)
-        if len(outputs) > 1 and self._recipe.auxiliary == "none":
-            raise InputError("recipe.auxiliary", "'none', but the network has auxiliary heads", "encoder, neck, both")
-        weight = self._recipe.auxiliary_weight
-        return supervised_loss(outputs, label, auxiliary_weight=weight, class_weights=self._class_weights)
-
-    def _update(self, loss: Tensor) -> None:
-        """Move the parameters by the gradients of ``loss``."""
-        scaler = self._precision.scaler
         self._optimizer.zero_grad(set_to_none=True)
-        scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        value = 0.0
+        for part in zip(image.chunk(self.parts), label.chunk(self.parts), strict=True):
+            loss = self._supervised(*part) / self.parts
+            value += float(loss.detach())
+            if not math.isfinite(value):
+                place = f"step {self.done + 1} of {self.total}"
+                raise DivergedError(f"training diverged at {place}: loss {value}, learning rate {rate:.3g}")
+            self._precision.scaler.scale(loss).backward()
+        set_learning_rate(self._optimizer, rate)
+        self._update()
+        self.losses.append(value)
+        if self._average is not None:
+            self._average.update(self.done)
+        self.whole = True
+        return Step(done=self.done, total=self.total, loss=value, learning_rate=rate)
+
+    def _update(self) -> None:
+        """Move the parameters by their gradients."""
+        scaler = self._precision.scaler
         if self._recipe.clip_norm is not None:
             scaler.unscale_(self._optimizer)
             nn.utils.clip_grad_norm_(self._network.parameters(), self._recipe.clip_norm)
         scaler.step(self._optimizer)
         scaler.update()
+
+    @contextmanager
+    def delivered(self) -> Iterator[nn.Module]:
+        """Give the network with the weights that a training ending here would deliver; what is done to it is undone."""
+        own = {name: tensor.clone() for name, tensor in self._network.state_dict().items()}
+        modes = {module: module.training for module in self._network.modules()}
+        with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
+            try:
+                self._take_average()
+                yield self._network
+            finally:
+                self._network.load_state_dict(own)
+                for module, mode in modes.items():
+                    module.training = mode
+
+    def deliver(self) -> dict[str, Tensor] | None:
+        """Give the network its averaged weights; return the last step's own, or None where nothing is averaged."""
+        if self._average is None:
+            return None
+        own = {name: tensor.clone() for name, tensor in self._network.state_dict().items()}
+        self._take_average()
+        return own
+
+    def _take_average(self) -> None:
+        if self._average is not None:
+            self._network.load_state_dict(self._average.tensors, strict=False)
 
     def state(self) -> dict[str, object]:
         """Everything a later session needs to go on as if there had been no break."""
@@ -98,9 +158,14 @@ class Session:
             "network": self._network.state_dict(),
             "optimizer": self._optimizer.state_dict(),
             "scaler": self._precision.scaler.state_dict(),
+            "average": self._average.tensors if self._average is not None else None,
             "losses": list(self.losses),
+            "parts": self.parts,
+            "retreats": self.retreats,
+            "scored": self.scored,
+            "notes": list(self.notes),
             "random": torch.get_rng_state(),
-            "cuda_random": torch.cuda.get_rng_state(self._device) if self._device.type == "cuda" else None,
+            "cuda_random": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -112,7 +177,13 @@ class Session:
         self._network.load_state_dict(state["network"])
         self._optimizer.load_state_dict(state["optimizer"])
         self._precision.scaler.load_state_dict(state["scaler"])
+        average = state["average"]
+        if self._average is not None:
+            self._average.restore(average)
         self.losses = [float(loss) for loss in state["losses"]]
+        self.parts, self.retreats, self.scored = int(state["parts"]), int(state["retreats"]), int(state["scored"])
+        self.notes = [str(note) for note in state["notes"]]
         torch.set_rng_state(state["random"])
-        if self._device.type == "cuda" and state["cuda_random"] is not None:
-            torch.cuda.set_rng_state(state["cuda_random"], self._device)
+        if self.device.type == "cuda" and state["cuda_random"] is not None:
+            torch.cuda.set_rng_state(state["cuda_random"], self.device)
+        self.whole = True

@@ -11,7 +11,7 @@ from torch import nn
 from segsearch.errors import InputError
 from segsearch.train.checkpoint import Stamp, fingerprint, load_checkpoint, save_checkpoint
 
-STAMP = Stamp(recipe="abc", seed=1, network="def", dataset="patches", images=4, steps=20)
+STAMP = Stamp(recipe="abc", seed=1, network="def", classes="red, green", images=4, steps=20)
 STATE: dict[str, Any] = {
     "weights": {"a": torch.arange(600.0)},
     "losses": [1.0, 0.5],
@@ -97,7 +97,7 @@ def test_foreign_files(path: Path) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("a.txt", "b")
     _refused(path)
-    for foreign in ({"a": torch.ones(1)}, [1], torch.ones(2), {"format": "segsearch training 1"}):
+    for foreign in ({"a": torch.ones(1)}, [1], torch.ones(2), {"format": "segsearch training 2"}):
         torch.save(foreign, path)
         assert "is not a training checkpoint of this version" in _refused(path)
     path.unlink()

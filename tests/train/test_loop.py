@@ -1,17 +1,21 @@
+import copy
 import os
+import random
 import signal
 from pathlib import Path
+from typing import ClassVar, cast
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from segsearch.data.dataset import Pair
 from segsearch.errors import DeviceError, InputError
+from segsearch.train import retreat
 from segsearch.train.evaluate import evaluate
 from segsearch.train.loop import OnStep, train
-from segsearch.train.optimizer import poly
 from segsearch.train.recipe import Recipe
+from segsearch.train.schedules import rate_at
 from segsearch.train.session import DivergedError, Step
 
 from .toys import Patches, TinyNet, same_weights, tiny
@@ -22,6 +26,7 @@ RECIPES = {
     "adam": RECIPE,
     "sgd": Recipe(iterations=20, batch_size=2, learning_rate=0.05, optimizer="sgd", warmup=5, class_weights="enet"),
     "bf16": Recipe(iterations=20, batch_size=2, amp="bf16", clip_norm=1.0, crop=(16, 16)),
+    "adamw": Recipe(iterations=20, batch_size=4, accumulate=2, optimizer="adamw", ema=0.9, rotate=10, contrast=0.3),
 }
 
 
@@ -54,9 +59,7 @@ def test_learns_four_images_by_heart() -> None:
 def test_the_rate_of_every_step_is_the_schedules() -> None:
     recipe, steps = RECIPES["sgd"], list[Step]()
     train(tiny(), recipe, DATA, seed=5, on_step=steps.append)
-    assert [step.learning_rate for step in steps] == [
-        poly(k, 20, base=recipe.learning_rate, power=recipe.power, warmup=recipe.warmup) for k in range(20)
-    ]
+    assert [step.learning_rate for step in steps] == [rate_at(k, 20, len(DATA), recipe) for k in range(20)]
     assert steps[0].learning_rate < steps[4].learning_rate > steps[19].learning_rate
 
 
@@ -246,3 +249,177 @@ def test_cuda_learns_and_resumes(amp: str, tmp_path: Path) -> None:
         train(network, recipe, DATA, seed=0, device="cuda", checkpoint=path, on_step=_stop_at(60, _Stop()))
     result = train(network, recipe, DATA, seed=0, device="cuda", checkpoint=path, channels_last=True)
     assert len(result.losses) == 120 and evaluate(network, DATA, device="cuda").miou > 0.7
+
+
+AVERAGED = {
+    name: Recipe.parse({"iterations": 20, "batch_size": 2, "optimizer": name, "ema": 0.9, "warmup": 3}, "recipe")
+    for name in ("sgd", "adam", "adamw")
+}
+
+
+@pytest.mark.parametrize("name", AVERAGED)
+def test_resumed_again_and_again_at_random_steps_it_ends_as_if_never_stopped(name: str, tmp_path: Path) -> None:
+    recipe, straight, resumed = AVERAGED[name], tiny(), tiny()
+    whole = train(straight, recipe, DATA, seed=5)
+    for step in sorted(random.Random(name).sample(range(1, 20), 4)):
+        with pytest.raises(_Stop):
+            train(resumed, recipe, DATA, seed=5, checkpoint=tmp_path / "run.pt", on_step=_stop_at(step, _Stop()))
+        resumed = tiny(seed=step)
+    pieced = train(resumed, recipe, DATA, seed=5, checkpoint=tmp_path / "run.pt")
+    assert same_weights(resumed, straight) and pieced.losses == whole.losses
+    assert whole.last is not None and pieced.last is not None
+    assert all(torch.equal(tensor, whole.last[key]) for key, tensor in pieced.last.items())
+
+
+@pytest.mark.parametrize("name", AVERAGED)
+def test_a_paused_training_goes_on_to_the_same_weights(name: str, tmp_path: Path) -> None:
+    recipe, path, straight = AVERAGED[name], tmp_path / "run.pt", tiny()
+    train(straight, recipe, DATA, seed=5)
+    steps: list[Step] = []
+    for stop_at, done in ((1, 1), (7, 7), (4, 7), (13, 13), (99, 20), (None, 20)):
+        network = tiny(seed=0 if stop_at == 1 else 3)
+        result = train(
+            network, recipe, DATA, seed=5, checkpoint=path, stop_at=stop_at, on_step=steps.append if done < 14 else None
+        )
+        assert result.iterations == done == len(result.losses)
+    assert same_weights(network, straight)
+    assert [(step.done, step.total) for step in steps] == [(k, 20) for k in range(1, 14)]
+
+
+def test_with_averaging_the_result_is_the_average_and_the_last_weights_are_given_beside_it() -> None:
+    plain, averaged = tiny(), tiny()
+    train(plain, AVERAGED["sgd"].model_copy(update={"ema": None}), DATA, seed=5)
+    result = train(averaged, AVERAGED["sgd"], DATA, seed=5)
+    assert result.last is not None and all(torch.equal(t, result.last[k]) for k, t in plain.state_dict().items())
+    assert not same_weights(averaged, plain) and averaged.training
+    assert train(tiny(), RECIPE, DATA, seed=5).last is None
+
+
+class _Scores:
+    """Uses and spoils the network that it is lent, and notes its weights."""
+
+    def __init__(self) -> None:
+        self.seen: dict[int, TinyNet] = {}
+
+    def __call__(self, step: int, network: nn.Module) -> None:
+        assert step not in self.seen, "once each"
+        self.seen[step] = copy.deepcopy(cast(TinyNet, network))
+        evaluate(network, DATA)
+        network.train()(torch.randn(2, 3, 24, 32))
+        nn.init.zeros_(cast(TinyNet, network).head.weight)
+
+
+@pytest.mark.parametrize("recipe", [RECIPE, AVERAGED["adamw"]])
+def test_scoring_shows_what_a_pause_would_deliver_and_changes_nothing(recipe: Recipe, tmp_path: Path) -> None:
+    straight, scored, scores = tiny(), tiny(), _Scores()
+    train(straight, recipe, DATA, seed=5)
+    train(scored, recipe, DATA, seed=5, score_at=(3, 11, 20, 21), score=scores)
+    assert same_weights(scored, straight) and list(scores.seen) == [3, 11, 20]
+    for step, network in scores.seen.items():
+        paused = tiny()
+        train(paused, recipe, DATA, seed=5, stop_at=step)
+        assert same_weights(network, paused)
+
+
+def test_a_score_that_was_stopped_is_made_up_for_and_none_is_made_twice(tmp_path: Path) -> None:
+    calls: list[int] = []
+
+    def score(step: int, network: nn.Module) -> None:
+        calls.append(step)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+
+    def run(stop_at: int | None = None) -> None:
+        train(tiny(), RECIPE, DATA, seed=5, checkpoint=tmp_path / "a.pt", score_at=[7, 9], score=score, stop_at=stop_at)
+
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    run(stop_at=9)
+    run()
+    assert calls == [7, 7, 9]
+
+
+class _Poisoned(TinyNet):
+    """Its logits are no numbers in chosen calls of `supervise`."""
+
+    def __init__(self, *poisoned: int) -> None:
+        super().__init__()
+        self.calls, self.poisoned = 0, poisoned
+
+    def supervise(self, image: Tensor) -> tuple[Tensor, ...]:
+        self.calls += 1
+        outputs = super().supervise(image)
+        return tuple(out * float("nan") for out in outputs) if self.calls in self.poisoned else outputs
+
+
+def _poisoned(*calls: int) -> _Poisoned:
+    torch.manual_seed(0)
+    return _Poisoned(*calls)
+
+
+def test_after_a_loss_that_is_no_number_it_goes_back_once_and_on_with_other_batches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retreat, "STEPS_APART", 5)
+    network, steps = _poisoned(13), list[Step]()
+    result = train(network, RECIPE, DATA, seed=5, checkpoint=tmp_path / "run.pt", on_step=steps.append)
+    assert [step.done for step in steps] == [*range(1, 13), *range(6, 21)]
+    assert result.notes == (
+        "went back from step 13 to step 5, as the loss was no longer a number, and on with other batches",
+    )
+    straight = tiny()
+    whole = train(straight, RECIPE, DATA, seed=5)
+    assert len(result.losses) == 20 and result.losses[:5] == whole.losses[:5] and result.losses[5] != whole.losses[5]
+    assert not same_weights(network, straight)
+    again = tiny()
+    stored = train(again, RECIPE, DATA, seed=5, checkpoint=tmp_path / "run.pt")
+    assert stored.notes == result.notes and same_weights(again, network)
+
+
+def test_a_second_loss_that_is_no_number_ends_the_training_with_both_reasons(tmp_path: Path) -> None:
+    with pytest.raises(DivergedError) as caught:
+        train(_poisoned(3, 5), RECIPE, DATA, seed=5, checkpoint=tmp_path / "run.pt")
+    assert str(caught.value) == (
+        "training diverged at step 2 of 20: loss nan, learning rate 0.00955; before that, it went back from step 3 to "
+        "step 0, as the loss was no longer a number, and on with other batches"
+    )
+    assert not (tmp_path / "run.pt").exists(), "a torn step"
+
+
+class _Full(TinyNet):
+    """A device with room for two images at a time."""
+
+    sizes: ClassVar[list[int]] = []
+
+    def supervise(self, image: Tensor) -> tuple[Tensor, ...]:
+        self.sizes.append(len(image))
+        logits = super().supervise(image)
+        if len(image) > 2:
+            raise torch.OutOfMemoryError("out of memory")
+        return logits
+
+
+def test_where_memory_is_short_batches_are_learnt_in_parts(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    full, parted, path = _Full(), tiny(), tmp_path / "run.pt"
+    whole = Recipe(iterations=6, batch_size=8)
+    result = train(full, whole, DATA, seed=5, checkpoint=path, stop_at=3)
+    assert full.sizes == [8, 4, *[2] * 12] and len(result.notes) == 2
+    assert result.notes[1] == (
+        "went back from step 1 to step 0, as memory was short, and on with 2 images at a time, whose statistics "
+        "BatchNorm then takes"
+    )
+    train(full, whole, DATA, seed=5, checkpoint=path)
+    assert set(full.sizes[14:]) == {2}, "a later call knows"
+    train(parted, whole.model_copy(update={"accumulate": 4}), DATA, seed=5)
+    assert same_weights(full, parted)
+
+
+def test_a_renamed_data_set_goes_on_and_other_classes_do_not(tmp_path: Path) -> None:
+    path, renamed = tmp_path / "run.pt", Patches()
+    train(tiny(), RECIPE, DATA, seed=5, checkpoint=path, stop_at=3)
+    renamed.name = "moved"
+    assert train(tiny(), RECIPE, renamed, seed=5, checkpoint=path, stop_at=4).iterations == 4
+    renamed.classes = ("red", "green", "cyan")
+    with pytest.raises(InputError, match="run.pt: belongs to a training with classes 'red, green, blue', not 'red, "):
+        train(tiny(), RECIPE, renamed, seed=5, checkpoint=path)

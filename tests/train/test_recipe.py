@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from segsearch.errors import InputError
-from segsearch.train.recipe import Recipe
+from segsearch.train.recipe import DEFAULTS, Recipe
 
 
 @pytest.mark.parametrize("length", [{}, {"iterations": 5, "epochs": 5}])
@@ -32,6 +32,19 @@ def test_length_is_one_of_two(length: dict[str, int]) -> None:
         {"label_smoothing": 0.1},
         {"pretrained": "imagnet"},
         {"pretrained": "weights.onnx"},
+        {"schema_version": 2},
+        {"accumulate": 3},
+        {"accumulate": 8},
+        {"ema": 1.0},
+        {"schedule": "linear"},
+        {"schedule_by": "image"},
+        {"loss": "focal"},
+        {"ohem_threshold": 1.5},
+        {"auxiliary_weight": [0.4, -1.0]},
+        {"class_weights": "inverse"},
+        {"rotate": 200},
+        {"contrast": -0.1},
+        {"interpolation": "area"},
     ],
 )
 def test_refuses_with_one_line(wrong: dict[str, object]) -> None:
@@ -77,3 +90,46 @@ def test_iterations_do_not_depend_on_images() -> None:
 def test_warmup_as_long_as_the_epochs() -> None:
     with pytest.raises(InputError, match=r"recipe\.warmup: 4 steps, but 2 epochs are 4 \(allowed: 0 to 3\)"):
         Recipe(epochs=2, batch_size=2, warmup=4).total_steps(4)
+
+
+def test_ids_of_stored_recipes_stay() -> None:
+    """Ids as records of older versions have them."""
+    quickstart = Recipe(iterations=105, learning_rate=2e-3, scale=(0.75, 1.5), class_weights="enet")
+    both = Recipe(
+        epochs=30, batch_size=4, optimizer="sgd", clip_norm=1.0, crop=(64, 96), auxiliary="both", auxiliary_weight=1.0
+    )
+    assert quickstart.canonical() == (
+        '{"class_weights":"enet","iterations":105,"learning_rate":0.002,"scale":[0.75,1.5]}'
+    )
+    assert both.canonical() == (
+        '{"auxiliary":"both","auxiliary_weight":1.0,"batch_size":4,"clip_norm":1.0,"crop":[64,96],"epochs":30,'
+        '"optimizer":"sgd"}'
+    )
+
+
+def test_a_changed_default_renames_and_equates_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = Recipe(iterations=10)
+    monkeypatch.setitem(DEFAULTS, 2, {"power": 1.0, "optimizer": "adamw"})
+    old = [Recipe.parse({"iterations": 10} | more, "recipe") for more in ({}, {"schema_version": 1}, {"power": 0.9})]
+    assert {recipe.id for recipe in old} == {plain.id} and {recipe.power for recipe in old} == {0.9}
+    newer = Recipe.parse({"iterations": 10, "schema_version": 2}, "recipe")
+    written = Recipe.parse({"iterations": 10, "schema_version": 2, "power": 0.9, "optimizer": "adam"}, "recipe")
+    assert (newer.power, newer.optimizer, written.power, written.optimizer) == (1.0, "adamw", 0.9, "adam")
+    assert newer.canonical() == '{"iterations":10,"optimizer":"adamw","power":1.0,"schema_version":2}'
+    assert len({plain.id, newer.id, written.id}) == 3
+    assert (
+        Recipe.parse(json.loads(newer.canonical()), "recipe")
+        == newer
+        == Recipe.parse(newer.model_dump(mode="json"), "r")
+    )
+
+
+def test_an_unknown_schema_version_is_one_line() -> None:
+    with pytest.raises(InputError, match=r"^recipe: schema_version 7 is not known \(known: 1\)$"):
+        Recipe.parse({"iterations": 10, "schema_version": 7}, "recipe")
+
+
+def test_a_list_of_auxiliary_weights_survives_json() -> None:
+    recipe = Recipe(iterations=1, auxiliary="neck", auxiliary_weight=(1.0, 0.5))
+    assert Recipe.parse(recipe.model_dump(mode="json"), "recipe") == recipe
+    assert Recipe.parse({"iterations": 1, "auxiliary_weight": 1}, "recipe").auxiliary_weight == 1.0
