@@ -16,6 +16,7 @@ from segsearch.resources import locate
 from segsearch.search.budget import Budget
 from segsearch.space.nodes import Scalar
 from segsearch.train.recipe import Recipe
+from segsearch.train.recipes import load_recipe
 from segsearch.yaml12 import load_yaml
 
 MOST_PROCESSES = 100
@@ -67,7 +68,7 @@ class StudyConfig(Frozen):
     space: str = Field(default="unified", description="a shipped space's name, or the path of a space file")
     narrow: dict[str, Values] = Field(default={}, description="choices cut down to fewer values: {encoder: [fpe]}")
     data: DataSpec
-    recipe: Recipe
+    recipe: Recipe = Field(description="in a file also by name: `recipe: fpenet`, `recipe: {name: fpenet, epochs: 3}`")
     budget: Budget = Budget()
     device: DeviceName = "cpu"
     backend: Literal[
@@ -134,7 +135,7 @@ def load_study(name: str | Path) -> StudyConfig:
         InputError: no such file, or a key or value that cannot be; the place is ``file.key``.
     """
     path = locate(str(name), "studies")
-    config = parse_study({"name": path.stem} | load_yaml(path), path)
+    config = parse_study(_with_recipe({"name": path.stem} | load_yaml(path), path), path)
     given = config.model_dump(mode="json", exclude_unset=True)
     return parse_study(_resolved(given, path.absolute().parent), path)
 
@@ -142,6 +143,17 @@ def load_study(name: str | Path) -> StudyConfig:
 def parse_study(data: dict[str, Any], place: object) -> StudyConfig:
     """Build a study from plain data. Raises as `load_study`."""
     return StudyConfig.parse(data, place)
+
+
+def _with_recipe(content: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Put a recipe in the place of its name, which stands alone or with changes: ``{name: fpenet, epochs: 3}``."""
+    written, data = content.get("recipe"), content.get("data")
+    changes = {"name": written} if isinstance(written, str) else written
+    if not isinstance(changes, dict) or not isinstance(changes.get("name"), str) or not isinstance(data, dict):
+        return content
+    changes, folder = dict(changes), path.absolute().parent
+    recipe = load_recipe(changes.pop("name"), str(data.get("name")), changes, beside=folder, place=f"{path}.recipe")
+    return content | {"recipe": recipe.model_dump(mode="json", exclude_unset=True)}
 
 
 def _resolved(given: dict[str, Any], folder: Path) -> dict[str, Any]:
