@@ -92,8 +92,14 @@ class TrialRecord(TrialResult):
 
     @property
     def quoted(self) -> LatencyRecord | None:
-        """The latency that counts: measured again at the end, or else by the search; None where none was measured."""
-        return self.confirmed or self.latency
+        """The latency that counts: measured again at the end, or else by the search; None where none was measured.
+
+        An unsteady figure of the end does not replace a lower one: load only slows down.
+        """
+        again, before = self.confirmed, self.latency
+        if again is None or (before is not None and not again.steady and again.median_ms > before.median_ms):
+            return before
+        return again
 
     @property
     def latency_ms(self) -> float:

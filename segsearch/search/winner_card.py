@@ -65,7 +65,7 @@ def winner_card(
             backend=latency.backend,
             device=latency.where,
             threads=latency.threads if latency.device_kind == "cpu" else None,
-            fresh_process=record.confirmed is not None,
+            fresh_process=latency is record.confirmed,
             steady=latency.steady,
         ),
         artefact=made[0].timing,
