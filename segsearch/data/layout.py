@@ -150,19 +150,25 @@ def _expected(layouts: Sequence[Layout]) -> str:
 
 
 def _misplaced(root: Path, layouts: Sequence[Layout]) -> InputError:
-    """Say what is missing where most of a layout is."""
+    """Say what is missing at the root, or where nearby at least half of a layout is."""
     bases = _near(root, layouts)
     for pattern in layouts[0].unread:
         if any(any(base.glob(pattern)) for base in bases):
             return InputError(root, f"holds {pattern}, a preparation that is not read", _expected(layouts))
-    layout, base = max(
-        ((layout, base) for layout in layouts for base in bases),
-        key=lambda near: sum(_holds(near[1], [name]) for name in near[0].needed()) / len(near[0].needed()),
-    )
+
+    def share(layout: Layout, base: Path) -> float:
+        return sum(_holds(base, [name]) for name in layout.needed()) / len(layout.needed())
+
+    layout, base = max(((layout, base) for layout in layouts for base in bases), key=lambda found: share(*found))
+    if share(layout, base) < 0.5:
+        layout, base = max(layouts, key=lambda layout: share(layout, root)), root
     missing = base / next(name for name in layout.needed() if not _holds(base, [name]))
     while not os.path.exists(missing.parent):
         missing = missing.parent
     used = {path for name in layout.needed() for path in (base / name, *(base / name).parents)}
     others = [name for name in entries(missing.parent) if missing.parent / name not in used]
-    kind = "file" if missing.suffix == ".txt" else "folder"
-    return InputError(missing, f"no such {kind}{meant(missing.name, others)}", _expected(layouts))
+    near = meant(missing.name, others)
+    if base != root:
+        problem = f"holds no such data set; the nearest, {base}, lacks {missing.relative_to(base)}{near}"
+        return InputError(root, problem, _expected(layouts))
+    return InputError(missing, f"no such {'file' if missing.suffix == '.txt' else 'folder'}{near}", _expected(layouts))

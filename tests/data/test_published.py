@@ -128,11 +128,14 @@ def test_what_is_missing_is_named_with_the_nearest_that_is_there(tmp_path: Path)
     (tmp_path / "city" / "gtFine").rename(tmp_path / "city" / "gtfine")
     if (tmp_path / "city" / "gtFine").exists():
         pytest.skip("this file system does not tell gtFine from gtfine")
-    for root in (tmp_path, tmp_path / "city"):
-        assert refusal(root, name="cityscapes") == (
-            f"{tmp_path / 'city' / 'gtFine'}: no such folder, did you mean 'gtfine'? "
-            "(allowed: a folder with leftImg8bit/train, gtFine/train, leftImg8bit/val, gtFine/val)"
-        )
+    expected = "(allowed: a folder with leftImg8bit/train, gtFine/train, leftImg8bit/val, gtFine/val)"
+    city = tmp_path / "city"
+    assert refusal(city, name="cityscapes") == f"{city / 'gtFine'}: no such folder, did you mean 'gtfine'? {expected}"
+    assert refusal(tmp_path, name="cityscapes") == (
+        f"{tmp_path}: holds no such data set; the nearest, {city}, lacks gtFine, did you mean 'gtfine'? {expected}"
+    )
+    assert refusal(city, name="camvid").startswith(f"{city}: holds no such data set; the nearest, {city}/")
+    assert refusal(city, name="ade20k").startswith(f"{city / 'images'}: no such folder (allowed: a folder with images/")
     pascal = tmp_path / "voc"
     published.pascal_mm(pascal)
     (pascal / "ImageSets/SegmentationContext/val.txt").unlink()
