@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from pydantic import Field
+
 from segsearch.frozen import Frozen
 from segsearch.measure.record import LatencyRecord
 from segsearch.spec.network import NetworkSpec
@@ -18,6 +20,13 @@ class Decision(Frozen):
     """The measurement to quote, of all that were taken."""
     unsure: bool = False
     """Trained although no measurement met the budget, as none was good enough to say that it misses it."""
+
+
+class Rung(Frozen):
+    """What the images that steer the search said on the way: of the weights that a training ending there would give."""
+
+    steps: int = Field(ge=1)
+    miou: float = Field(ge=0, le=1)
 
 
 class TrialResult(Frozen):
@@ -40,6 +49,8 @@ class TrialResult(Frozen):
     """Trained although it is not known to meet the budget: it was measured on a busy or throttled machine alone."""
     scores: Scores | None = None
     """On the images that steer the search."""
+    rungs: tuple[Rung, ...] = ()
+    """Where the study asks for them, scores after parts of the training."""
     report_scores: Scores | None = None
     """On images that the search never sees, if the data set has any."""
     pretrained: str | None = None

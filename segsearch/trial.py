@@ -36,7 +36,7 @@ from segsearch.models.network import Network
 from segsearch.models.pretrained import start_from
 from segsearch.progress import Report, silent
 from segsearch.remote.client import Worker
-from segsearch.result import Decision, TrialResult
+from segsearch.result import Decision, Rung, TrialResult
 from segsearch.spec.network import NetworkSpec
 from segsearch.study_files import CHECKPOINT, ERROR, LATENCY, MEMORY, WEIGHTS
 from segsearch.train.evaluate import evaluate
@@ -63,6 +63,8 @@ class TrialSetup:
     """Of every latency."""
     worker: Worker | None = None
     """On the machine to measure on; this one without."""
+    rungs: tuple[float, ...] = ()
+    """Shares of the training after which the validation images are scored, too."""
 
 
 def run_trial(
@@ -192,6 +194,7 @@ class _Trial:
         network, setup = self._build(self.setup.recipe.auxiliary), self.setup
         if setup.recipe.pretrained is not None:
             self.facts["pretrained"] = start_from(network.encoder, setup.recipe.pretrained, self.report)
+        steps = setup.recipe.total_steps(len(setup.splits.train))
         with self._stage("train"):
             trained = train(
                 network,
@@ -202,8 +205,13 @@ class _Trial:
                 channels_last=True,  # a tenth faster on processors, more on GPUs
                 checkpoint=self.folder / CHECKPOINT,
                 on_step=lambda step: self.report("train", step.done, step.total),
+                score_at={max(1, round(share * steps)) for share in setup.rungs},
+                score=lambda step, network: evaluate(network, setup.splits.val, device=setup.device).miou,
             )
         self.facts |= {"trained_iterations": trained.iterations, "final_loss": trained.final_loss}
+        rungs = [Rung(steps=step, miou=miou) for step, miou in sorted(trained.scores.items()) if miou is not None]
+        self.facts["rungs"] = tuple(rungs)
+        self.facts["notes"] = (*self.facts.get("notes", ()), *trained.notes)
         self.facts["seconds"]["train"] = trained.seconds
         self.check_folder()
         save_weights(network, self.folder / WEIGHTS, {"spec": self.spec.id})

@@ -17,15 +17,18 @@ from segsearch.measure.conditions import Conditions
 from segsearch.measure.record import LatencyRecord
 from segsearch.measure.timer import TimerSettings
 from segsearch.models.build import build
-from segsearch.result import Decision
+from segsearch.models.network import Network
+from segsearch.result import Decision, TrialResult
 from segsearch.search.budget import Budget
 from segsearch.search.gate import gate
 from segsearch.space.lower import lower
 from segsearch.spec.network import NetworkSpec
 from segsearch.study_files import CHECKPOINT, ERROR, LATENCY, WEIGHTS
+from segsearch.train.evaluate import evaluate
+from segsearch.train.loop import train
 from segsearch.train.recipe import Recipe
 from segsearch.train.weights import load_weights
-from segsearch.trial import TrialSetup, read_measurements, run_trial
+from segsearch.trial import TrialSetup, fresh_network, read_measurements, run_trial
 from tests.search.builders import latency
 
 SIZE = (32, 48)
@@ -219,6 +222,37 @@ def test_the_seed_decides_the_weights(spec: NetworkSpec, setup: TrialSetup, tmp_
         assert torch.equal(torch.random.get_rng_state(), before)
         weights.append((tmp_path / name / WEIGHTS).read_bytes())
     assert weights[0] == weights[1] != weights[2]
+
+
+def test_scores_on_the_way_are_those_of_a_training_that_ended_there_and_change_nothing(
+    spec: NetworkSpec, setup: TrialSetup, tmp_path: Path
+) -> None:
+    plain = run_trial(spec, setup, tmp_path / "plain", seed=1)
+    scored = run_trial(spec, replace(setup, rungs=(0.1, 0.5)), tmp_path / "scored", seed=1)
+    assert (tmp_path / "plain" / WEIGHTS).read_bytes() == (tmp_path / "scored" / WEIGHTS).read_bytes()
+    assert plain.rungs == () and plain.scores == scored.scores
+    assert [rung.steps for rung in scored.rungs] == [1, 3]
+    network = fresh_network(spec, 11, "neck", 1)
+    train(network, setup.recipe, setup.splits.train, seed=1, channels_last=True, stop_at=3)
+    assert scored.rungs[1].miou == evaluate(network, setup.splits.val).miou
+    assert TrialResult.parse(scored.model_dump(mode="json"), "result") == scored
+
+
+def test_a_training_that_went_otherwise_than_planned_says_so(
+    spec: NetworkSpec, setup: TrialSetup, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    supervise = Network.supervise
+
+    def small_device(network: Network, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        if len(image) > 2:
+            raise torch.OutOfMemoryError("no room")
+        return supervise(network, image)
+
+    monkeypatch.setattr(Network, "supervise", small_device)
+    recipe = setup.recipe.model_copy(update={"batch_size": 4})
+    result = run_trial(spec, replace(setup, recipe=recipe), tmp_path, seed=1)
+    assert result.state == "complete" and len(result.notes) == 1
+    assert result.notes[0].startswith("went back from step 1 to step 0, as memory was short, and on with 2 images")
 
 
 def test_divergence_is_a_result(spec: NetworkSpec, setup: TrialSetup, tmp_path: Path) -> None:

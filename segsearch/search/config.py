@@ -84,6 +84,10 @@ class StudyConfig(Frozen):
     points: tuple[str, ...] | None = Field(
         default=None, description="points tried first, as `segsearch show` takes them; default one of each paper"
     )
+    rungs: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
+        default=(),
+        description="shares of the training, such as 0.25, after which the validation images are scored, too",
+    )
     trials: int = Field(ge=1, le=1_000_000, description="trained networks wanted")
     proposals: int | None = Field(
         default=None, ge=1, le=100_000_000, description="most networks looked at; default 20 per wanted trial"

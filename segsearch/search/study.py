@@ -109,6 +109,7 @@ def set_up(config: StudyConfig) -> TrialSetup:
         gate=partial(gate, config.budget),
         device=config.device,
         under=_conditions(config),
+        rungs=config.rungs,
     )
 
 

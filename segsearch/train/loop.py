@@ -24,8 +24,9 @@ from segsearch.train.session import DivergedError, Session, Step
 OnStep = Callable[[Step], None]
 """Called after every step; an exception from it ends the training, which can be resumed."""
 
-Score = Callable[[int, nn.Module], None]
-"""Called with the number of steps and the network, which has the weights that a training ending there would give."""
+Score = Callable[[int, nn.Module], float | None]
+"""Called with the number of steps and the network, which has the weights that a training ending there would give; what
+it returns is kept in the checkpoint."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +43,8 @@ class TrainResult:
     """Loss of every step."""
     last: dict[str, Tensor] | None = None
     """With `Recipe.ema`, the state dict of the last step's own weights, on the device; else the network has them."""
+    scores: dict[int, float | None]
+    """What `Score` returned, by the number of steps."""
     notes: tuple[str, ...] = ()
     """What went otherwise than planned, in phrases about the training: ``went back from step 30 to step 0, ...``."""
 
@@ -122,6 +125,7 @@ def train(
         final_loss=session.losses[-1],
         losses=tuple(session.losses),
         last=last,
+        scores=dict(session.scores),
         notes=tuple(session.notes),
     )
 
@@ -138,10 +142,9 @@ class _Run:
         session, keeper = self._session, self._keeper
 
         def score_if_due() -> None:
-            if score is not None and session.done in score_at and session.scored != session.done:
+            if score is not None and session.done in score_at - session.scores.keys():
                 with session.delivered() as network:
-                    score(session.done, network)
-                session.scored = session.done
+                    session.scores[session.done] = score(session.done, network)
 
         with deferred_interrupts() as release_interrupt:
             try:

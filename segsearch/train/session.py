@@ -58,7 +58,7 @@ class Session:
         whole: False from the moment a step begins to change things until it has changed them all.
         parts: in which a batch is learnt, one after another.
         retreats: how often it went back to an earlier state because the loss was no longer a number.
-        scored: the last step whose weights were scored.
+        scores: by the number of steps, what `Score` said of the weights then.
         notes: what happened otherwise than planned, in sentences.
     """
 
@@ -73,7 +73,8 @@ class Session:
     ) -> None:
         self.losses: list[float] = []
         self.whole = True
-        self.parts, self.retreats, self.scored = recipe.accumulate, 0, 0
+        self.parts, self.retreats = recipe.accumulate, 0
+        self.scores: dict[int, float | None] = {}
         self.notes: list[str] = []
         self.total = recipe.total_steps(images)
         self.device = device
@@ -162,7 +163,7 @@ class Session:
             "losses": list(self.losses),
             "parts": self.parts,
             "retreats": self.retreats,
-            "scored": self.scored,
+            "scores": dict(self.scores),
             "notes": list(self.notes),
             "random": torch.get_rng_state(),
             "cuda_random": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
@@ -181,7 +182,8 @@ class Session:
         if self._average is not None:
             self._average.restore(average)
         self.losses = [float(loss) for loss in state["losses"]]
-        self.parts, self.retreats, self.scored = int(state["parts"]), int(state["retreats"]), int(state["scored"])
+        self.parts, self.retreats = int(state["parts"]), int(state["retreats"])
+        self.scores = dict(state["scores"])
         self.notes = [str(note) for note in state["notes"]]
         torch.set_rng_state(state["random"])
         if self.device.type == "cuda" and state["cuda_random"] is not None:

@@ -1,6 +1,7 @@
 import copy
 import os
 import random
+import shutil
 import signal
 from pathlib import Path
 from typing import ClassVar, cast
@@ -286,6 +287,23 @@ def test_a_paused_training_goes_on_to_the_same_weights(name: str, tmp_path: Path
     assert [(step.done, step.total) for step in steps] == [(k, 20) for k in range(1, 14)]
 
 
+@pytest.mark.parametrize("name", AVERAGED)
+def test_from_whatever_file_a_kill_leaves_it_ends_as_if_never_stopped(name: str, tmp_path: Path) -> None:
+    """A kill leaves the file of an earlier step, whole: here those of some steps, kept aside."""
+    recipe, path, straight = AVERAGED[name], tmp_path / "run.pt", tiny()
+    chosen = random.Random(name).sample(range(2, 20), 3)
+
+    def keep(step: Step) -> None:
+        if step.done in chosen:
+            shutil.copy(path, tmp_path / f"{step.done}.pt")
+
+    train(straight, recipe, DATA, seed=5, checkpoint=path, every_seconds=0, on_step=keep)
+    for step in chosen:
+        resumed = tiny(seed=1)
+        train(resumed, recipe, DATA, seed=5, checkpoint=tmp_path / f"{step}.pt")
+        assert same_weights(resumed, straight)
+
+
 def test_with_averaging_the_result_is_the_average_and_the_last_weights_are_given_beside_it() -> None:
     plain, averaged = tiny(), tiny()
     train(plain, AVERAGED["sgd"].model_copy(update={"ema": None}), DATA, seed=5)
@@ -301,20 +319,26 @@ class _Scores:
     def __init__(self) -> None:
         self.seen: dict[int, TinyNet] = {}
 
-    def __call__(self, step: int, network: nn.Module) -> None:
+    def __call__(self, step: int, network: nn.Module) -> float:
         assert step not in self.seen, "once each"
         self.seen[step] = copy.deepcopy(cast(TinyNet, network))
         evaluate(network, DATA)
         network.train()(torch.randn(2, 3, 24, 32))
         nn.init.zeros_(cast(TinyNet, network).head.weight)
+        return step / 100
 
 
 @pytest.mark.parametrize("recipe", [RECIPE, AVERAGED["adamw"]])
 def test_scoring_shows_what_a_pause_would_deliver_and_changes_nothing(recipe: Recipe, tmp_path: Path) -> None:
     straight, scored, scores = tiny(), tiny(), _Scores()
     train(straight, recipe, DATA, seed=5)
-    train(scored, recipe, DATA, seed=5, score_at=(3, 11, 20, 21), score=scores)
+    path = tmp_path / "run.pt"
+    for stop_at in (11, None):  # what was said before a break is told after it
+        result = train(
+            scored, recipe, DATA, seed=5, checkpoint=path, score_at=(3, 11, 20, 21), score=scores, stop_at=stop_at
+        )
     assert same_weights(scored, straight) and list(scores.seen) == [3, 11, 20]
+    assert result.scores == {3: 0.03, 11: 0.11, 20: 0.2}
     for step, network in scores.seen.items():
         paused = tiny()
         train(paused, recipe, DATA, seed=5, stop_at=step)

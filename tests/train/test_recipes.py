@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from segsearch.data.config import CONFIGS
 from segsearch.errors import InputError
 from segsearch.search.config import load_study
 from segsearch.space.points import named_points
@@ -18,6 +19,7 @@ def test_a_shipped_recipe_holds_for_each_data_set_it_names_and_for_others(name: 
     assert file.source and file.stated and file.open and file.recipe["schema_version"] == 1
     plain = load_recipe(name, "streets")
     assert plain.crop is None, "other data sets may be of any size"
+    assert set(file.data) <= set(CONFIGS)
     for data_name, changes in file.data.items():
         recipe = load_recipe(name, data_name)
         for field, value in changes.items():
