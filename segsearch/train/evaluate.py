@@ -108,10 +108,9 @@ def evaluate(
     def predict(images: Tensor, sizes: Sequence[SizeHW]) -> list[Tensor]:
         seen_hw = (images.shape[-2], images.shape[-1])
         with working(device):
-            logits = settings.logits(network, to_tensor(images.to(device).movedim(1, -1))).split(1)
+            logits = settings.logits(network, to_tensor(images.to(device).movedim(1, -1)))
             return [
-                _unfitted(one, seen_hw, size_hw, fit).argmax(dim=1)[0]
-                for one, size_hw in zip(logits, sizes, strict=True)
+                _unfitted(logits[i : i + 1], seen_hw, size_hw, fit).argmax(dim=1)[0] for i, size_hw in enumerate(sizes)
             ]
 
     network.eval()

@@ -88,7 +88,7 @@ def decide(records: Sequence[LatencyRecord], limit_ms: float | None, rest_ms: fl
 
 def verdicts(records: Sequence[LatencyRecord], limit_ms: float, rest_ms: float | None) -> list[str]:
     """What is decided after each measurement, until it is no longer to wait."""
-    said = []
+    said: list[str] = []
     for count in range(1, len(records) + 1):
         said.append(decide(records[:count], limit_ms, rest_ms).verdict)
         if said[-1] != "wait":

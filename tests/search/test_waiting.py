@@ -43,7 +43,11 @@ class Waits:
         taken = [*read_measurements(task.folder / LATENCY), latency(9.0)]
         write_measurements(task.folder / LATENCY, taken)
         if len(taken) <= self.often.get(number, 0):
-            facts = {"state": "waiting", "reason": "9.00 ms, allowed 5.00 ms", "measurements": len(taken)}
+            facts: dict[str, Any] = {
+                "state": "waiting",
+                "reason": "9.00 ms, allowed 5.00 ms",
+                "measurements": len(taken),
+            }
             return result(task.proposal.point, latency_ms=9.0, **facts)
         unsure = self.unsure and number in self.often
         return made_up(task, report).model_copy(update={"measurements": len(taken), "unsure": unsure})

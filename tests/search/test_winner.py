@@ -14,6 +14,7 @@ from segsearch.cli.app import app
 from segsearch.errors import InputError, ProofError
 from segsearch.export.artefact import Timing
 from segsearch.export.card import Card, read_card
+from segsearch.export.deploy import deploy
 from segsearch.export.markdown import percent
 from segsearch.export.onnx import OnnxModel
 from segsearch.measure.machine import cpu_name
@@ -118,7 +119,7 @@ def test_a_file_that_does_something_else_is_not_left_behind(
 ) -> None:
     """The network proven against is not the one exported: the last convolution's bias is moved in between."""
 
-    real = make.deploy
+    real = deploy
 
     def wrong(network: Any, *rest: Any) -> Any:
         deployed = real(network, *rest)
