@@ -111,10 +111,13 @@ class CityscapesData(FileData):
 
 
 class Ade20kData(FileData):
-    """ADE20K's SceneParsing-150: ``root`` (ADEChallengeData2016) holds images and annotations."""
+    """ADE20K's SceneParsing-150: ``root`` (ADEChallengeData2016) holds images and annotations.
+
+    The size takes most images, 4:3, with their short side at 512, as papers do.
+    """
 
     name: Literal["ade20k"] = "ade20k"
-    size: SizeHW = (512, 512)
+    size: SizeHW = (512, 704)
     fit: Fit = "pad"
 
 
@@ -133,7 +136,7 @@ class MapillaryData(FileData):
     """Mapillary Vistas: ``root`` holds training and validation; ``classes: cityscapes`` merges v1.2 to those 19."""
 
     name: Literal["mapillary"] = "mapillary"
-    size: SizeHW = (768, 1024)
+    size: SizeHW = (1024, 1376)
     fit: Fit = "pad"
     version: Literal["v1.2", "v2.0"] = "v1.2"
     classes: Literal["vistas", "cityscapes"] = "vistas"
