@@ -130,6 +130,33 @@ def test_the_recipe_works_as_it_stands(tmp_path: Path, monkeypatch: pytest.Monke
     assert list(Path("overlays").rglob("*.png"))
 
 
+def test_a_papers_name_leads_to_its_miou(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every line of the section, with few drawn scenes in CamVid's place and a short recipe in FPENet's."""
+    monkeypatch.chdir(tmp_path)
+    (lines,) = [block for block in BLOCKS[""] if "segsearch train fpenet" in block]
+    (tmp_path / "few.yaml").write_text("{name: streets, size: [32, 64], train: 4, val: 2}")
+    (tmp_path / "fpenet.yaml").write_text("{epochs: 2, batch_size: 2}")
+    smaller = {
+        "--data camvid --root PATH/TO/CamVid": "--data few.yaml",
+        "--recipe fpenet": "--recipe fpenet.yaml",
+        "camvid_fpenet": "streets_fpenet",
+        "--out fpenet": "--out fpenet --format onnx",
+    }
+    assert all(word in lines for word in smaller)
+    told = list[str]()
+    for line in lines.splitlines():
+        for word, small in smaller.items():
+            line = line.replace(word, small)
+        done = run(*words_of(line)[1:])
+        assert done.returncode == 0, f"{line}: {done.stdout}{done.stderr}"
+        told.append(done.stdout)
+    (trained,), (evaluated,) = (re.findall(r"mIoU (\d+\.\d %)", text) for text in told[:2])
+    assert trained == evaluated and f"of the trained network {trained}" in told[2]
+    assert len(list(Path("pictures").glob("*.png"))) == 2 and Path("fpenet/model.onnx").is_file()
+    names = {path.name for path in Path("runs/fpenet_streets_fpenet_seed0").iterdir()}
+    assert {"weights.safetensors", "metrics.jsonl", "curves.png", "result.json"} <= names
+
+
 def test_the_folder_data_works_as_it_stands(tmp_path: Path) -> None:
     study, described = BLOCKS["yaml"]
     (data,) = re.findall(r"# or (\{name: folder, .*\})", study)

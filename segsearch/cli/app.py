@@ -17,7 +17,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from segsearch import __version__
-from segsearch.cli import export, look, remote, study, timing, use
+from segsearch.cli import export, look, remote, run, study, timing, use
 from segsearch.cli.streams import OUTPUT, complain, end_output, mend_streams, reader_left
 from segsearch.errors import SegsearchError, machine_fault, one_line
 from segsearch.quiet import cache_folder, keep_home_clean
@@ -37,8 +37,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for verb in (study.search, study.pareto, export.export, use.predict, timing.measure, use.import_weights):
+for verb in (study.search, study.pareto, run.train, run.evaluate, run.visualize, export.export):
     app.command()(verb)
+for using in (use.predict, timing.measure, use.import_weights):
+    app.command()(using)
 app.command()(remote.measure_worker)
 for comparing in (timing.leaderboard, timing.rerank):
     app.command()(comparing)

@@ -13,7 +13,12 @@ if TYPE_CHECKING:
     from segsearch.export.card import Card
     from segsearch.progress import Report
 
-OF_STUDIES, OF_POINTS = ("--pick", "--point", "--root"), ("--size", "--weights", "--classes", "--images", "--threads")
+REFUSED = {
+    "study": (("--size", "--weights", "--classes", "--images", "--threads"), "a point"),
+    "run": (("--pick", "--point", "--weights", "--classes", "--images"), "a study or a point"),
+    "point": (("--pick", "--point", "--root"), "a study"),
+}
+"""Options that a kind of what is exported does not take, and whose they are."""
 
 BUDGET_MISSED = 3
 """Exit code: the files are written, and miss the study's budget."""
@@ -22,7 +27,10 @@ BUDGET_MISSED = 3
 def export(
     what: Annotated[
         str,
-        typer.Argument(metavar="STUDY|POINT", help="A study's folder, one trial of it (STUDY#12), or any POINT."),
+        typer.Argument(
+            metavar="STUDY|RUN|POINT",
+            help="A study's folder, one trial of it (STUDY#12), a run's folder, or any POINT.",
+        ),
     ],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the artefacts.")],
     fps: Annotated[
@@ -57,29 +65,47 @@ def export(
         int | None, typer.Option(min=1, help="POINT: processor threads; default: torch's number.")
     ] = None,
 ) -> None:
-    """Export the best network of a study, or any point, as ONNX, torch program and OpenVINO, with proof.
+    """Export the best network of a study, a trained run, or any point, as ONNX, torch program and OpenVINO, with proof.
 
-    Each file is run on real images, a study's on its validation images: unless 99.9 % of the pixels are those of the
-    network, nothing is kept. The ONNX file is timed again in fresh processes. A model card says all of it.
+    Each file is run on real images, a study's and a run's on its validation images: unless 99.9 % of the pixels are
+    those of the network, nothing is kept. The ONNX file is timed again in fresh processes. A model card says all of it.
     Of a study, the best network whose file meets the budget is taken. If none does, the nearest is written and the exit
     code is 3. A trial, STUDY#12, is exported as it was trained; with --size, as a point with fresh weights.
 
     Example: segsearch export runs/my_study --fps 60 --out winner
 
+    Example: segsearch export runs/fpenet_camvid_fpenet_seed0 --out fpenet
+
     Example: segsearch export sfnet_r18 --size 512x1024 --out sfnet
     """
     from segsearch.report.bars import bar
     from segsearch.report.card import lines
+    from segsearch.run.folder import RUN
 
     given: dict[str, object] = {
         "--pick": how, "--point": point, "--root": root, "--size": size,
         "--weights": weights, "--classes": classes, "--images": images, "--threads": threads,
     }  # fmt: skip
-    of_study = is_study(what, sized=size is not None)
-    _refuse(given, OF_POINTS if of_study else OF_STUDIES, "a point" if of_study else "a study")
+    of_run = (Path(what) / RUN).is_file()
+    of_study = not of_run and is_study(what, sized=size is not None)
+    _refuse(given, *REFUSED["run" if of_run else "study" if of_study else "point"])
     folder, point = _trial(what, point) if of_study else (Path(what), None)
     with bar("export") as report:
-        if of_study:
+        if of_run:
+            from segsearch.run.export import export_run
+
+            card = export_run(
+                Path(what),
+                out=out,
+                size_hw=None if size is None else size_hw(size),
+                root=root,
+                formats=formats,
+                int8=int8,
+                fps=fps,
+                threads=threads,
+                report=report,
+            )
+        elif of_study:
             card = _study(folder, out, report, fps=fps, how=how, formats=formats, int8=int8, point=point, root=root)
         else:
             if size is None:

@@ -1,0 +1,196 @@
+"""Verbs around one network and its mIoU: train, evaluate, visualize."""
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from segsearch.cli.arguments import JsonOption, PointArgument, size_hw
+from segsearch.cli.study import RootOption
+
+if TYPE_CHECKING:
+    from segsearch.data.dataset import Dataset
+    from segsearch.run.subject import Subject
+    from segsearch.run.train import Run
+
+
+def _recipes(incomplete: str) -> list[str]:
+    """Give the shipped recipes that a shell may complete a word to."""
+    from segsearch.train.recipes import recipe_names
+
+    return [name for name in recipe_names() if name.startswith(incomplete)]
+
+
+DATA_HELP = "A known data set (camvid, streets ...), or the YAML file or folder of one."
+WhatArgument = Annotated[
+    str,
+    typer.Argument(metavar="RUN|MODEL|POINT", help="A run's folder, an exported file or folder, or a POINT."),
+]
+DataOption = Annotated[
+    str | None, typer.Option("--data", metavar="DATA", help=f"{DATA_HELP} Default: the data of a run.")
+]
+SplitOption = Annotated[str, typer.Option("--split", help="train, val or report.")]
+WeightsOption = Annotated[
+    Path | None, typer.Option("--weights", metavar="FILE.safetensors", help="POINT: its trained weights.")
+]
+DeviceOption = Annotated[str, typer.Option("--device", help="cpu, cuda or cuda:N.")]
+SizeOption = Annotated[
+    str | None,
+    typer.Option("--size", metavar="HxW", help="Image height x width; default: a run's, a file's, or the data's own."),
+]
+
+
+def train(
+    point: PointArgument,
+    data: Annotated[str, typer.Option("--data", metavar="DATA", help=DATA_HELP)],
+    root: RootOption = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE",
+            autocompletion=_recipes,
+            help="How to train; default: that of the point's paper for this data, or strong.",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of initial weights, batches and augmentation.")] = 0,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="The run's folder; default: runs/POINT_DATA_RECIPE_seedN."),
+    ] = None,
+    device: DeviceOption = "cpu",
+    size: SizeOption = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="In place of the recipe's length.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say how long it takes; write nothing.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Train one network by one recipe, score it, and set its mIoU beside the one that its paper prints.
+
+    The same command goes on with a training that was stopped, by Ctrl-C or by anything else, to the same weights; a
+    finished one is only shown. The folder holds the weights (averaged ones, where the recipe averages), the scores, a
+    line of metrics a second, and their curves.
+
+    Example: segsearch train fpenet --data camvid --root PATH/TO/CamVid --recipe fpenet
+
+    Example: segsearch train runs/my_study#12 --data my_dataset.yaml --size 512x1024 --dry-run
+    """
+    from segsearch.report import run as report
+    from segsearch.report.bars import bar
+    from segsearch.run.ask import ask
+    from segsearch.run.train import rehearse_run, train_run
+
+    wanted = None if size is None else size_hw(size)
+    training = ask(point, data, root=root, recipe=recipe, seed=seed, device=device, size_hw=wanted, epochs=epochs)
+    if dry_run:
+        print(report.planned(*rehearse_run(training)))
+        return
+    words = (training.name, training.data_name, training.recipe_name, f"seed{seed}")
+    folder = out or Path("runs") / re.sub(r"[^\w.-]+", "-", "_".join(words))
+
+    def told(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+    with bar("train") as moved:
+        run = train_run(
+            training,
+            folder,
+            report=moved,
+            checked=lambda check: told(report.checked(check)),
+            note=lambda line: told(f"note: {line}"),
+        )
+    if as_json:
+        print(json.dumps(report.as_plain(run), indent=2, ensure_ascii=False))
+    else:
+        from segsearch.report.console import show
+
+        show(report.scores_table(run.result.scores), *report.finished(run))
+    _draw(run)
+
+
+def _draw(run: "Run") -> None:
+    """Draw the curves of a run, if that was not done yet; it can be done without harm later."""
+    from segsearch.report.console import optional
+    from segsearch.report.curves import plot_curves
+    from segsearch.report.run import printed
+    from segsearch.run.folder import CURVES, METRICS
+    from segsearch.run.metrics import read_metrics
+
+    path, file, row = run.folder / CURVES, run.file, printed(run.file)
+    if not path.exists():
+        title = f"{file.name} on {file.data_name} by {file.recipe_name}, seed {file.seed}"
+        with optional(CURVES, refusals=True):
+            plot_curves(
+                read_metrics(run.folder / METRICS), path, title=title, printed=None if row is None else row.value
+            )
+
+
+def evaluate(
+    what: WhatArgument,
+    data: DataOption = None,
+    root: RootOption = None,
+    split: SplitOption = "val",
+    weights: WeightsOption = None,
+    size: SizeOption = None,
+    device: DeviceOption = "cpu",
+    as_json: JsonOption = False,
+) -> None:
+    """Score a run, an exported model, or a point with weights: mIoU, IoU per class, pixel accuracy.
+
+    Pixels are counted at the labels' own resolution: a network's logits are brought to it bilinearly, the masks of an
+    exported file, which runs on the processor at its one size, to the nearest.
+
+    Example: segsearch evaluate runs/fpenet_camvid_fpenet_seed0
+
+    Example: segsearch evaluate winner/model.onnx --data camvid --root PATH/TO/CamVid
+    """
+    from segsearch.report import run as report
+    from segsearch.report.bars import bar
+
+    subject, dataset, seen = _opened(what, weights, data, root, size, split)
+    with bar("evaluate") as moved:
+        scores = subject.score(dataset, device=device, report=moved)
+    if as_json:
+        facts = {"what": what, "data": dataset.name, "size": list(seen)}
+        print(json.dumps(facts | scores.model_dump(mode="json"), indent=2, ensure_ascii=False))
+    else:
+        from segsearch.report.console import show
+
+        show(report.scores_table(scores), report.scored(scores, dataset.name, seen))
+
+
+def visualize(
+    what: WhatArgument,
+    data: DataOption = None,
+    root: RootOption = None,
+    split: SplitOption = "val",
+    weights: WeightsOption = None,
+    size: SizeOption = None,
+    count: Annotated[int, typer.Option(min=1, help="Images, spread over the split.")] = 8,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the pictures.")] = Path("pictures"),
+) -> None:
+    """Draw images, labels, predictions and errors side by side, a PNG each.
+
+    Beside them stand the flow fields of SFNet's alignment, and the spatial attention of FPENet's upsampling.
+
+    Example: segsearch visualize runs/fpenet_camvid_fpenet_seed0 --count 4
+    """
+    from segsearch.report.bars import bar
+    from segsearch.run.visualize import visualize as draw
+
+    subject, dataset, _ = _opened(what, weights, data, root, size, split)
+    with bar("visualize") as moved:
+        written = draw(subject, dataset, out, count=count, report=moved)
+    print(f"{len(written)} files in {out}")
+
+
+def _opened(
+    what: str, weights: Path | None, data: str | None, root: str | None, size: str | None, split: str
+) -> "tuple[Subject, Dataset, tuple[int, int]]":
+    from segsearch.run.subject import images_for, load_subject
+
+    wanted = None if size is None else size_hw(size)
+    subject = load_subject(what, weights)
+    dataset, seen = images_for(subject, data, root=root, size_hw=wanted, split=split)
+    return subject, dataset, seen

@@ -1,0 +1,82 @@
+"""A run as artefacts: proven and scored on its own validation images."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from segsearch.artefacts.formats import chosen
+from segsearch.artefacts.load import batched
+from segsearch.artefacts.make import Label
+from segsearch.artefacts.point import export_network, told_of
+from segsearch.artefacts.scenes import CALIBRATION_IMAGES, Scenes, images_of
+from segsearch.data.config import FileData
+from segsearch.describe import Description
+from segsearch.errors import InputError
+from segsearch.export.artefact import check_fps
+from segsearch.export.card import Card
+from segsearch.export.parity import Masks
+from segsearch.models.network import Network
+from segsearch.progress import Report, silent
+from segsearch.run.folder import read_result, read_run
+from segsearch.run.subject import images_for, load_subject
+from segsearch.study_files import WEIGHTS
+from segsearch.train.evaluate import evaluate_masks
+
+
+def export_run(
+    folder: Path,
+    *,
+    out: Path,
+    size_hw: tuple[int, int] | None = None,
+    root: str | None = None,
+    formats: Sequence[str] | None = None,
+    int8: bool = False,
+    fps: float | None = None,
+    threads: int | None = None,
+    report: Report = silent,
+) -> Card:
+    """Export what a run trained in every form, proven on its validation images, with a card that has its scores.
+
+    Images have ``size_hw`` pixels, without it those of the run's data, which now lies at ``root`` if it was moved. All
+    others, and what is raised: as in `segsearch.artefacts.point.export_point`; and InputError for a run that is not
+    finished, or whose data cannot be opened.
+    """
+    check_fps(fps)
+    wanted, run, result, subject = chosen(formats), read_run(folder), read_result(folder), load_subject(str(folder))
+    if result is None:
+        raise InputError(folder, "is not finished: the command that began it goes on with it")
+    assert isinstance(subject.form, Network), "a run has one"
+    val, size = images_for(subject, None, root=root, size_hw=size_hw, split="val")
+    learnt, _ = images_for(subject, None, root=root, size_hw=size_hw, split="train")
+    fit = {"fit": run.data.fit} if isinstance(run.data, FileData) else {}
+
+    def more(masks: Masks) -> dict[str, object]:
+        return {
+            "data": val.name,
+            "images": result.scores.images,
+            "miou": result.scores.miou,
+            "standard_error": result.scores.standard_error,
+            "iou": result.scores.iou,
+            "artefact_miou": evaluate_masks(batched(masks), val, report=report).miou,
+            "recipe": run.recipe.id,
+            "settings": run.recipe.model_dump(mode="json"),
+            "seed": run.seed,
+        }
+
+    return export_network(
+        subject.form,
+        Description(name=run.name, point=run.point, size_hw=size, classes=len(run.classes), named=None),
+        Scenes(
+            said="validation images",
+            proof=lambda: images_of(val),
+            calibration=lambda: images_of(learnt, CALIBRATION_IMAGES),
+        ),
+        out=out,
+        label=Label(classes=run.classes, colours=val.colours, notes={"name": run.name, "spec": run.spec.id, **fit}),
+        weights=f"of a training by {run.recipe_name}: {told_of(folder / WEIGHTS)}",
+        formats=wanted,
+        int8=int8,
+        fps=fps,
+        threads=threads,
+        report=report,
+        more=more,
+    )

@@ -1,0 +1,144 @@
+"""What can be scored and looked at, brought to one form: a run, a point with weights, or an exported model."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from segsearch.artefacts.formats import ONNX
+from segsearch.artefacts.load import batched, load_model
+from segsearch.artefacts.point import UNKNOWN_CLASSES, classes_of
+from segsearch.data.config import FileData
+from segsearch.data.dataset import Dataset
+from segsearch.data.normalise import MEAN, STD
+from segsearch.data.open import open_data
+from segsearch.describe import read_point
+from segsearch.errors import InputError, unknown
+from segsearch.export.deploy import network_masks
+from segsearch.export.parity import Masks
+from segsearch.export.predict import Model
+from segsearch.models.build import build
+from segsearch.models.network import Network
+from segsearch.progress import Report, silent
+from segsearch.run.data import read_data
+from segsearch.run.folder import RUN, RunFile, read_run
+from segsearch.space.lower import lower
+from segsearch.spec.network import check_size
+from segsearch.study_files import WEIGHTS
+from segsearch.train.evaluate import evaluate, evaluate_masks
+from segsearch.train.scores import Scores
+from segsearch.train.weights import load_weights
+
+MODELS = (".onnx", ".xml", ".pt2")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """Something that segments images: a network with its weights, or an exported model.
+
+    Attributes:
+        written: how the user named it, for messages.
+        form: which of the two it is.
+        names: of the classes, by index, where it knows them.
+        run: what it was trained for, if it is a run.
+    """
+
+    written: str
+    form: Network | Model
+    names: tuple[str, ...] | None = None
+    run: RunFile | None = None
+
+    @property
+    def classes(self) -> int:
+        """How many it tells apart."""
+        return self.form.classes if isinstance(self.form, Network) else len(self.form.classes)
+
+    def masks(self) -> Masks:
+        """Return what segments an image, uint8 (H, W, 3), into class indices, uint8 (H, W): of a network, a copy."""
+        return network_masks(self.form, MEAN, STD) if isinstance(self.form, Network) else self.form.predict
+
+    def score(self, dataset: Dataset, *, device: str = "cpu", report: Report = silent) -> Scores:
+        """Score it: a network by its logits on ``device``, a model, on the processor, by its masks.
+
+        Raises: as `segsearch.train.evaluate.evaluate`.
+        """
+        if isinstance(self.form, Network):
+            return evaluate(self.form, dataset, device=device, report=report)
+        return evaluate_masks(batched(self.masks()), dataset, report=report)
+
+
+def load_subject(written: str, weights: Path | None = None) -> Subject:
+    """Load a run's folder, what `segsearch export` wrote, or a POINT with a file of weights.
+
+    Raises:
+        InputError: it is none of these, is not trained yet, or the weights are of another network.
+        MissingExtraError: a library for a model is not installed.
+    """
+    path = Path(written)
+    is_run, is_model = (path / RUN).is_file(), path.suffix in MODELS or (path / ONNX).is_file()
+    if weights is not None and (is_run or is_model):
+        raise InputError("--weights", f"is only for a point, and {written} has its own")
+    if is_run:
+        run = read_run(path)
+        if not (path / WEIGHTS).exists():
+            raise InputError(path, f"has no {WEIGHTS} yet: the command that began it goes on with it")
+        network = build(run.spec, len(run.classes))
+        load_weights(network, path / WEIGHTS)
+        return Subject(written=written, form=network.eval(), names=run.classes, run=run)
+    if is_model:
+        model = load_model(path)
+        told = any(
+            name != f"class {index}" for index, name in enumerate(model.classes)
+        )  # an export of a point has none
+        return Subject(written=written, form=model, names=model.classes if told else None)
+    if path.is_dir():
+        raise InputError(written, "holds neither a run nor an exported model")
+    spec = lower(read_point(written)[1])
+    if weights is None:
+        raise InputError("--weights", "is needed for a point", "a .safetensors file of a training")
+    network = build(spec, classes_of(weights) or UNKNOWN_CLASSES)
+    load_weights(network, weights)
+    return Subject(written=written, form=network.eval())
+
+
+def images_for(
+    subject: Subject, data: str | None, *, root: str | None, size_hw: tuple[int, int] | None, split: str
+) -> tuple[Dataset, tuple[int, int]]:
+    """Open the split that a subject is to be seen on, and tell the size of the images.
+
+    Args:
+        subject: a model is given images of its one size, a run those of its training, unless the next three say else.
+        data: as `read_data` reads it; without, a run's own.
+        root: see `read_data`.
+        size_hw: see `read_data`.
+        split: ``train``, ``val`` or ``report``.
+
+    Raises:
+        InputError: no data, no such split, a size that cannot be, or other classes.
+    """
+    own = None if subject.run is None else subject.run.data
+    source = own if data is None else data
+    if source is None:
+        raise InputError("--data", f"is needed for {subject.written}", "camvid --root DIR, a YAML file, or a folder")
+    if isinstance(subject.form, Network):
+        config = read_data(source, root=root, size_hw=size_hw or (None if own is None else own.size))
+        check_size(subject.form.spec, config.size, "--size")
+    else:
+        if size_hw not in (None, subject.form.size_hw):
+            raise InputError("--size", "cannot be chosen for an exported model", "{}x{}".format(*subject.form.size_hw))
+        config = read_data(source, root=root, size_hw=subject.form.size_hw)
+        if isinstance(config, FileData):
+            config = config.model_copy(update={"fit": subject.form.notes.get("fit", "stretch")})
+    splits = dict(open_data(config).parts())
+    if split not in splits:
+        raise unknown("--split", split, splits)
+    _check_classes(subject, splits[split])
+    return splits[split], config.size
+
+
+def _check_classes(subject: Subject, dataset: Dataset) -> None:
+    """Raise InputError where a class index means something else to the subject than in the data."""
+    if subject.classes != len(dataset.classes):
+        problem = f"has {subject.classes} classes, and {dataset.name} has {len(dataset.classes)}"
+        raise InputError(subject.written, problem, "data with the classes that it was trained on")
+    for index, (ours, theirs) in enumerate(zip(subject.names or dataset.classes, dataset.classes, strict=True)):
+        if ours != theirs:
+            raise InputError(subject.written, f"calls class {index} {ours!r}, and {dataset.name} calls it {theirs!r}")

@@ -1,0 +1,242 @@
+"""One training in a folder: begun, taken up again, or only shown; and what it would take."""
+
+import copy
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import nn
+
+from segsearch.data.dataset import Splits
+from segsearch.data.fingerprint import fingerprint
+from segsearch.data.open import open_data
+from segsearch.data.survey import check_labels
+from segsearch.errors import InputError
+from segsearch.files import make_folder, write_atomic
+from segsearch.interrupt import stop_requests
+from segsearch.lock import locked
+from segsearch.measure.machine import device_name, find_device
+from segsearch.measure.memory import memory_errors
+from segsearch.models.network import Network
+from segsearch.models.pretrained import start_from
+from segsearch.progress import Report, silent
+from segsearch.provenance import commit, versions
+from segsearch.run.folder import LAST, METRICS, RunFile, RunResult, Training, begin, check_same, held, read_result
+from segsearch.run.metrics import Metrics
+from segsearch.spec.network import check_size
+from segsearch.study_files import CHECKPOINT, RESULT, WEIGHTS
+from segsearch.train.evaluate import evaluate
+from segsearch.train.loop import train
+from segsearch.train.rehearse import Rehearsal, rehearse
+from segsearch.train.session import Step
+from segsearch.train.weights import save_weights
+from segsearch.trial import fresh_network
+
+CHECKS = 10
+"""Times that a run is scored, the last one when it is done."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A finished run."""
+
+    folder: Path
+    file: RunFile
+    result: RunResult
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """Where a run stands when it is scored."""
+
+    step: int
+    total: int
+    loss: float | None
+    """Mean of the last steps'; None before the first one of this session."""
+    miou: float
+    seconds_left: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ready:
+    """A training with its data open and checked."""
+
+    file: RunFile
+    splits: Splits
+    steps: int
+    notes: tuple[str, ...]
+    """What a person should know of the data, a sentence each."""
+
+    @property
+    def epochs(self) -> float:
+        """Times that every training image is shown."""
+        return self.steps * self.file.recipe.batch_size / len(self.splits.train)
+
+    def network(self, report: Report = silent) -> tuple[Network, str | None]:
+        """Build the network as the training begins with it; and say which file its encoder's weights are from."""
+        file = self.file
+        network = fresh_network(file.spec, len(file.classes), file.recipe.auxiliary, file.seed)
+        pretrained = file.recipe.pretrained
+        return network, None if pretrained is None else start_from(network.encoder, pretrained, report)
+
+
+def prepare(training: Training) -> Ready:
+    """Check everything that can be checked before the first step, and open the data.
+
+    Raises:
+        InputError: images or crops too small for the network, crops that no image fills, or data that cannot be used.
+        DeviceError: the device is not here.
+    """
+    recipe, size_hw = training.recipe, training.data.size
+    device = find_device(training.device)
+    check_size(training.spec, size_hw, "--size")
+    if recipe.crop is not None:
+        check_size(training.spec, recipe.crop, "recipe.crop")
+        if any(side > recipe.scale[1] * whole for side, whole in zip(recipe.crop, size_hw, strict=True)):
+            crop, whole = ("{}x{}".format(*size) for size in (recipe.crop, size_hw))
+            problem = f"{crop} is larger than the images, {whole}, even magnified by {recipe.scale[1]:g}"
+            raise InputError("recipe.crop", problem, "a larger --size, or a recipe with a smaller crop")
+    splits = open_data(training.data)
+    notes = check_labels(splits)
+    return Ready(
+        file=RunFile(
+            **dict(training),
+            classes=splits.train.classes,
+            content=fingerprint(splits),
+            hardware=device_name(device),
+            commit=commit(),
+            versions=versions(),
+        ),
+        splits=splits,
+        steps=recipe.total_steps(len(splits.train)),
+        notes=notes,
+    )
+
+
+def rehearse_run(training: Training) -> tuple[Ready, Rehearsal]:
+    """Train a few steps, to tell how long all would take. Nothing is written. Raises as `prepare` and `rehearse`."""
+    ready = prepare(training)
+    return ready, rehearse(ready.network()[0], training.recipe, ready.splits.train, training.device)
+
+
+def train_run(
+    training: Training,
+    folder: Path,
+    *,
+    report: Report = silent,
+    checked: Callable[[Check], None] = lambda check: None,
+    note: Callable[[str], None] = lambda line: None,
+) -> Run:
+    """Train a network in a folder, go on with the training that lies there, or return it where it is finished.
+
+    The first SIGINT or SIGTERM ends the step, saves and interrupts; a second one interrupts at once.
+
+    Args:
+        training: what to do.
+        folder: made if missing; see `segsearch.run.folder` for what it holds in the end.
+        report: told of every step, with the loss and the last mIoU, and of every image scored at the end.
+        checked: told each time that the network is scored, about ten times.
+        note: told in sentences what to know of the data, and what went otherwise than planned.
+
+    Raises:
+        InputError: as `prepare`; the folder holds another run or something else, or is in use; a damaged checkpoint.
+        DeviceError: as `prepare`, or the device's memory is too small.
+        DivergedError: the loss is no longer a number.
+        KeyboardInterrupt: let through, after the checkpoint.
+    """
+    before = held(folder)
+    if before is not None:
+        check_same(before, training, folder)
+        if (result := read_result(folder)) is not None:
+            return Run(folder=folder, file=before, result=result)
+    ready = prepare(training)
+    for line in ready.notes:
+        note(line)
+    make_folder(folder)
+    with locked(folder, "training there"):
+        file = begin(folder, ready.file)
+        result = _trained(ready, folder, report, checked, note)
+        write_atomic(folder / RESULT, result.lines())
+    return Run(folder=folder, file=file, result=result)
+
+
+def _trained(
+    ready: Ready, folder: Path, report: Report, checked: Callable[[Check], None], note: Callable[[str], None]
+) -> RunResult:
+    file, splits, device = ready.file, ready.splits, ready.file.device
+    network, pretrained = ready.network(report)
+    metrics = Metrics(folder / METRICS, ready.epochs / ready.steps)
+    with stop_requests(note) as stop, memory_errors(find_device(device)):
+        course = _Course(ready, metrics, report, checked, stop)
+        trained = train(
+            network,
+            file.recipe,
+            splits.train,
+            seed=file.seed,
+            device=device,
+            checkpoint=folder / CHECKPOINT,
+            channels_last=True,
+            on_step=course.step,
+            score_at=sorted({round(ready.steps * k / CHECKS) for k in range(1, CHECKS)} - {0, ready.steps}),
+            score=course.score,
+        )
+    for line in trained.notes:
+        note(line)
+    facts = {"spec": file.spec.id, "point": file.name}
+    save_weights(network, folder / WEIGHTS, facts)
+    if trained.last is not None:
+        last = copy.deepcopy(network)
+        last.load_state_dict(trained.last)
+        save_weights(last, folder / LAST, facts)
+    scores = {
+        part: evaluate(network, data, device=device, report=report) for part, data in splits.parts() if part != "train"
+    }
+    metrics.check(ready.steps, scores["val"])
+    return RunResult(
+        scores=scores["val"],
+        report_scores=scores.get("report"),
+        steps=trained.iterations,
+        final_loss=trained.final_loss,
+        seconds=trained.seconds,
+        pretrained=pretrained,
+        notes=trained.notes,
+    )
+
+
+class _Course:
+    """Follows a training: notes its metrics, tells where it stands, and ends it where that was asked for."""
+
+    def __init__(
+        self,
+        ready: Ready,
+        metrics: Metrics,
+        report: Report,
+        checked: Callable[[Check], None],
+        stop: Callable[[], bool],
+    ) -> None:
+        self._ready, self._metrics, self._report, self._checked, self._stop = ready, metrics, report, checked, stop
+        self._begun, self._steps, self._miou = time.perf_counter(), 0, ""
+        self._loss: float | None = None
+
+    def step(self, step: Step) -> None:
+        """Take a finished step."""
+        self._steps += 1
+        self._loss = step.loss if self._loss is None else 0.9 * self._loss + 0.1 * step.loss
+        self._metrics.step(step)
+        self._report(f"loss {self._loss:.3f}{self._miou}", step.done, step.total)
+        self._end_if_asked()
+
+    def score(self, step: int, network: nn.Module) -> None:
+        """Score the weights that would be delivered now."""
+        file = self._ready.file
+        scores = evaluate(network, self._ready.splits.val, device=file.device, report=self._end_if_asked)
+        self._metrics.check(step, scores)
+        self._miou = f", mIoU {100 * scores.miou:.1f} %"
+        left, total = self._ready.steps - step, self._ready.steps
+        seconds = (time.perf_counter() - self._begun) / max(1, self._steps) * left
+        self._checked(Check(step=step, total=total, loss=self._loss, miou=scores.miou, seconds_left=seconds))
+
+    def _end_if_asked(self, *_: object) -> None:
+        if self._stop():
+            raise KeyboardInterrupt  # the loop saves first

@@ -1,0 +1,228 @@
+"""Trainings in folders: finished, shown, stopped, taken up again, refused."""
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from segsearch.errors import InputError
+from segsearch.lock import locked
+from segsearch.run import train as running
+from segsearch.run.ask import ask
+from segsearch.run.folder import LAST, METRICS, RUN, read_run
+from segsearch.run.metrics import read_metrics
+from segsearch.run.train import Check, Run, prepare, rehearse_run, train_run
+from segsearch.spec.network import NetworkSpec
+from segsearch.study_files import CHECKPOINT, RESULT, WEIGHTS
+
+from .runs import SIZE, tiny, write_point, write_recipe, write_streets
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("run")
+    return train_run(tiny(folder), folder / "out")
+
+
+def same(one: Path, other: Path) -> bool:
+    left, right = load_file(one), load_file(other)
+    return left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
+
+
+def test_a_run_leaves_all_that_was_promised(run: Run) -> None:
+    names = {path.name for path in run.folder.iterdir() if not path.name.startswith(".")}
+    assert names == {RUN, CHECKPOINT, METRICS, WEIGHTS, LAST, RESULT}
+    result, file = run.result, read_run(run.folder)
+    assert file == run.file and isinstance(file.spec, NetworkSpec)
+    assert (result.steps, result.scores.images, file.recipe.epochs) == (12, 3, 3)
+    assert np.array(result.scores.confusion).sum() <= 3 * SIZE[0] * SIZE[1]
+    assert not same(run.folder / WEIGHTS, run.folder / LAST), "one is the average of the weights"
+    assert file.content["train.drawn"].startswith("8 scenes") and file.versions["torch"] == torch.__version__
+
+
+def test_metrics_have_every_check_and_the_last_loss(run: Run) -> None:
+    lines = read_metrics(run.folder / METRICS)
+    checks = [line["step"] for line in lines if "miou" in line]
+    assert checks == [1, 2, 4, 5, 6, 7, 8, 10, 11, 12]
+    assert lines[-1]["miou"] == run.result.scores.miou and lines[-1]["epoch"] == 3
+    losses = [line for line in lines if "loss" in line]
+    assert losses[-1]["step"] == 12 and all(line["rate"] > 0 and line["seconds"] >= 0 for line in losses)
+
+
+def test_a_finished_run_is_shown_without_its_data_and_unchanged(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def opened(*_: object) -> None:
+        raise AssertionError("opened its data")
+
+    monkeypatch.setattr(running, "open_data", opened)
+    before = {path.name: path.stat().st_mtime_ns for path in run.folder.iterdir()}
+    assert train_run(tiny(run.folder.parent), run.folder) == run
+    assert {path.name: path.stat().st_mtime_ns for path in run.folder.iterdir()} == before
+
+
+class _StoppedError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("at", [1, 7])
+def test_taken_up_again_it_ends_with_the_same_weights(run: Run, tmp_path: Path, at: int) -> None:
+    def report(what: str, done: int, total: int) -> None:
+        if what.startswith("loss") and done == at:
+            raise _StoppedError
+
+    training = tiny(run.folder.parent)
+    with pytest.raises(_StoppedError):
+        train_run(training, tmp_path / "out", report=report)
+    with (tmp_path / "out" / METRICS).open("a") as file:
+        file.write(
+            '{"step": 11, "epoch": 1.0, "loss": 9, "seconds": 1}\n{"step": 12, "ep'
+        )  # of a session that was lost
+    again = train_run(training, tmp_path / "out")
+    assert same(run.folder / WEIGHTS, again.folder / WEIGHTS) and same(run.folder / LAST, again.folder / LAST)
+    assert again.result.scores == run.result.scores
+    lines = read_metrics(again.folder / METRICS)
+    steps = [line["step"] for line in lines]
+    assert steps == sorted(steps) and 9 not in [line.get("loss") for line in lines]
+    seconds = [line["seconds"] for line in lines]
+    assert seconds == sorted(seconds)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_step_and_saves(run: Run, tmp_path: Path, number: signal.Signals) -> None:
+    notes: list[str] = []
+
+    def report(what: str, done: int, total: int) -> None:
+        if what.startswith("loss") and done == 3:
+            os.kill(os.getpid(), number)
+
+    with pytest.raises(KeyboardInterrupt):
+        train_run(tiny(run.folder.parent), tmp_path / "out", report=report, note=notes.append)
+    assert notes == ["stopping after this step (once more to stop at once)"]
+    first: list[int] = []
+    train_run(tiny(run.folder.parent), tmp_path / "out", report=lambda what, done, total: first.append(done))
+    assert first[0] == 4
+    assert same(run.folder / WEIGHTS, tmp_path / "out" / WEIGHTS)
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"seed": 1}, "holds a run with seed 0, not 1; choose another folder (--out DIR)"),
+        ({"recipe": "{epochs: 4, batch_size: 2, ema: 0.9}"}, "holds a run with recipe.epochs 3, not 4"),
+    ],
+)
+def test_another_run_in_its_folder_is_refused(run: Run, tmp_path: Path, changes: dict[str, Any], line: str) -> None:
+    with pytest.raises(InputError) as error:
+        train_run(tiny(tmp_path, **changes), run.folder)
+    assert line in str(error.value)
+
+
+def test_other_data_or_another_network_is_refused(run: Run, tmp_path: Path) -> None:
+    recipe, streets = write_recipe(tmp_path), write_streets(tmp_path)
+    network = ask(write_point(tmp_path, fusion_width=32), streets, recipe=recipe)
+    with pytest.raises(InputError, match=f"holds a run with network {run.file.spec.id}, not {network.spec.id}"):
+        train_run(network, run.folder)
+    with pytest.raises(InputError, match=r"holds a run with data\.train 8, not 7"):
+        train_run(ask(write_point(tmp_path), write_streets(tmp_path, train=7), recipe=recipe), run.folder)
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
+    training = tiny(tmp_path)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.tex").touch()
+    with pytest.raises(InputError, match=r"out: holds thesis.tex and no run.json, so it is no run's"):
+        train_run(training, tmp_path / "out")
+    with pytest.raises(InputError, match=r"thesis.tex: is a file, and a run needs a folder"):
+        train_run(training, tmp_path / "out" / "thesis.tex")
+
+
+def test_two_processes_in_one_folder_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    refused = pytest.raises(InputError, match=r"out: another process .* is training there")
+    with locked(tmp_path / "out"), refused:
+        train_run(tiny(tmp_path), tmp_path / "out")
+
+
+def test_a_truncated_checkpoint_is_one_line(run: Run, tmp_path: Path) -> None:
+    def report(what: str, done: int, total: int) -> None:
+        if done == 2:
+            raise _StoppedError
+
+    training = tiny(run.folder.parent)
+    with pytest.raises(_StoppedError):
+        train_run(training, tmp_path / "out", report=report)
+    checkpoint = tmp_path / "out" / CHECKPOINT
+    checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
+    with pytest.raises(InputError, match=r"checkpoint.pt: cannot be read as a checkpoint .*delete the file to start"):
+        train_run(training, tmp_path / "out")
+
+
+def test_fewer_images_than_a_batch_are_enough(tmp_path: Path) -> None:
+    training = ask(write_point(tmp_path), write_streets(tmp_path, 3), recipe=write_recipe(tmp_path, "{epochs: 4}"))
+    assert train_run(training, tmp_path / "out").result.steps == 2
+
+
+@pytest.mark.parametrize(
+    ("size_hw", "recipe", "line"),
+    [
+        ((16, 48), "{epochs: 1}", "--size: 16x48 is too small"),
+        (SIZE, "{epochs: 1, crop: [16, 16]}", "recipe.crop: 16x16 is too small"),
+        (
+            SIZE,
+            "{epochs: 1, crop: [64, 97]}",
+            "recipe.crop: 64x97 is larger than the images, 32x48, even magnified by 2",
+        ),
+    ],
+)
+def test_what_does_not_fit_the_images_is_told_first(
+    tmp_path: Path, size_hw: tuple[int, int], recipe: str, line: str
+) -> None:
+    point, streets = write_point(tmp_path), write_streets(tmp_path)
+    training = ask(point, streets, recipe=write_recipe(tmp_path, recipe), size_hw=size_hw)
+    with pytest.raises(InputError) as error:
+        train_run(training, tmp_path / "out")
+    assert line in str(error.value) and not (tmp_path / "out").exists()
+
+
+def test_what_has_changed_in_the_data_is_told(run: Run, tmp_path: Path) -> None:
+    file = run.file.model_copy(update={"content": run.file.content | {"train.drawn": "other scenes"}})
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / RUN).write_text(file.lines())
+    with pytest.raises(InputError, match=r"holds a run with data holds.train.drawn other scenes, not 8 scenes"):
+        train_run(tiny(run.folder.parent), tmp_path / "out")
+
+
+def test_a_rehearsal_tells_time_and_memory_and_writes_nothing(tmp_path: Path) -> None:
+    training = tiny(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    ready, taken = rehearse_run(training)
+    assert (ready.steps, ready.epochs) == (12, 3) and taken.seconds_per_step > 0
+    assert taken.mib is None or taken.mib >= 0
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_whoever_asks_is_told_of_checks(tmp_path: Path) -> None:
+    checks: list[Check] = []
+    train_run(tiny(tmp_path, "{iterations: 2, batch_size: 2}"), tmp_path / "out", checked=checks.append)
+    assert [(check.step, check.total) for check in checks] == [(1, 2)] and 0 <= checks[0].miou <= 1
+
+
+def test_the_usual_recipe_is_the_papers_where_it_has_one() -> None:
+    usual = {data: ask("fpenet", data, root=None if data == "streets" else ".") for data in ("camvid", "streets")}
+    assert {data: training.recipe_name for data, training in usual.items()} == {"camvid": "fpenet", "streets": "strong"}
+    assert ask("fpenet", "streets", epochs=50).recipe.epochs == 50
+
+
+def test_a_run_depends_on_its_seed_alone(tmp_path: Path) -> None:
+    """Not on the words or the folder: the network begins with the same weights wherever it is built."""
+    ready = prepare(tiny(tmp_path, seed=3))
+    first, second = (ready.network()[0].state_dict() for _ in range(2))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    other = prepare(tiny(tmp_path, seed=4)).network()[0].state_dict()
+    assert not all(torch.equal(first[name], other[name]) for name in first)
+    assert json.loads(ready.file.model_dump_json())["seed"] == 3
