@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
+from segsearch.errors import InputError
 from segsearch.frozen import Frozen
 from segsearch.resources import locate, shipped
 from segsearch.train.recipe import Recipe
@@ -44,7 +45,10 @@ def read_recipe_file(name: str | Path, beside: Path | None = None) -> RecipeFile
     Raises:
         InputError: no such recipe or file, or not a recipe's.
     """
-    path = locate(str(name), FOLDER, beside)
+    try:
+        path = locate(str(name), FOLDER, beside)
+    except InputError as error:
+        raise InputError(f"recipe {error.place}", error.problem, error.allowed) from error
     content = load_yaml(path)
     return RecipeFile.parse(content if "recipe" in content else {"recipe": content}, path)
 

@@ -59,7 +59,8 @@ def test_changes_replace_fields_and_one_length_the_other() -> None:
 
 def test_an_unknown_recipe_names_the_nearest_and_all() -> None:
     with pytest.raises(
-        InputError, match=r"fpent: no such file, did you mean 'fpenet'\? \(allowed: a YAML file, or one of dfanet, "
+        InputError,
+        match=r"^recipe .*/fpent: no such file, did you mean 'fpenet'\? \(allowed: a YAML file, or one of dfanet, ",
     ):
         load_recipe("fpent", "camvid")
 
@@ -98,7 +99,7 @@ def test_a_study_names_its_recipe(written: str, expected: dict[str, object], tmp
 @pytest.mark.parametrize(
     ("written", "line"),
     [
-        ("fpent", r"fpent: no such file, did you mean 'fpenet'\?"),
+        ("fpent", r"^recipe .*/fpent: no such file, did you mean 'fpenet'\?"),
         ("{name: fpenet, epoch: 3}", r"study\.yaml\.recipe\.epoch: unknown key, did you mean 'epochs'\?"),
         ("{name: 3}", r"study\.yaml\.recipe\.name: unknown key"),
         ("3", r"study\.yaml\.recipe: should be"),
