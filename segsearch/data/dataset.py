@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 
 IGNORE = 255
@@ -55,13 +56,14 @@ class Splits:
             yield "report", self.report
 
 
-LIMIT_BYTES = 2 * 1024**3
+LIMIT_BYTES = max(2 * 1024**3, psutil.virtual_memory().total // 4)
+"""Of decoded images of one split that a process keeps."""
 
 
 class Memory:
     """Keeps pairs until ``limit_bytes`` are full, and keeps those: epochs visit all images alike.
 
-    A copy sent to another process starts empty.
+    A copy sent to another process keeps nothing: it would be one of several that each see some of the images.
     """
 
     def __init__(self, limit_bytes: int = LIMIT_BYTES) -> None:
@@ -84,4 +86,4 @@ class Memory:
         return pair
 
     def __reduce__(self) -> tuple[type["Memory"], tuple[int]]:
-        return Memory, (self.limit_bytes,)
+        return Memory, (0,)

@@ -1,5 +1,7 @@
 """Training of a network by a recipe, a dataset and a seed; resumed, it gives the weights of an uninterrupted one."""
 
+import dataclasses
+import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +11,7 @@ from torch import Tensor, nn
 
 from segsearch.data.augment import Augment
 from segsearch.data.dataset import Dataset
-from segsearch.data.loader import batches
+from segsearch.data.loader import Stream, batches, stream_of
 from segsearch.errors import InputError
 from segsearch.measure.device_lock import working
 from segsearch.train.checkpoint import Stamp, fingerprint
@@ -136,6 +138,7 @@ class _Run:
     def __init__(self, session: Session, recipe: Recipe, dataset: Dataset, seed: int, keeper: Keeper) -> None:
         self._session, self._recipe, self._dataset, self._seed, self._keeper = session, recipe, dataset, seed, keeper
         self._retreat = Retreat(session, recipe)
+        self._stream: Stream | None = None
 
     def until(self, end: int, on_step: OnStep | None, score_at: frozenset[int], score: Score | None) -> None:
         """Run up to step ``end``; if an exception stops it between two steps, a checkpoint is written."""
@@ -165,22 +168,27 @@ class _Run:
         """Take steps, from an earlier state again where one fails."""
         while self._session.done < end:
             try:
-                for image, label in self._stream(end):
+                begun = time.perf_counter()
+                for image, label in self._batches(end):
+                    ready = time.perf_counter()
                     with working(self._session.device):  # nothing trains on a device while something is timed there
                         step = self._session.step(image, label)
-                    yield step
+                    waited = (ready - begun) / (time.perf_counter() - begun)
+                    yield dataclasses.replace(step, waited=waited)
                     self._retreat.tick()
+                    begun = time.perf_counter()
             except DivergedError as error:
                 self._retreat.after_divergence(error)
             except torch.OutOfMemoryError as error:
                 self._retreat.after_short_memory(error)
 
-    def _stream(self, end: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def _batches(self, end: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Batches from where the session is: image float B, 3, H, W and label int64 B, H, W; others after a retreat."""
         recipe, session = self._recipe, self._session
         views = Augment(**{name: getattr(recipe, name) for name in Augment.__dataclass_fields__})
         seed = self._seed + (session.retreats << 64)
-        return batches(self._dataset, recipe.batch_size, views, seed, session.done, end, session.device)
+        self._stream = self._stream or stream_of(self._dataset, session.device)
+        return batches(self._dataset, recipe.batch_size, views, seed, session.done, end, session.device, self._stream)
 
 
 def _class_weights(recipe: Recipe, dataset: Dataset, device: torch.device) -> Tensor | None:

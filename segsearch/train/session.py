@@ -30,6 +30,8 @@ class Step:
     total: int
     loss: float
     learning_rate: float
+    waited: float = 0.0
+    """Share of the step's time that went by until its batch was there."""
 
 
 class Supervised(nn.Module):

@@ -1,4 +1,6 @@
+import os
 import pickle
+import signal
 from collections import Counter
 from itertools import pairwise
 
@@ -8,11 +10,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from segsearch.data import loader
 from segsearch.data.augment import PLAIN, Augment, vary
 from segsearch.data.dataset import IGNORE, Memory, Pair
-from segsearch.data.loader import batches, indices_of
+from segsearch.data.loader import Place, batches, indices_of, stream_of
 from segsearch.data.normalise import MEAN, STD, to_tensor
 from segsearch.data.streets.dataset import Streets
+from segsearch.errors import InputError, MachineError
 
 VARIED = Augment(flip=True, scale=(0.5, 2.0), crop=(20, 24))
 
@@ -61,6 +65,57 @@ def test_without_augmentation_batches_are_the_images(streets: Streets) -> None:
     for k, i in enumerate(indices_of(5, 4, 0, 0)):
         assert torch.equal(label[k], torch.from_numpy(streets[i][1].copy()).long())
         assert torch.equal(image[k : k + 1], to_tensor(streets[i][0][None].copy()))
+
+
+@pytest.mark.parametrize("place", ["device", "workers"])
+def test_batches_are_the_same_wherever_the_images_are(place: Place, streets: Streets) -> None:
+    device = torch.device("cpu")
+    here = stream_of(streets, device, "memory")
+    there = stream_of(streets, device, place)
+    for one, other in zip(
+        *(batches(streets, 3, VARIED, 7, 2, 9, stream=stream) for stream in (here, there)), strict=True
+    ):
+        assert torch.equal(one[0], other[0]) and torch.equal(one[1], other[1])
+
+
+class Bad:
+    """Pairs of which one cannot be read, and one ends the process that reads it."""
+
+    name, classes, colours = "bad", ("a", "b"), ((0, 0, 0), (1, 1, 1))
+
+    def __init__(self, fatal: bool) -> None:
+        self.fatal = fatal
+
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, index: int) -> Pair:
+        if index == 3 and self.fatal:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if index == 3:
+            raise InputError("3.png", "cannot be read", "a file")
+        return np.zeros((2, 3, 3), np.uint8), np.zeros((2, 3), np.uint8)
+
+    def content(self) -> dict[str, str]:
+        return {}
+
+
+def test_a_worker_passes_on_what_it_cannot_read() -> None:
+    data = Bad(fatal=False)
+    with pytest.raises(InputError, match=r"^3\.png: cannot be read \(allowed: a file\)$"):
+        list(batches(data, 2, None, 0, 0, 2, stream=stream_of(data, torch.device("cpu"), "workers")))
+
+
+def test_a_worker_that_is_killed_is_the_machines_fault() -> None:
+    data = Bad(fatal=True)
+    with pytest.raises(MachineError, match="this machine: a process that reads images ended: DataLoader worker"):
+        list(batches(data, 2, None, 0, 0, 2, stream=stream_of(data, torch.device("cpu"), "workers")))
+
+
+def test_images_that_do_not_fit_are_read_by_workers(streets: Streets, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert loader._place(streets, torch.device("cpu")) == "memory"
+    monkeypatch.setattr(loader, "LIMIT_BYTES", 5 * 32 * 48 * 4 - 1)
+    assert loader._place(streets, torch.device("cpu")) == "workers"
 
 
 def test_normalise() -> None:
