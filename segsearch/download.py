@@ -38,8 +38,14 @@ def fetch(url: str, report: Report = silent) -> Path:
     if not path.is_file():
         clear_parts(path.parent, older_than_seconds=86400)  # another process may be downloading now
         _download(url, path, expected, report)
-    elif not (found := sha256(path)).startswith(expected):
-        raise InputError(path, f"is damaged: its sha256 begins with {found[:8]}", "delete it, to download it again")
+        return path
+    return checked(path, "delete it, to download it again")
+
+
+def checked(path: Path, cure: str) -> Path:
+    """Return ``path``, whose name carries a checksum. Raises InputError, with the ``cure``, where it is another one."""
+    if not (found := sha256(path)).startswith(str(hash_in(path.name))):
+        raise InputError(path, f"is damaged: its sha256 begins with {found[:8]}", cure)
     return path
 
 

@@ -17,7 +17,7 @@ class Stem(nn.Module):
         super().__init__()
         inputs, kernels = (3, *spec.widths[:-1]), (spec.kernel, *(3,) * (len(spec.widths) - 1))
         self.convs = nn.ModuleList(
-            ConvNorm(i, o, k, stride=s, activation=spec.activation)
+            ConvNorm(i, o, k, stride=s, activation=spec.activation, padding=spec.padding)
             for i, o, k, s in zip(inputs, spec.widths, kernels, spec.strides, strict=True)
         )
         self.strides = spec.strides

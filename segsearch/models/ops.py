@@ -6,18 +6,35 @@ from collections.abc import Callable
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segsearch.spec.words import Activation, Pool
+from segsearch.spec.words import Activation, Padding, Pool
 
 Features = dict[int, Tensor]
 Channels = dict[int, int]
 
 ACTIVATIONS: dict[Activation, Callable[[], nn.Module]] = {
     "relu": lambda: nn.ReLU(inplace=True),
+    "relu6": lambda: nn.ReLU6(inplace=True),
     "silu": lambda: nn.SiLU(inplace=True),
     "hswish": lambda: nn.Hardswish(inplace=True),
     "none": nn.Identity,
 }
 """All but "none" work in place: nothing else may read their input."""
+
+
+class SameConv2d(nn.Conv2d):
+    """A convolution whose padding follows the size of its input, as TensorFlow's SAME does; `Padding` says how."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Tensor (B, C, H, W) to (B, C', H/stride, W/stride), sizes rounded up."""
+        windows = zip(size_of(x), self.kernel_size, self.stride, self.dilation, strict=True)
+        rows, columns = (max(0, (side - 1) // s * s + d * (k - 1) + 1 - side) for side, k, s, d in windows)
+        if rows % 2 or columns % 2:
+            x = F.pad(x, (0, columns % 2, 0, rows % 2))
+        around = (rows // 2, columns // 2)
+        return F.conv2d(x, self.weight, self.bias, self.stride, around, self.dilation, self.groups)
+
+
+CONVOLUTIONS: dict[Padding, type[nn.Conv2d]] = {"symmetric": nn.Conv2d, "same": SameConv2d}
 
 
 class ConvNorm(nn.Module):
@@ -36,11 +53,12 @@ class ConvNorm(nn.Module):
         act: bool = True,
         activation: Activation = "relu",
         eps: float = 1e-5,
+        padding: Padding = "symmetric",
     ) -> None:
         super().__init__()
-        padding = dilation * (kernel // 2)
-        self.conv = nn.Conv2d(
-            in_channels, out_channels, kernel, stride, padding, dilation=dilation, groups=groups, bias=bias
+        around = dilation * (kernel // 2)
+        self.conv = CONVOLUTIONS[padding](
+            in_channels, out_channels, kernel, stride, around, dilation=dilation, groups=groups, bias=bias
         )
         self.norm = nn.BatchNorm2d(out_channels, eps=eps)
         self.act = ACTIVATIONS[activation if act else "none"]()
@@ -67,7 +85,7 @@ class ConvNorm(nn.Module):
 
 def conv_of(like: nn.Conv2d, weight: Tensor, bias: Tensor | None) -> nn.Conv2d:
     """Make a convolution with the geometry of ``like`` and weights (K, C, h, w), (K) of its own; one group."""
-    conv = nn.Conv2d(
+    conv = type(like)(
         weight.shape[1],
         weight.shape[0],
         like.kernel_size,  # type: ignore[arg-type]  # torch calls a pair a tuple of any length

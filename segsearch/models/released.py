@@ -7,6 +7,8 @@ from torch import Tensor
 
 from segsearch.models.renaming import (
     DFANET_HUAIFENG1993,
+    EFFICIENTNET_LITE0,
+    EFFICIENTNET_LITE1,
     FPENET_XIAOYUFENFEI,
     TIMM_EFFICIENTNET,
     TIMM_MOBILENETV3,
@@ -147,11 +149,14 @@ RELEASES: dict[str, Rules] = {
     "timm_efficientnet": TIMM_EFFICIENTNET,
     "torchvision_mobilenetv3": TORCHVISION_MOBILENETV3,
     "timm_mobilenetv3": TIMM_MOBILENETV3,
+    "efficientnet_lite0": EFFICIENTNET_LITE0,
+    "efficientnet_lite1": EFFICIENTNET_LITE1,
+    "efficientnet_lite2": EFFICIENTNET_LITE1,
 }
 
 LIBRARIES: dict[str, tuple[str, ...]] = {
-    library: tuple(release for release in RELEASES if release.startswith(f"{library}_"))
-    for library in ("torchvision", "timm")
+    library: tuple(release for release in RELEASES if release.startswith(library))
+    for library in ("torchvision", "timm", "efficientnet_lite")
 }
 """Releases of each library: the encoder says which of them is meant."""
 ENCODERS: tuple[str, ...] = tuple(release for releases in LIBRARIES.values() for release in releases)

@@ -1,4 +1,4 @@
-"""Rewriting rules from foreign tensor names to ours: encoders of torchvision and timm, and public re-implementations.
+"""Rewriting rules from foreign tensor names to ours: encoders of libraries, and public re-implementations.
 
 The rules of all encoders but MobileNetV3 cover every tensor. Checkpoints released by authors are in `released`.
 """
@@ -82,6 +82,23 @@ TIMM_EFFICIENTNET: Rules = (
         lambda m: _efficient(m[1], m[2], _WIDE[m[3]]),
     ),
 )
+
+
+def _lite(depths: tuple[int, ...]) -> Rules:
+    """Rules of an EfficientNet-Lite with so many blocks in each stage; there blocks are numbered from first to last."""
+    names = [f"{stage}.blocks.{block}" for stage, depth in enumerate(depths) for block in range(depth)]
+    at = {str(i): f"encoder.stages.{name}" for i, name in enumerate(names)}
+    block, steps = rf"^_blocks\.({'|'.join(at)})\._", ("expand", "depthwise", "project")
+    return (
+        (r"^_conv_stem\.", "encoder.stem.convs.0.conv."),
+        (r"^_bn0\.", "encoder.stem.convs.0.norm."),
+        (rf"{block}({'|'.join(steps)})_conv\.", lambda m: f"{at[m[1]]}.{m[2]}.conv."),
+        (rf"{block}bn([012])\.", lambda m: f"{at[m[1]]}.{steps[int(m[2])]}.norm."),
+    )
+
+
+EFFICIENTNET_LITE0, EFFICIENTNET_LITE1 = _lite((1, 2, 2, 3, 3, 4, 1)), _lite((1, 3, 3, 4, 4, 5, 1))
+"""The encoders in the Python packages of EfficientNet-Lite; Lite2 has the names of Lite1."""
 
 _MOBILE = ("0.0", "1.0", "2.0", "3.0", "4.0", "4.1", "5.0", "6.0", "7.0", "8.0", "8.1")
 """Our stage and block of each of MobileNetV3-Small's eleven blocks."""

@@ -17,8 +17,8 @@ def _encoder(point: Point) -> str:
     inside = {name.removeprefix(f"encoder.{family}."): value for name, value in point.items()}
     variant, depth = str(inside.get("variant", "")), inside.get("depth", 1.0)
     if variant:
-        # df1 says its family itself; xception's a does not
-        family = variant if variant.startswith(family) else f"{family}-{variant}"
+        # df1 and lite0 say their family themselves; xception's a does not
+        family = variant if family.endswith(variant.rstrip("0123456789")) else f"{family}-{variant}"
     if isinstance(depth, int):
         family += str(depth)
     elif depth != 1.0:

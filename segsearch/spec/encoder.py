@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag
 
 from segsearch.frozen import Frozen
-from segsearch.spec.words import Activation, Level, Rate, Stride, Width
+from segsearch.spec.words import Activation, Level, Padding, Rate, Stride, Width
 
 BlockName = Literal[
     "basic", "bottleneck", "conv", "fpe", "fpe_projected", "fused", "mbconv", "mobile", "separable",
@@ -24,6 +24,8 @@ class StemSpec(Frozen):
     kernel: Kernel = 3
     """Of the first convolution: the plain ResNet opens with one 7x7."""
     activation: Activation = "relu"
+    padding: Padding = "symmetric"
+    """Of the convolutions."""
 
 
 class StageSpec(Frozen):
@@ -46,6 +48,8 @@ class StageSpec(Frozen):
     squeeze: Literal["none", "inner", "out"] = "none"
     """fused, mbconv, mobile: squeeze-excite on the inner map (EfficientNet) or on the block's output (SGCPNet)."""
     activation: Activation = "relu"
+    padding: Padding = "symmetric"
+    """fused, mbconv, mobile: of the blocks' spatial convolutions; networks that TensorFlow trained need same."""
     long_skip: Literal["none", "concat", "add"] = "none"
     """concat: the stage returns its first and last map of its own resolution, side by side (FPENet, section 3.1).
 

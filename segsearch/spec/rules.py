@@ -35,6 +35,7 @@ READERS = {
     "expansion": frozenset({"fpe", "fpe_projected", "fused", "mbconv", "mobile"}),
     "inner": frozenset({"bottleneck", "fused", "mbconv", "mobile", "separable", "separable_biased"}),
     "squeeze": frozenset({"fused", "mbconv", "mobile"}),
+    "padding": frozenset({"fused", "mbconv", "mobile"}),
     "cascade": frozenset({"fpe", "fpe_projected"}),
 }
 """Blocks that read a field of their stage; every block reads the others."""

@@ -12,4 +12,6 @@ Rate = Annotated[int, Field(ge=1, le=64)]
 Level = Annotated[int, Field(ge=1, le=9)]
 """A place in the pyramid: Pk has stride 2**k."""
 Pool = Literal["avg", "max"]
-Activation = Literal["relu", "silu", "hswish", "none"]
+Activation = Literal["relu", "relu6", "silu", "hswish", "none"]
+Padding = Literal["symmetric", "same"]
+"""Of zeros around a map. same: TensorFlow's SAME, an odd row of them at the bottom and an odd column at the right."""

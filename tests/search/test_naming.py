@@ -28,6 +28,7 @@ from .builders import some_point
             "df2-d0.5x0.5/up",
         ),
         ({"encoder": "xception", "encoder.xception.variant": "a", "fusion": "dfa"}, "xception-a/dfa"),
+        ({"encoder": "efficientnet_lite", "encoder.efficientnet_lite.variant": "lite0", "fusion": "fam"}, "lite0/fam"),
         ({"width": 3}, "network"),
     ],
 )

@@ -68,8 +68,16 @@ class InvertedBlock(nn.Module):
 
 
 def _filter(inner: int, stage: StageSpec, stride: int) -> ConvNorm:
-    rate = stage.dilations[0]
-    return ConvNorm(inner, inner, stage.kernel, stride=stride, dilation=rate, groups=inner, activation=stage.activation)
+    return ConvNorm(
+        inner,
+        inner,
+        stage.kernel,
+        stride=stride,
+        dilation=stage.dilations[0],
+        groups=inner,
+        activation=stage.activation,
+        padding=stage.padding,
+    )
 
 
 class MBConvBlock(InvertedBlock):
@@ -96,9 +104,14 @@ class FusedBlock(InvertedBlock):
         widens = inner != in_channels
         inner = inner if widens else stage.width
         super().__init__(in_channels, stage, inner)
-        rate = stage.dilations[0]
         self.expand = ConvNorm(
-            in_channels, inner, stage.kernel, stride=stride, dilation=rate, activation=stage.activation
+            in_channels,
+            inner,
+            stage.kernel,
+            stride=stride,
+            dilation=stage.dilations[0],
+            activation=stage.activation,
+            padding=stage.padding,
         )
         self.depthwise = nn.Identity()
         self.project = ConvNorm(inner, stage.width, 1, activation="none") if widens else nn.Identity()

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from segsearch.space.families.choices import Choices
 from segsearch.space.families.df import df
 from segsearch.space.families.efficientnet import efficientnet
+from segsearch.space.families.efficientnet_lite import efficientnet_lite
 from segsearch.space.families.fpe import fpe
 from segsearch.space.families.mobilenetv3 import mobilenetv3
 from segsearch.space.families.resnet import resnet
@@ -19,6 +20,7 @@ FAMILIES: dict[str, Callable[[Choices, float], AnyEncoder]] = {
     "shufflenetv2": shufflenetv2,
     "xception": xception,
     "efficientnet": efficientnet,
+    "efficientnet_lite": efficientnet_lite,
     "mobilenetv3": mobilenetv3,
     "fpe": fpe,
     "timm": timm,
