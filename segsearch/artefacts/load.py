@@ -60,8 +60,9 @@ def _in_folder(folder: Path) -> Path:
     if (folder / ONNX).is_file():
         return folder / ONNX
     cure = f"{ONNX}, {XML} or {PT2}, as `segsearch export` writes them"
-    if (folder / "study.json").is_file():
-        cure = f"export its best network first: segsearch export {folder} --out winner"
+    for mark, whose in (("study.json", "its best network"), ("run.json", "what it trained")):
+        if (folder / mark).is_file():
+            cure = f"export {whose} first: segsearch export {folder} --out winner"
     raise InputError(folder, f"holds no {ONNX}", cure)
 
 

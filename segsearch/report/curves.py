@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 SIZE_INCHES = (7.0, 6.4)
 LINE, DOT = "#0b7285", "#d9480f"
-PANELS = {"loss": "loss", "rate": "learning rate", "miou": "mIoU on validation images, %"}
+PANELS = {"loss": "loss", "rate": "learning rate", "miou": "mIoU of val, %"}
 """Key of a line of ``metrics.jsonl``, and the name of its axis."""
 
 
@@ -51,4 +51,5 @@ def curves_figure(lines: Sequence[Mapping[str, Any]], *, title: str, printed: fl
             panels[-1].annotate(f"printed: {printed:g}", (0.01, printed), (0, 3), textcoords="offset points",
                                 xycoords=panels[-1].get_yaxis_transform(), fontsize=8.5)  # fmt: skip
         panels[-1].set_xlabel("epochs")
+        figure.align_ylabels(panels)
     return figure

@@ -44,18 +44,19 @@ def export_run(
     wanted, run, result, subject = chosen(formats), read_run(folder), read_result(folder), load_subject(str(folder))
     if result is None:
         raise InputError(folder, "is not finished: the command that began it goes on with it")
-    assert isinstance(subject.form, Network), "a run has one"
+    assert isinstance(subject.segmenter, Network), "a run has one"
     val, size = images_for(subject, None, root=root, size_hw=size_hw, split="val")
     learnt, _ = images_for(subject, None, root=root, size_hw=size_hw, split="train")
     fit = {"fit": run.data.fit} if isinstance(run.data, FileData) else {}
+    scores = result.scores if size == run.data.size else subject.score(val, report=report)
 
     def more(masks: Masks) -> dict[str, object]:
         return {
             "data": val.name,
-            "images": result.scores.images,
-            "miou": result.scores.miou,
-            "standard_error": result.scores.standard_error,
-            "iou": result.scores.iou,
+            "images": scores.images,
+            "miou": scores.miou,
+            "standard_error": scores.standard_error,
+            "iou": scores.iou,
             "artefact_miou": evaluate_masks(batched(masks), val, report=report).miou,
             "recipe": run.recipe.id,
             "settings": run.recipe.model_dump(mode="json"),
@@ -63,7 +64,7 @@ def export_run(
         }
 
     return export_network(
-        subject.form,
+        subject.segmenter,
         Description(name=run.name, point=run.point, size_hw=size, classes=len(run.classes), named=None),
         Scenes(
             said="validation images",

@@ -36,32 +36,34 @@ class Subject:
 
     Attributes:
         written: how the user named it, for messages.
-        form: which of the two it is.
+        segmenter: which of the two it is.
         names: of the classes, by index, where it knows them.
         run: what it was trained for, if it is a run.
     """
 
     written: str
-    form: Network | Model
+    segmenter: Network | Model
     names: tuple[str, ...] | None = None
     run: RunFile | None = None
 
     @property
     def classes(self) -> int:
         """How many it tells apart."""
-        return self.form.classes if isinstance(self.form, Network) else len(self.form.classes)
+        return self.segmenter.classes if isinstance(self.segmenter, Network) else len(self.segmenter.classes)
 
     def masks(self) -> Masks:
         """Return what segments an image, uint8 (H, W, 3), into class indices, uint8 (H, W): of a network, a copy."""
-        return network_masks(self.form, MEAN, STD) if isinstance(self.form, Network) else self.form.predict
+        return (
+            network_masks(self.segmenter, MEAN, STD) if isinstance(self.segmenter, Network) else self.segmenter.predict
+        )
 
     def score(self, dataset: Dataset, *, device: str = "cpu", report: Report = silent) -> Scores:
         """Score it: a network by its logits on ``device``, a model, on the processor, by its masks.
 
         Raises: as `segsearch.train.evaluate.evaluate`.
         """
-        if isinstance(self.form, Network):
-            return evaluate(self.form, dataset, device=device, report=report)
+        if isinstance(self.segmenter, Network):
+            return evaluate(self.segmenter, dataset, device=device, report=report)
         return evaluate_masks(batched(self.masks()), dataset, report=report)
 
 
@@ -82,13 +84,13 @@ def load_subject(written: str, weights: Path | None = None) -> Subject:
             raise InputError(path, f"has no {WEIGHTS} yet: the command that began it goes on with it")
         network = build(run.spec, len(run.classes))
         load_weights(network, path / WEIGHTS)
-        return Subject(written=written, form=network.eval(), names=run.classes, run=run)
+        return Subject(written=written, segmenter=network.eval(), names=run.classes, run=run)
     if is_model:
         model = load_model(path)
         told = any(
             name != f"class {index}" for index, name in enumerate(model.classes)
         )  # an export of a point has none
-        return Subject(written=written, form=model, names=model.classes if told else None)
+        return Subject(written=written, segmenter=model, names=model.classes if told else None)
     if path.is_dir():
         raise InputError(written, "holds neither a run nor an exported model")
     spec = lower(read_point(written)[1])
@@ -96,7 +98,7 @@ def load_subject(written: str, weights: Path | None = None) -> Subject:
         raise InputError("--weights", "is needed for a point", "a .safetensors file of a training")
     network = build(spec, classes_of(weights) or UNKNOWN_CLASSES)
     load_weights(network, weights)
-    return Subject(written=written, form=network.eval())
+    return Subject(written=written, segmenter=network.eval())
 
 
 def images_for(
@@ -118,15 +120,17 @@ def images_for(
     source = own if data is None else data
     if source is None:
         raise InputError("--data", f"is needed for {subject.written}", "camvid --root DIR, a YAML file, or a folder")
-    if isinstance(subject.form, Network):
+    if isinstance(subject.segmenter, Network):
         config = read_data(source, root=root, size_hw=size_hw or (None if own is None else own.size))
-        check_size(subject.form.spec, config.size, "--size")
+        check_size(subject.segmenter.spec, config.size, "--size")
     else:
-        if size_hw not in (None, subject.form.size_hw):
-            raise InputError("--size", "cannot be chosen for an exported model", "{}x{}".format(*subject.form.size_hw))
-        config = read_data(source, root=root, size_hw=subject.form.size_hw)
+        if size_hw not in (None, subject.segmenter.size_hw):
+            raise InputError(
+                "--size", "cannot be chosen for an exported model", "{}x{}".format(*subject.segmenter.size_hw)
+            )
+        config = read_data(source, root=root, size_hw=subject.segmenter.size_hw)
         if isinstance(config, FileData):
-            config = config.model_copy(update={"fit": subject.form.notes.get("fit", "stretch")})
+            config = config.model_copy(update={"fit": subject.segmenter.notes.get("fit", "stretch")})
     splits = dict(open_data(config).parts())
     if split not in splits:
         raise unknown("--split", split, splits)

@@ -47,7 +47,7 @@ def visualize(subject: Subject, dataset: Dataset, out: Path, *, count: int = 8, 
     if len(dataset) == 0:
         raise InputError(dataset.name, "has no images to draw")
     inside: dict[str, Bytes] = {}
-    hooks = _watch(subject.form, inside) if isinstance(subject.form, Network) else []
+    hooks = _watch(subject.segmenter, inside) if isinstance(subject.segmenter, Network) else []
     masks = subject.masks()
     fit: Fit = getattr(dataset, "fit", "stretch")
     legend = dict(zip(dataset.classes, dataset.colours, strict=True))

@@ -115,6 +115,6 @@ def test_a_run_without_weights_or_result_says_what_to_do(run: Run, tmp_path: Pat
 
 
 def test_a_network_is_left_in_eval_mode(run: Run) -> None:
-    network = load_subject(str(run.folder)).form
+    network = load_subject(str(run.folder)).segmenter
     assert isinstance(network, Network) and not network.training
     assert not any(torch.isnan(parameter).any() for parameter in network.parameters())

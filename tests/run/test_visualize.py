@@ -21,7 +21,7 @@ SCENES = Streets(count=5, seed=1, split="val", size_hw=SIZE)
 
 
 def subject(name: str) -> Subject:
-    return Subject(written=name, form=build(named_point(name).spec, 11).eval())
+    return Subject(written=name, segmenter=build(named_point(name).spec, 11).eval())
 
 
 def pixels(path: Path) -> np.ndarray:
@@ -67,8 +67,8 @@ def test_panels_lie_side_by_side_with_what_the_network_has_inside(tmp_path: Path
 def test_hooks_are_taken_away(tmp_path: Path) -> None:
     looked = subject("fpenet")
     visualize(looked, SCENES, tmp_path, count=1)
-    assert isinstance(looked.form, Network)
-    assert not any(module._forward_hooks for module in looked.form.modules())
+    assert isinstance(looked.segmenter, Network)
+    assert not any(module._forward_hooks for module in looked.segmenter.modules())
 
 
 @dataclass(frozen=True)
@@ -85,5 +85,5 @@ class Sky:
 
 
 def test_a_model_has_no_inside(tmp_path: Path) -> None:
-    (path,) = visualize(Subject(written="sky.onnx", form=Sky()), SCENES, tmp_path, count=1)
+    (path,) = visualize(Subject(written="sky.onnx", segmenter=Sky()), SCENES, tmp_path, count=1)
     assert pixels(path).shape[1] == 4 * (SIZE[1] + GAP) - GAP
