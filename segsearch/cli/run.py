@@ -133,13 +133,18 @@ def evaluate(
     split: SplitOption = "val",
     weights: WeightsOption = None,
     size: SizeOption = None,
+    window: Annotated[str | None, typer.Option(metavar="HxW", help="Slide a window of this size over images.")] = None,
+    stride: Annotated[str | None, typer.Option(metavar="HxW", help="Of the window; default: two thirds of it.")] = None,
+    scale: Annotated[list[float] | None, typer.Option(help="See images at this scale; several are averaged.")] = None,
+    flip: Annotated[bool, typer.Option("--flip", help="See images mirrored, too.")] = False,
     device: DeviceOption = "cpu",
     as_json: JsonOption = False,
 ) -> None:
     """Score a run, an exported model, or a point with weights: mIoU, IoU per class, pixel accuracy.
 
     Pixels are counted at the labels' own resolution: a network's logits are brought to it bilinearly, the masks of an
-    exported file, which runs on the processor at its one size, to the nearest.
+    exported file, which runs on the processor at its one size, to the nearest. Papers say "ms" and "flip" of scores
+    that are means over --scale 0.75 --scale 1 --scale 1.25 and their like, and over mirrored images.
 
     Example: segsearch evaluate runs/fpenet_camvid_fpenet_seed0
 
@@ -147,17 +152,21 @@ def evaluate(
     """
     from segsearch.report import run as report
     from segsearch.report.bars import bar
+    from segsearch.train.evaluate import Evaluation
 
+    sides = {name: size_hw(text, f"--{name}") for name, text in (("window", window), ("stride", stride)) if text}
+    views = {"mode": "slide" if window else "whole", "scales": scale or [1.0], "flip": flip} | sides
+    settings = Evaluation.parse(views, "evaluate")
     subject, dataset, seen = _opened(what, weights, data, root, size, split)
     with bar("evaluate") as moved:
-        scores = subject.score(dataset, device=device, report=moved)
+        scores = subject.score(dataset, settings, device=device, report=moved)
     if as_json:
-        facts = {"what": what, "data": dataset.name, "size": list(seen)}
+        facts = {"what": what, "data": dataset.name, "size": list(seen), "views": settings.model_dump(mode="json")}
         print(json.dumps(facts | scores.model_dump(mode="json"), indent=2, ensure_ascii=False))
     else:
         from segsearch.report.console import show
 
-        show(report.scores_table(scores), report.scored(scores, dataset.name, seen))
+        show(report.scores_table(scores), report.scored(scores, dataset.name, seen) + report.viewed(settings))
 
 
 def visualize(

@@ -11,6 +11,7 @@ from segsearch.space.points import Published, named_points
 if TYPE_CHECKING:  # these load torch, which a command's help does without
     from segsearch.run.folder import RunFile
     from segsearch.run.train import Check, Ready, Run
+    from segsearch.train.evaluate import Evaluation
     from segsearch.train.rehearse import Rehearsal
     from segsearch.train.scores import Scores
 
@@ -32,6 +33,13 @@ def scored(scores: "Scores", where: str, size_hw: tuple[int, int]) -> str:
     error = "" if scores.standard_error is None else f" (standard error {percent(scores.standard_error)})"
     seen = f"{scores.images} images of {where}, seen at {_by(size_hw)}"
     return f"mIoU {percent(scores.miou)}{error}, pixel accuracy {percent(scores.pixel_accuracy)}: {seen}"
+
+
+def viewed(settings: "Evaluation") -> str:
+    """Say how images were seen, where it was not whole, once and as they are."""
+    words = [f"through windows of {_by(settings.window)}"] if settings.window else []
+    words += [f"at scales {', '.join(f'{scale:g}' for scale in settings.scales)}"] if settings.scales != (1.0,) else []
+    return "".join(f", {word}" for word in [*words, *(["mirrored, too"] if settings.flip else [])])
 
 
 def checked(check: "Check") -> str:

@@ -23,7 +23,7 @@ from segsearch.run.folder import RUN, RunFile, read_run
 from segsearch.space.lower import lower
 from segsearch.spec.network import check_size
 from segsearch.study_files import WEIGHTS
-from segsearch.train.evaluate import evaluate, evaluate_masks
+from segsearch.train.evaluate import DEPLOYED, Evaluation, evaluate, evaluate_masks
 from segsearch.train.scores import Scores
 from segsearch.train.weights import load_weights
 
@@ -57,13 +57,19 @@ class Subject:
             network_masks(self.segmenter, MEAN, STD) if isinstance(self.segmenter, Network) else self.segmenter.predict
         )
 
-    def score(self, dataset: Dataset, *, device: str = "cpu", report: Report = silent) -> Scores:
+    def score(
+        self, dataset: Dataset, settings: Evaluation = DEPLOYED, *, device: str = "cpu", report: Report = silent
+    ) -> Scores:
         """Score it: a network by its logits on ``device``, a model, on the processor, by its masks.
 
-        Raises: as `segsearch.train.evaluate.evaluate`.
+        Raises: as `segsearch.train.evaluate.evaluate`, and InputError for other ``settings`` with a model.
         """
         if isinstance(self.segmenter, Network):
-            return evaluate(self.segmenter, dataset, device=device, report=report)
+            return evaluate(self.segmenter, dataset, settings, device=device, report=report)
+        if settings != DEPLOYED:
+            raise InputError(
+                self.written, "is a model, which gives no logits to average over windows, scales and mirrored images"
+            )
         return evaluate_masks(batched(self.masks()), dataset, report=report)
 
 

@@ -57,6 +57,16 @@ def test_evaluate_as_json_is_the_runs_result(folder: Path) -> None:
     assert (found["data"], found["size"]) == ("streets/val", [32, 48])
 
 
+def test_images_are_seen_as_it_is_asked_for(folder: Path) -> None:
+    plain, whole, more = (
+        run("evaluate", RUN, *asked, cwd=folder).stdout.splitlines()[-1]
+        for asked in ((), ("--window", "64x64"), ("--window", "32x32", "--scale", "1", "--scale", "1.5", "--flip"))
+    )
+    assert whole == f"{plain}, through windows of 64x64", "one that covers the image changes nothing"
+    assert more.endswith("seen at 32x48, through windows of 32x32, at scales 1, 1.5, mirrored, too")
+    assert more.partition(":")[0] != plain.partition(":")[0]
+
+
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
@@ -69,6 +79,8 @@ def test_evaluate_as_json_is_the_runs_result(folder: Path) -> None:
         (["train", "fpenet", "--data", "streets", "--device", "cuda:99"], "cuda:99"),
         (["train", "fpenet", "--data", "streets", "--epochs", "1"], "recipe.warmup: "),
         (["evaluate", "fpenet", "--data", "streets"], "--weights: is needed for a point"),
+        (["evaluate", RUN, "--stride", "8x8"], "evaluate: stride must be at most the window"),
+        (["evaluate", RUN, "--window", "8"], "--window: '8' is not a size"),
         (["evaluate", "/nowhere", "--data", "streets"], "/nowhere: no such file"),
         (["evaluate", "nope.onnx", "--data", "streets"], "nope.onnx: there is no such file or folder"),
         (["visualize", "fpenet", "--weights", "x.safetensors", "--data", "streets"], "x.safetensors: cannot be read"),

@@ -14,6 +14,7 @@ from segsearch.run.export import export_run
 from segsearch.run.subject import images_for, load_subject
 from segsearch.run.train import Run, train_run
 from segsearch.study_files import RESULT, WEIGHTS
+from segsearch.train.evaluate import Evaluation
 from segsearch.train.weights import save_weights
 from tests.data.samples import write_folder
 
@@ -49,6 +50,13 @@ def test_every_form_scores_alike(run: Run, winner: Path) -> None:
     for name in ("", "model.onnx", "model.xml", "model.pt2"):
         found = scores(str(winner / name), streets)
         assert found.miou == pytest.approx(run.result.scores.miou, abs=5e-4) and found.images == 3
+
+
+def test_a_model_gives_one_answer_only(run: Run, winner: Path) -> None:
+    subject = load_subject(str(winner))
+    dataset, _ = images_for(subject, str(run.folder.parent / "few.yaml"), root=None, size_hw=None, split="val")
+    with pytest.raises(InputError, match="is a model, which gives no logits"):
+        subject.score(dataset, Evaluation(flip=True))
 
 
 def test_another_split_and_another_size(run: Run) -> None:
