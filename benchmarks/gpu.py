@@ -395,15 +395,15 @@ def no_camvid(args: argparse.Namespace) -> str | None:
 
 
 def training_run(args: argparse.Namespace) -> None:
-    """Train with the recipe of the paper (Adam, 5e-4, batch 8), on CamVid's train split; test is looked at once."""
+    """Train with the recipe of the paper, on CamVid's train split; test is looked at once."""
     from segsearch.train.evaluate import evaluate
     from segsearch.train.loop import train
-    from segsearch.train.recipe import Recipe
+    from segsearch.train.recipes import load_recipe
     from segsearch.train.session import Step
     from segsearch.train.weights import save_weights
 
     seed, path = args.seed, args.out / EPOCHS
-    recipe = Recipe(epochs=args.epochs, batch_size=8, learning_rate=5e-4, weight_decay=1e-4, scale=(0.5, 1.75))
+    recipe = load_recipe("fpenet", "camvid", {"epochs": args.epochs})
     images, val = camvid(args.camvid, "train"), camvid(args.camvid, "val")
     common = {"seed": seed, "recipe": recipe.model_dump(mode="json"), **facts(args), "size_hw": [360, 480]}
     torch.manual_seed(seed)

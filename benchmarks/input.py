@@ -85,7 +85,7 @@ def ours(data: FileDataset, options: argparse.Namespace) -> Iterator[tuple[Tenso
 
 def main() -> None:
     options = _options()
-    data = open_data(CamVidData(root=str(options.camvid), size=size_hw(options.size), holdout={"gap": 0})).train
+    data = open_data(CamVidData(root=str(options.camvid), size=size_hw(options.size), split="official")).train
     assert isinstance(data, FileDataset)
     device = torch.device(options.device)
     ways = {"PIL + DataLoader": plain(data, options), "segsearch": ours(data, options)}

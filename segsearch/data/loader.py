@@ -120,7 +120,7 @@ def _from_workers(dataset: Dataset, device: torch.device) -> Stream:
     here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
     def stream(orders: Iterable[list[int]]) -> Iterator[tuple[Tensor, Tensor]]:
-        loader = DataLoader(
+        loader: DataLoader[Pair] = DataLoader(
             _Careful(dataset),  # type: ignore[arg-type]  # it asks for what has a length and items
             batch_sampler=orders,
             num_workers=max(1, min(MOST_WORKERS, here - 1)),
