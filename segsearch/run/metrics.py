@@ -20,19 +20,24 @@ class Metrics:
 
     def __init__(self, path: Path, epochs_per_step: float) -> None:
         self._path, self._epochs_per_step = path, epochs_per_step
-        self._losses: list[float] = []
+        self._steps: list[Step] = []
         self._begun = time.perf_counter()
         self._written = -PAUSE_SECONDS
         self._before: float | None = None
         """Seconds of earlier sessions, known from the first line on."""
 
     def step(self, step: Step) -> None:
-        """Note a step; a line has the mean loss since the line before it, and the step's own learning rate."""
-        self._losses.append(step.loss)
+        """Note a step.
+
+        A line has the step's own learning rate, and means over all steps since the line before it: of the loss, and of
+        the share of a step that waited for data.
+        """
+        self._steps.append(step)
         seconds = time.perf_counter() - self._begun
         if seconds - self._written >= PAUSE_SECONDS or step.done == step.total:
-            self._write(step.done, step.done, {"loss": fmean(self._losses), "rate": step.learning_rate})
-            self._losses.clear()
+            loss, waited = (fmean(values) for values in zip(*((s.loss, s.waited) for s in self._steps), strict=True))
+            self._write(step.done, step.done, {"loss": loss, "rate": step.learning_rate, "waited": round(waited, 4)})
+            self._steps.clear()
             self._written = seconds
 
     def check(self, step: int, scores: Scores) -> None:

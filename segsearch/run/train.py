@@ -19,7 +19,7 @@ from segsearch.lock import locked
 from segsearch.measure.machine import device_name, find_device
 from segsearch.measure.memory import memory_errors
 from segsearch.models.network import Network
-from segsearch.models.pretrained import start_from
+from segsearch.models.pretrained import IMAGENET, start_from
 from segsearch.progress import Report, silent
 from segsearch.provenance import commit, versions
 from segsearch.run.folder import LAST, METRICS, RunFile, RunResult, Training, begin, check_same, held, read_result
@@ -35,6 +35,8 @@ from segsearch.trial import fresh_network
 
 CHECKS = 10
 """Times that a run is scored, the last one when it is done."""
+MUCH_WAITING = 0.05
+"""From this share of a step on, it is told how long steps wait for data."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,11 +76,19 @@ class Ready:
         return self.steps * self.file.recipe.batch_size / len(self.splits.train)
 
     def network(self, report: Report = silent) -> tuple[Network, str | None]:
-        """Build the network as the training begins with it; and say which file its encoder's weights are from."""
-        file = self.file
+        """Build the network as the training begins with it, and say which file its encoder's weights are from.
+
+        Raises:
+            InputError: a file of weights cannot be had, or is not for this encoder. MissingExtraError: nor its package.
+        """
+        file, wanted = self.file, self.file.recipe.pretrained
         network = fresh_network(file.spec, len(file.classes), file.recipe.auxiliary, file.seed)
-        pretrained = file.recipe.pretrained
-        return network, None if pretrained is None else start_from(network.encoder, pretrained, report)
+        if wanted is None:
+            return network, None
+        found = start_from(network.encoder, wanted, report)
+        if found is None and wanted != IMAGENET:
+            raise InputError("recipe.pretrained", f"{wanted} does not fit the encoder of {file.name}")
+        return network, found
 
 
 def prepare(training: Training) -> Ready:
@@ -151,21 +161,28 @@ def train_run(
         if (result := read_result(folder)) is not None:
             return Run(folder=folder, file=before, result=result)
     ready = prepare(training)
+    network, pretrained = ready.network(report)
     for line in ready.notes:
         note(line)
+    if training.recipe.pretrained is not None and pretrained is None:
+        note("no published ImageNet weights are of this encoder, which begins with fresh ones")
     make_folder(folder)
     with locked(folder, "training there"):
         file = begin(folder, ready.file)
-        result = _trained(ready, folder, report, checked, note)
+        result = _trained(ready, network, folder, report, checked, note).model_copy(update={"pretrained": pretrained})
         write_atomic(folder / RESULT, result.lines())
     return Run(folder=folder, file=file, result=result)
 
 
 def _trained(
-    ready: Ready, folder: Path, report: Report, checked: Callable[[Check], None], note: Callable[[str], None]
+    ready: Ready,
+    network: Network,
+    folder: Path,
+    report: Report,
+    checked: Callable[[Check], None],
+    note: Callable[[str], None],
 ) -> RunResult:
     file, splits, device = ready.file, ready.splits, ready.file.device
-    network, pretrained = ready.network(report)
     metrics = Metrics(folder / METRICS, ready.epochs / ready.steps)
     with stop_requests(note) as stop, memory_errors(find_device(device)):
         course = _Course(ready, metrics, report, checked, stop)
@@ -199,7 +216,6 @@ def _trained(
         steps=trained.iterations,
         final_loss=trained.final_loss,
         seconds=trained.seconds,
-        pretrained=pretrained,
         notes=trained.notes,
     )
 
@@ -218,17 +234,20 @@ class _Course:
         self._ready, self._metrics, self._report, self._checked, self._stop = ready, metrics, report, checked, stop
         self._begun, self._steps, self._miou = time.perf_counter(), 0, ""
         self._loss: float | None = None
+        self._waited = 0.0
 
     def step(self, step: Step) -> None:
         """Take a finished step."""
         self._steps += 1
         self._loss = step.loss if self._loss is None else 0.9 * self._loss + 0.1 * step.loss
+        self._waited = 0.9 * self._waited + 0.1 * step.waited
+        waits = f", {100 * self._waited:.0f} % of the time waiting for data" if self._waited > MUCH_WAITING else ""
         self._metrics.step(step)
-        self._report(f"loss {self._loss:.3f}{self._miou}", step.done, step.total)
+        self._report(f"loss {self._loss:.3f}{self._miou}{waits}", step.done, step.total)
         self._end_if_asked()
 
-    def score(self, step: int, network: nn.Module) -> None:
-        """Score the weights that would be delivered now."""
+    def score(self, step: int, network: nn.Module) -> float:
+        """Score the weights that would be delivered now; return their mIoU."""
         file = self._ready.file
         scores = evaluate(network, self._ready.splits.val, device=file.device, report=self._end_if_asked)
         self._metrics.check(step, scores)
@@ -236,6 +255,7 @@ class _Course:
         left, total = self._ready.steps - step, self._ready.steps
         seconds = (time.perf_counter() - self._begun) / max(1, self._steps) * left
         self._checked(Check(step=step, total=total, loss=self._loss, miou=scores.miou, seconds_left=seconds))
+        return scores.miou
 
     def _end_if_asked(self, *_: object) -> None:
         if self._stop():

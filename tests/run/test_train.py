@@ -13,13 +13,16 @@ from safetensors.torch import load_file
 
 from segsearch.errors import InputError
 from segsearch.lock import locked
+from segsearch.models.build import build
 from segsearch.run import train as running
 from segsearch.run.ask import ask
 from segsearch.run.folder import LAST, METRICS, RUN, read_run
 from segsearch.run.metrics import read_metrics
 from segsearch.run.train import Check, Run, prepare, rehearse_run, train_run
+from segsearch.space.points import named_point
 from segsearch.spec.network import NetworkSpec
 from segsearch.study_files import CHECKPOINT, RESULT, WEIGHTS
+from segsearch.train.weights import save_weights
 
 from .runs import SIZE, tiny, write_point, write_recipe, write_streets
 
@@ -52,7 +55,7 @@ def test_metrics_have_every_check_and_the_last_loss(run: Run) -> None:
     assert checks == [1, 2, 4, 5, 6, 7, 8, 10, 11, 12]
     assert lines[-1]["miou"] == run.result.scores.miou and lines[-1]["epoch"] == 3
     losses = [line for line in lines if "loss" in line]
-    assert losses[-1]["step"] == 12 and all(line["rate"] > 0 and line["seconds"] >= 0 for line in losses)
+    assert losses[-1]["step"] == 12 and all(line["rate"] > 0 and 0 <= line["waited"] < 1 for line in losses)
 
 
 def test_a_finished_run_is_shown_without_its_data_and_unchanged(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,6 +207,23 @@ def test_a_rehearsal_tells_time_and_memory_and_writes_nothing(tmp_path: Path) ->
     assert (ready.steps, ready.epochs) == (12, 3) and taken.seconds_per_step > 0
     assert taken.mib is None or taken.mib >= 0
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_weights_to_begin_with_must_be_there_and_fit(run: Run, tmp_path: Path) -> None:
+    weights = tmp_path / "some.safetensors"
+    training = tiny(tmp_path, f"{{epochs: 1, batch_size: 4, pretrained: {weights}}}")
+    with pytest.raises(InputError, match=r"some.safetensors: cannot be read"):
+        train_run(training, tmp_path / "out")
+    save_weights(build(named_point("fpenet").spec), weights)
+    with pytest.raises(InputError, match=r"recipe.pretrained: .*some.safetensors does not fit the encoder of tiny"):
+        train_run(training, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    weights.write_bytes((run.folder / WEIGHTS).read_bytes())
+    pretrained = train_run(training, tmp_path / "out").result.pretrained
+    assert pretrained is not None and pretrained.startswith("some.safetensors#")
+    imagenet, notes = tiny(tmp_path, "{epochs: 1, batch_size: 4, pretrained: imagenet}"), list[str]()
+    assert train_run(imagenet, tmp_path / "fresh", note=notes.append).result.pretrained is None
+    assert notes == ["no published ImageNet weights are of this encoder, which begins with fresh ones"]
 
 
 def test_whoever_asks_is_told_of_checks(tmp_path: Path) -> None:
