@@ -10,6 +10,7 @@ import torch
 from segsearch.count.conventions import CONVENTIONS, Tally, tally
 from segsearch.count.cost import Cost, PartCost, count
 from segsearch.errors import InputError, meant
+from segsearch.export.card import JSON_NAME, read_card
 from segsearch.frozen import Frozen
 from segsearch.models.auxiliary import Auxiliary
 from segsearch.models.build import build
@@ -173,8 +174,8 @@ def read_point(written: str, place: object = "point") -> tuple[str, Point]:
     """Return the name and choices of a POINT, in whichever of its forms it is written.
 
     Args:
-        written: a named point; a YAML or JSON file of choices; or a trial of a study, ``runs/my_study#12``, by its
-            number, its network's printed name, or the first digits of its id.
+        written: a named point; a YAML or JSON file of choices; the folder of an exported model; or a trial of a study,
+            ``runs/my_study#12``, by its number, its network's printed name, or the first digits of its id.
         place: opens the message where it is none of these.
 
     Raises:
@@ -187,6 +188,9 @@ def read_point(written: str, place: object = "point") -> tuple[str, Point]:
         choices = _choices(path)
         taken = path.stem in named_points() and named_points()[path.stem].choices != choices
         return path.name if taken else path.stem, choices
+    if (path / JSON_NAME).is_file():
+        card = read_card(path)
+        return card.name, _as_recorded(card.point, card.spec, path / JSON_NAME)
     if (trial := split_trial(written)) is not None:
         return _of_study(*trial)
     raise _no_point(written, path, place)
@@ -219,13 +223,18 @@ def _of_study(folder: Path, key: str) -> tuple[str, Point]:
         raise InputError(
             f"{folder}#{key}", "is not a finished trial of this study", f"a number, a name or an id; numbers: {numbers}"
         )
+    return trial.name, _as_recorded(trial.point, trial.spec_id, f"{folder}#{key}")
+
+
+def _as_recorded(point: Point, spec_id: str, place: object) -> Point:
+    """Return a point of whatever space. Raises InputError where it is not of the network that its record names."""
     try:
-        lowered = lower(trial.point).id
+        lowered = lower(point).id
     except (InputError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{folder}#{key}", f"its point stands for no network: {error}") from error
-    if lowered != trial.spec_id:
-        raise InputError(f"{folder}#{key}", f"its point is of network {lowered}, its record of {trial.spec_id}")
-    return trial.name, trial.point
+        raise InputError(place, f"its point stands for no network: {error}") from error
+    if lowered != spec_id:
+        raise InputError(place, f"its point is of network {lowered}, its record of {spec_id}")
+    return point
 
 
 def _no_point(written: str, path: Path, place: object) -> InputError:

@@ -21,7 +21,10 @@ def size_hw(text: str, place: str = "--size") -> tuple[int, int]:
     return sides[0], sides[1]
 
 
-POINT_HELP = "A name (see `segsearch points`), a YAML or JSON file of choices, or a study's trial, runs/NAME#12."
+POINT_HELP = (
+    "A name (see `segsearch points`), a YAML or JSON file of choices, an exported model's folder, "
+    "or a study's trial, runs/NAME#12."
+)
 
 
 def _names(incomplete: str) -> list[str]:

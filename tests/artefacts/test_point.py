@@ -12,6 +12,7 @@ from segsearch.artefacts.formats import write_form
 from segsearch.artefacts.fresh import fresh
 from segsearch.artefacts.point import export_point
 from segsearch.artefacts.scenes import scenes
+from segsearch.describe import read_point
 from segsearch.errors import InputError, ProofError
 from segsearch.export.card import Card, read_card
 from segsearch.export.onnx import OnnxModel
@@ -32,6 +33,14 @@ def test_a_point_is_written_whole(exported: tuple[Card, Path]) -> None:
     }  # fmt: skip
     assert read_card(out) == card and (card.name, card.size_hw, len(card.classes)) == ("sgcpnet1", SIZE, 5)
     assert OnnxModel(out / "model.onnx").notes == {"name": "sgcpnet1", "spec": card.spec}
+
+
+def test_what_was_exported_is_a_point_again(exported: tuple[Card, Path], tmp_path: Path) -> None:
+    card, out = exported
+    assert read_point(str(out)) == ("sgcpnet1", named("sgcpnet1"))
+    (tmp_path / "model.json").write_text(card.model_copy(update={"spec": "0" * 12}).model_dump_json())
+    with pytest.raises(InputError, match=rf"model.json: its point is of network {card.spec}, its record of 0{{12}}"):
+        read_point(str(tmp_path))
 
 
 def test_fresh_weights_are_said_plainly_and_have_no_miou(exported: tuple[Card, Path]) -> None:

@@ -23,6 +23,7 @@ from segsearch.space.points import named_point
 from segsearch.spec.network import NetworkSpec
 from segsearch.study_files import CHECKPOINT, RESULT, WEIGHTS
 from segsearch.train.weights import save_weights
+from tests.test_full_disk import room_for
 
 from .runs import SIZE, tiny, write_point, write_recipe, write_streets
 
@@ -163,6 +164,14 @@ def test_a_truncated_checkpoint_is_one_line(run: Run, tmp_path: Path) -> None:
     checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
     with pytest.raises(InputError, match=r"checkpoint.pt: cannot be read as a checkpoint .*delete the file to start"):
         train_run(training, tmp_path / "out")
+
+
+def test_a_full_disk_is_one_line_and_costs_nothing_that_was_written(run: Run, tmp_path: Path) -> None:
+    training = tiny(run.folder.parent)
+    with room_for(20_000), pytest.raises(InputError, match=r"checkpoint.pt: cannot be written: File too large"):
+        train_run(training, tmp_path / "out")
+    assert not list((tmp_path / "out").glob(".*.part"))
+    assert same(run.folder / WEIGHTS, train_run(training, tmp_path / "out").folder / WEIGHTS)
 
 
 def test_fewer_images_than_a_batch_are_enough(tmp_path: Path) -> None:
