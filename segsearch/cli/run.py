@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -90,7 +91,8 @@ def train(
     folder = out or Path("runs") / re.sub(r"[^\w.-]+", "-", "_".join(words))
 
     def told(line: str) -> None:
-        print(line, file=sys.stderr, flush=True)
+        with suppress(OSError):  # nobody may look at the log any more
+            print(line, file=sys.stderr, flush=True)
 
     with bar("train") as moved:
         run = train_run(

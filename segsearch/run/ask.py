@@ -3,11 +3,14 @@
 from pathlib import Path
 
 from segsearch.describe import read_point
+from segsearch.files import expanded
 from segsearch.measure.machine import find_device
+from segsearch.models.pretrained import IMAGENET
 from segsearch.run.data import read_data
 from segsearch.run.folder import Training
 from segsearch.space.lower import lower
 from segsearch.space.points import named_points
+from segsearch.train.recipe import Recipe
 from segsearch.train.recipes import load_recipe, read_recipe_file, recipe_names
 
 STRONG = "strong"
@@ -31,7 +34,8 @@ def ask(
         point: see `segsearch.describe.read_point`.
         data: see `segsearch.run.data.read_data`.
         root: see `segsearch.run.data.read_data`.
-        recipe: a shipped name or a file; without, that of the point's paper where it has one for the data, else strong.
+        recipe: a shipped name, or a file, whose folder a relative path of weights in it begins at; without, that of the
+            point's paper where it has one for the data, else strong.
         seed: of initial weights, batches and augmentation.
         device: ``cpu``, ``cuda`` or ``cuda:N``.
         size_hw: see `segsearch.run.data.read_data`.
@@ -50,10 +54,17 @@ def ask(
         spec=lower(choices),
         data=config,
         recipe_name=Path(recipe).stem,
-        recipe=load_recipe(recipe, config.name, {} if epochs is None else {"epochs": epochs}),
+        recipe=_located(load_recipe(recipe, config.name, {} if epochs is None else {"epochs": epochs}), Path(recipe)),
         seed=seed,
         device=device,
     )
+
+
+def _located(recipe: Recipe, path: Path) -> Recipe:
+    """Let the path of a file of weights begin at the folder of the recipe's file."""
+    if recipe.pretrained is None or recipe.pretrained == IMAGENET:
+        return recipe
+    return recipe.model_copy(update={"pretrained": str(path.absolute().parent / expanded(recipe.pretrained))})
 
 
 def _usual(point: str, data: str) -> str:
