@@ -76,16 +76,21 @@ def train(
     Example: segsearch train fpenet --data camvid --root PATH/TO/CamVid --recipe fpenet
 
     Example: segsearch train runs/my_study#12 --data my_dataset.yaml --size 512x1024 --dry-run
+
+    Several GPUs: torchrun --nproc-per-node 2 -m segsearch train sfnet_r18 --data cityscapes --root DIR --device cuda
     """
     from segsearch.report import run as report
     from segsearch.report.bars import bar
     from segsearch.run.ask import ask
     from segsearch.run.train import rehearse_run, train_run
+    from segsearch.train.parallel import started_rank
 
+    others = started_rank() > 0  # of torchrun's processes the first one speaks for all
     wanted = None if size is None else size_hw(size)
     training = ask(point, data, root=root, recipe=recipe, seed=seed, device=device, size_hw=wanted, epochs=epochs)
     if dry_run:
-        print(report.planned(*rehearse_run(training)))
+        if not others:
+            print(report.planned(*rehearse_run(training)))
         return
     words = (training.name, training.data_name, training.recipe_name, f"seed{seed}")
     folder = out or Path("runs") / re.sub(r"[^\w.-]+", "-", "_".join(words))
@@ -94,7 +99,7 @@ def train(
         with suppress(OSError):  # nobody may look at the log any more
             print(line, file=sys.stderr, flush=True)
 
-    with bar("train") as moved:
+    with bar("train", shown=not others) as moved:
         run = train_run(
             training,
             folder,
@@ -102,6 +107,8 @@ def train(
             checked=lambda check: told(report.checked(check)),
             note=lambda line: told(f"note: {line}"),
         )
+    if others:
+        return
     if as_json:
         print(json.dumps(report.as_plain(run), indent=2, ensure_ascii=False))
     else:

@@ -37,12 +37,15 @@ def batches(
     total: int,
     device: torch.device | str = "cpu",
     stream: Stream | None = None,
+    share: Callable[[list[int]], list[int]] | None = None,
+    rank: int = 0,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Give batches ``start`` .. ``total - 1`` of a stream.
 
     Batch k depends on (seed, k) alone, so a run that resumes at k sees what it would have seen. Every epoch shows each
     image once in a new order; a batch that an epoch cannot fill takes the rest from the next, so all batches are full.
-    ``stream``: as `stream_of` gives it, to be used again; by default a new one.
+    ``stream``: as `stream_of` gives it, to be used again; by default a new one. ``share`` takes the part of a batch
+    that is this process's, out of several, which draws the views of its images by its ``rank``.
 
     Yields:
         image float32 (B, 3, h, w), normalised, and label int64 (B, h, w), on ``device``.
@@ -51,9 +54,10 @@ def batches(
         InputError: an image or label turns out to be unreadable. MachineError: a process that reads them died.
     """
     stream = stream or stream_of(dataset, torch.device(device))
-    orders = (indices_of(len(dataset), batch_size, seed, k) for k in range(start, total))
+    whole = (indices_of(len(dataset), batch_size, seed, k) for k in range(start, total))
+    orders = whole if share is None else map(share, whole)
     for k, (images, labels) in enumerate(stream(orders), start=start):
-        generator = torch.Generator().manual_seed(_mixed(seed, _VARY, k))
+        generator = torch.Generator().manual_seed(_mixed(seed, _VARY, k, *([rank] if rank else [])))
         yield vary(to_tensor(images), labels.long(), augment or PLAIN, generator)
 
 

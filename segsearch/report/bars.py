@@ -7,13 +7,13 @@ from segsearch.progress import Report, silent
 
 
 @contextmanager
-def bar(title: str) -> Iterator[Report]:
+def bar(title: str, *, shown: bool = True) -> Iterator[Report]:
     """Show a bar while the block runs, if stderr is a terminal; yields what functions take as ``report=``."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = Console(stderr=True)
-    if not console.is_terminal:
+    if not console.is_terminal or not shown:
         yield silent
         return
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

@@ -3,6 +3,7 @@
 import copy
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,12 +23,24 @@ from segsearch.models.network import Network
 from segsearch.models.pretrained import IMAGENET, start_from
 from segsearch.progress import Report, silent
 from segsearch.provenance import commit, versions
-from segsearch.run.folder import LAST, METRICS, RunFile, RunResult, Training, begin, check_same, held, read_result
+from segsearch.run.folder import (
+    LAST,
+    METRICS,
+    RunFile,
+    RunResult,
+    Training,
+    begin,
+    check_same,
+    held,
+    read_result,
+    read_run,
+)
 from segsearch.run.metrics import Metrics
 from segsearch.spec.network import check_size
 from segsearch.study_files import CHECKPOINT, RESULT, WEIGHTS
 from segsearch.train.evaluate import evaluate
-from segsearch.train.loop import train
+from segsearch.train.loop import TrainResult, train
+from segsearch.train.parallel import Team, joined
 from segsearch.train.rehearse import Rehearsal, rehearse
 from segsearch.train.session import Step
 from segsearch.train.weights import save_weights
@@ -140,7 +153,8 @@ def train_run(
 ) -> Run:
     """Train a network in a folder, go on with the training that lies there, or return it where it is finished.
 
-    The first SIGINT or SIGTERM ends the step, saves and interrupts; a second one interrupts at once.
+    The first SIGINT or SIGTERM ends the step, saves and interrupts; a second one interrupts at once. Where torchrun
+    started several processes, they train together; the first one alone writes, scores, and tells anything.
 
     Args:
         training: what to do.
@@ -160,46 +174,65 @@ def train_run(
         check_same(before, training, folder)
         if (result := read_result(folder)) is not None:
             return Run(folder=folder, file=before, result=result)
-    ready = prepare(training)
-    network, pretrained = ready.network(report)
-    for line in ready.notes:
-        note(line)
-    if training.recipe.pretrained is not None and pretrained is None:
-        note("no published ImageNet weights are of this encoder, which begins with fresh ones")
-    make_folder(folder)
-    with locked(folder, "training there"):
-        file = begin(folder, ready.file)
-        result = _trained(ready, network, folder, report, checked, note).model_copy(update={"pretrained": pretrained})
-        write_atomic(folder / RESULT, result.lines())
-    return Run(folder=folder, file=file, result=result)
+    with joined(training.device) as (team, device):
+        if not team.leads:
+            report, checked, note = silent, lambda check: None, lambda line: None
+        ready = prepare(training)
+        network, pretrained = ready.network(report)
+        for line in ready.notes:
+            note(line)
+        if training.recipe.pretrained is not None and pretrained is None:
+            note("no published ImageNet weights are of this encoder, which begins with fresh ones")
+        if team.leads:
+            make_folder(folder)
+        team.wait()
+        with locked(folder, "training there") if team.leads else nullcontext():
+            if team.leads:
+                begin(folder, ready.file)
+            course = _Course(ready, Metrics(folder / METRICS, ready.epochs / ready.steps), report, checked)
+            trained = _trained(ready, network, folder, course, note, team, device)
+            if team.leads:
+                result = _scored(ready, network, folder, trained, course, report)
+                write_atomic(folder / RESULT, result.model_copy(update={"pretrained": pretrained}).lines())
+        team.wait()
+    file, found = read_run(folder), read_result(folder)
+    assert found is not None, "just written"
+    return Run(folder=folder, file=file, result=found)
 
 
 def _trained(
     ready: Ready,
     network: Network,
     folder: Path,
-    report: Report,
-    checked: Callable[[Check], None],
+    course: "_Course",
     note: Callable[[str], None],
-) -> RunResult:
-    file, splits, device = ready.file, ready.splits, ready.file.device
-    metrics = Metrics(folder / METRICS, ready.epochs / ready.steps)
-    with stop_requests(note) as stop, memory_errors(find_device(device)):
-        course = _Course(ready, metrics, report, checked, stop)
+    team: Team,
+    device: str,
+) -> TrainResult:
+    with stop_requests(note) as course.stop, memory_errors(find_device(device)), team.losses(course.stop):
         trained = train(
             network,
-            file.recipe,
-            splits.train,
-            seed=file.seed,
+            ready.file.recipe,
+            ready.splits.train,
+            seed=ready.file.seed,
             device=device,
             checkpoint=folder / CHECKPOINT,
             channels_last=True,
-            on_step=course.step,
+            on_step=course.step if team.leads else course.end_if_asked,
             score_at=sorted({round(ready.steps * k / CHECKS) for k in range(1, CHECKS)} - {0, ready.steps}),
             score=course.score,
+            team=team,
         )
     for line in trained.notes:
         note(line)
+    return trained
+
+
+def _scored(
+    ready: Ready, network: Network, folder: Path, trained: TrainResult, course: "_Course", report: Report
+) -> RunResult:
+    """Save the weights and score them."""
+    file, splits = ready.file, ready.splits
     facts = {"spec": file.spec.id, "point": file.name}
     save_weights(network, folder / WEIGHTS, facts)
     if trained.last is not None:
@@ -207,9 +240,11 @@ def _trained(
         last.load_state_dict(trained.last)
         save_weights(last, folder / LAST, facts)
     scores = {
-        part: evaluate(network, data, device=device, report=report) for part, data in splits.parts() if part != "train"
+        part: evaluate(network, data, device=file.device, report=report)
+        for part, data in splits.parts()
+        if part != "train"
     }
-    metrics.check(ready.steps, scores["val"])
+    course.metrics.check(ready.steps, scores["val"])
     return RunResult(
         scores=scores["val"],
         report_scores=scores.get("report"),
@@ -223,15 +258,10 @@ def _trained(
 class _Course:
     """Follows a training: notes its metrics, tells where it stands, and ends it where that was asked for."""
 
-    def __init__(
-        self,
-        ready: Ready,
-        metrics: Metrics,
-        report: Report,
-        checked: Callable[[Check], None],
-        stop: Callable[[], bool],
-    ) -> None:
-        self._ready, self._metrics, self._report, self._checked, self._stop = ready, metrics, report, checked, stop
+    def __init__(self, ready: Ready, metrics: Metrics, report: Report, checked: Callable[[Check], None]) -> None:
+        self.metrics = metrics
+        self.stop: Callable[[], bool] = bool  # nobody has asked yet
+        self._ready, self._report, self._checked = ready, report, checked
         self._begun, self._steps, self._miou = time.perf_counter(), 0, ""
         self._loss: float | None = None
         self._waited = 0.0
@@ -242,21 +272,21 @@ class _Course:
         self._loss = step.loss if self._loss is None else 0.9 * self._loss + 0.1 * step.loss
         self._waited = 0.9 * self._waited + 0.1 * step.waited
         waits = f", {100 * self._waited:.0f} % of the time waiting for data" if self._waited > MUCH_WAITING else ""
-        self._metrics.step(step)
+        self.metrics.step(step)
         self._report(f"loss {self._loss:.3f}{self._miou}{waits}", step.done, step.total)
-        self._end_if_asked()
+        self.end_if_asked()
 
     def score(self, step: int, network: nn.Module) -> float:
         """Score the weights that would be delivered now; return their mIoU."""
         file = self._ready.file
-        scores = evaluate(network, self._ready.splits.val, device=file.device, report=self._end_if_asked)
-        self._metrics.check(step, scores)
+        scores = evaluate(network, self._ready.splits.val, device=file.device, report=self.end_if_asked)
+        self.metrics.check(step, scores)
         self._miou = f", mIoU {100 * scores.miou:.1f} %"
         left, total = self._ready.steps - step, self._ready.steps
         seconds = (time.perf_counter() - self._begun) / max(1, self._steps) * left
         self._checked(Check(step=step, total=total, loss=self._loss, miou=scores.miou, seconds_left=seconds))
         return scores.miou
 
-    def _end_if_asked(self, *_: object) -> None:
-        if self._stop():
+    def end_if_asked(self, *_: object) -> None:
+        if self.stop():
             raise KeyboardInterrupt  # the loop saves first

@@ -16,8 +16,11 @@ FIRST_PAUSE_SECONDS = 3.0
 class Keeper:
     """Keeps a session's checkpoint file, or does nothing without a path; counts the seconds."""
 
-    def __init__(self, session: Session, path: Path | None, stamp: Stamp, every_seconds: float) -> None:
+    def __init__(
+        self, session: Session, path: Path | None, stamp: Stamp, every_seconds: float, writes: bool = True
+    ) -> None:
         self._session, self._path, self._stamp, self._every_seconds = session, path, stamp, every_seconds
+        self._writes = writes
         self._pause_seconds = min(FIRST_PAUSE_SECONDS, every_seconds)
         self._before = 0.0
         self._begun = self._saved = time.perf_counter()
@@ -48,6 +51,6 @@ class Keeper:
 
     def save(self) -> None:
         """Write the file."""
-        if self._path is not None:
+        if self._path is not None and self._writes:
             save_checkpoint(self._path, self._stamp, {**self._session.state(), "seconds": self.seconds})
         self._saved = time.perf_counter()

@@ -19,6 +19,7 @@ from segsearch.train.device import find_device, memory_format_of
 from segsearch.train.interrupt import deferred_interrupts
 from segsearch.train.keeper import Keeper
 from segsearch.train.losses import CLASS_WEIGHTS, count_pixels
+from segsearch.train.parallel import ALONE, Team
 from segsearch.train.recipe import Recipe
 from segsearch.train.retreat import Retreat
 from segsearch.train.session import DivergedError, Session, Step
@@ -65,6 +66,7 @@ def train(
     score_at: Collection[int] = (),
     score: Score | None = None,
     stop_at: int | None = None,
+    team: Team = ALONE,
 ) -> TrainResult:
     """Train a network in place; it ends on ``device``, in train mode, with averaged weights where `Recipe.ema` is set.
 
@@ -89,10 +91,12 @@ def train(
         score: see `Score`. The training goes on as if it had not been called; it must leave the network on ``device``.
         stop_at: pause after this step of the whole schedule, at least 1; a later call with another number or none goes
             on, to the same weights as without the pause. Without effect where the checkpoint is further.
+        team: the processes that all call this with the same arguments. The first one alone writes and calls ``score``.
 
     Raises:
         DivergedError: the loss became NaN or infinite, twice.
-        InputError: an empty dataset, a warm-up longer than the training, or a checkpoint that is damaged or foreign.
+        InputError: an empty dataset, a batch that the team cannot share, a warm-up longer than the training, or a
+            checkpoint that is damaged or foreign.
         DeviceError: the device is not there, or cannot compute in the recipe's precision.
         torch.OutOfMemoryError: not even two images fit at a time.
         KeyboardInterrupt: let through, after the checkpoint.
@@ -102,6 +106,8 @@ def train(
     assert getattr(network, "classes", len(dataset.classes)) == len(dataset.classes), "a network for other classes"
     assert stop_at is None or stop_at >= 1, f"stop_at {stop_at}"
     total, device = recipe.total_steps(len(dataset)), find_device(device)
+    team.check(recipe.batch_size, recipe.accumulate)
+    team.prepare(network, device)
     network.to(device, memory_format=memory_format_of(network, device, channels_last))  # type: ignore[call-overload]
     network.train()
     stamp = Stamp(
@@ -115,11 +121,11 @@ def train(
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         weights = _class_weights(recipe, dataset, device)
-        session = Session(network, recipe, images=len(dataset), device=device, class_weights=weights)
-        keeper = Keeper(session, checkpoint, stamp, every_seconds)
+        session = Session(network, recipe, images=len(dataset), device=device, class_weights=weights, team=team)
+        keeper = Keeper(session, checkpoint, stamp, every_seconds, writes=team.leads)
         keeper.resume()
-        run = _Run(session, recipe, dataset, seed, keeper)
-        run.until(min(total, stop_at or total), on_step, frozenset(score_at), score)
+        run = _Run(session, recipe, dataset, seed, keeper, team)
+        run.until(min(total, stop_at or total), on_step, frozenset(score_at), score if team.leads else None)
         last = session.deliver()
     return TrainResult(
         iterations=session.done,
@@ -135,8 +141,11 @@ def train(
 class _Run:
     """The loop over the steps of one session."""
 
-    def __init__(self, session: Session, recipe: Recipe, dataset: Dataset, seed: int, keeper: Keeper) -> None:
+    def __init__(
+        self, session: Session, recipe: Recipe, dataset: Dataset, seed: int, keeper: Keeper, team: Team
+    ) -> None:
         self._session, self._recipe, self._dataset, self._seed, self._keeper = session, recipe, dataset, seed, keeper
+        self._team = team
         self._retreat = Retreat(session, recipe)
         self._stream: Stream | None = None
 
@@ -180,6 +189,8 @@ class _Run:
             except DivergedError as error:
                 self._retreat.after_divergence(error)
             except torch.OutOfMemoryError as error:
+                if self._team.size > 1:  # the others know nothing of it, and wait for this one
+                    raise
                 self._retreat.after_short_memory(error)
 
     def _batches(self, end: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -188,7 +199,18 @@ class _Run:
         views = Augment(**{name: getattr(recipe, name) for name in Augment.__dataclass_fields__})
         seed = self._seed + (session.retreats << 64)
         self._stream = self._stream or stream_of(self._dataset, session.device)
-        return batches(self._dataset, recipe.batch_size, views, seed, session.done, end, session.device, self._stream)
+        return batches(
+            self._dataset,
+            recipe.batch_size,
+            views,
+            seed,
+            session.done,
+            end,
+            session.device,
+            self._stream,
+            self._team.share,
+            self._team.rank,
+        )
 
 
 def _class_weights(recipe: Recipe, dataset: Dataset, device: torch.device) -> Tensor | None:

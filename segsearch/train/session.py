@@ -13,6 +13,7 @@ from segsearch.errors import SegsearchError
 from segsearch.train.average import Average
 from segsearch.train.losses import supervised_loss
 from segsearch.train.optimizer import Precision, make_optimizer, set_learning_rate
+from segsearch.train.parallel import ALONE, Team
 from segsearch.train.recipe import Recipe
 from segsearch.train.schedules import rate_at
 
@@ -72,6 +73,7 @@ class Session:
         images: int,
         device: torch.device,
         class_weights: Tensor | None = None,
+        team: Team = ALONE,
     ) -> None:
         self.losses: list[float] = []
         self.whole = True
@@ -82,7 +84,8 @@ class Session:
         self.device = device
         self._network, self._recipe, self._images = network, recipe, images
         self._precision = Precision(recipe.amp, device)
-        self._supervised = Supervised(network, recipe, self._precision, class_weights)
+        self._team = team
+        self._supervised = team.wrap(Supervised(network, recipe, self._precision, class_weights), device)
         self._optimizer = make_optimizer(network, recipe)
         self._average = Average(network, recipe.ema) if recipe.ema is not None else None
 
@@ -106,7 +109,7 @@ class Session:
         value = 0.0
         for part in zip(image.chunk(self.parts), label.chunk(self.parts), strict=True):
             loss = self._supervised(*part) / self.parts
-            value += float(loss.detach())
+            value += self._team.mean(loss)
             if not math.isfinite(value):
                 place = f"step {self.done + 1} of {self.total}"
                 raise DivergedError(f"training diverged at {place}: loss {value}, learning rate {rate:.3g}")
