@@ -15,8 +15,8 @@ from segsearch.data.normalise import to_tensor
 from segsearch.data.open import open_data
 from segsearch.errors import InputError
 from segsearch.train.evaluate import Evaluation, evaluate, evaluate_masks
+from tests.data.camvid_files import camvid_or_skip
 
-CAMVID = Path(__file__).parents[3] / "shared/data/camvid"
 SIZES = [(37, 53), (64, 31), (90, 120)]
 CLASSES = 4
 
@@ -143,11 +143,11 @@ def test_settings_that_cannot_be_are_refused(wrong: dict[str, object]) -> None:
         Evaluation.parse(wrong, "evaluate")
 
 
-@pytest.mark.skipif(not CAMVID.is_dir(), reason="CamVid is not here")
 def test_a_constant_on_camvid_gets_what_one_confusion_matrix_gives() -> None:
-    report = open_data(CamVidData(root=str(CAMVID), size=(90, 120)), check=False).report
+    camvid = camvid_or_skip()
+    report = open_data(CamVidData(root=str(camvid), size=(90, 120)), check=False).report
     assert report is not None
-    labels = [np.array(Image.open(path)) for path in sorted((CAMVID / "valannot").iterdir())]
+    labels = [np.array(Image.open(path)) for path in sorted((camvid / "valannot").iterdir())]
     pixels = np.bincount(np.concatenate([label.ravel() for label in labels]), minlength=12)[:11]
     road = 3
     scores = evaluate_masks(lambda images: torch.full((len(images), 90, 120), road, dtype=torch.uint8), report)
