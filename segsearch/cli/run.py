@@ -76,8 +76,6 @@ def train(
     Example: segsearch train fpenet --data camvid --root PATH/TO/CamVid --recipe fpenet
 
     Example: segsearch train runs/my_study#12 --data my_dataset.yaml --size 512x1024 --dry-run
-
-    Several GPUs: torchrun --nproc-per-node 2 -m segsearch train sfnet_r18 --data cityscapes --root DIR --device cuda
     """
     from segsearch.report import run as report
     from segsearch.report.bars import bar

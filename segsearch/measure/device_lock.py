@@ -132,7 +132,9 @@ class _Entry:
                 looked = now
                 before = self._before()
                 if not before:
-                    return
+                    if time.monotonic() - looked <= _ASLEEP_SECONDS:
+                        return
+                    continue  # stopped since it looked at the clock
                 if notice.due():
                     say("waiting for {}: {} is {} there".format(self.name, *before[0]))
                 time.sleep(_LOOK_SECONDS)
