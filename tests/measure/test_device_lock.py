@@ -303,6 +303,7 @@ def test_a_wait_says_for_whom(monkeypatch):
 def test_one_ctrl_c_ends_the_wait(mode, number, said, queue):
     with timing(CPU), other("working", mode) as waiter:
         waiting(queue, waiter)
+        time.sleep(0.3)  # it is in the queue a moment before it can be interrupted
         waiter.signal(number)
         assert [waiter.said() for _ in said] == said
         assert waiter.said() == "left"
