@@ -209,7 +209,7 @@ def _trained(
     team: Team,
     device: str,
 ) -> TrainResult:
-    with stop_requests(note) as course.stop, memory_errors(find_device(device)), team.losses(course.stop):
+    with stop_requests(note) as course.stop, memory_errors(find_device(device)), team.guarded(course.stop):
         trained = train(
             network,
             ready.file.recipe,

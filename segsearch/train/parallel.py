@@ -46,7 +46,7 @@ class Team:
         return float(value.detach())
 
     @contextmanager
-    def losses(self, stop: Callable[[], bool]) -> Iterator[None]:
+    def guarded(self, stop: Callable[[], bool]) -> Iterator[None]:
         """Turn what the end of another process causes here into an interrupt, if ``stop`` says that one was asked for.
 
         Raises:
