@@ -62,7 +62,7 @@ class TrialSetup:
     under: Conditions
     """Of every latency."""
     worker: Worker | None = None
-    """On the machine to measure on; this one without."""
+    """On the machine to measure on; default: this one."""
     rungs: tuple[float, ...] = ()
     """Shares of the training after which the validation images are scored, too."""
 

@@ -63,7 +63,7 @@ def export_point(
         formats: beside ``onnx``, any of ``pt2`` and ``openvino``; without, all whose libraries are installed.
         int8: also a form in int8.
         fps: images per second that the file should reach; the card says whether it does.
-        threads: of the processor; torch's number without.
+        threads: of the processor; default: torch's number.
         report: told of what is done.
 
     Raises:

@@ -34,7 +34,7 @@ def ask(
         point: see `segsearch.describe.read_point`.
         data: see `segsearch.run.data.read_data`.
         root: see `segsearch.run.data.read_data`.
-        recipe: a shipped name, or a file, whose folder a relative path of weights in it begins at; without, that of the
+        recipe: a shipped name, or a file, whose folder a relative path of weights in it begins at; default: that of the
             point's paper where it has one for the data, else strong.
         seed: of initial weights, batches and augmentation.
         device: ``cpu``, ``cuda`` or ``cuda:N``.

@@ -36,7 +36,7 @@ def export_run(
 ) -> Card:
     """Export what a run trained in every form, proven on its validation images, with a card that has its scores.
 
-    Images have ``size_hw`` pixels, without it those of the run's data, which now lies at ``root`` if it was moved. All
+    Images have ``size_hw`` pixels, by default those of the run's data, which now lies at ``root`` if it was moved. All
     others, and what is raised: as in `segsearch.artefacts.point.export_point`; and InputError for a run that is not
     finished, or whose data cannot be opened.
     """

@@ -114,7 +114,7 @@ def images_for(
 
     Args:
         subject: a model is given images of its one size, a run those of its training, unless the next three say else.
-        data: as `read_data` reads it; without, a run's own.
+        data: as `read_data` reads it; default: a run's own.
         root: see `read_data`.
         size_hw: see `read_data`.
         split: ``train``, ``val`` or ``report``.
