@@ -27,10 +27,8 @@ from torch import Tensor, nn
 from segsearch.cli.arguments import size_hw
 from segsearch.count.cost import count
 from segsearch.data.normalise import MEAN, STD
+from segsearch.deployment.deploy import deploy
 from segsearch.errors import InputError, MissingExtraError, SegsearchError
-from segsearch.export.deploy import deploy
-from segsearch.latency import fresh_network
-from segsearch.latency.store import append_line, read_lines
 from segsearch.leaderboard.run import Candidate, candidates_of, choose_points
 from segsearch.measure.backends.base import Prepared
 from segsearch.measure.backends.onnx_file import written
@@ -41,7 +39,9 @@ from segsearch.measure.latency import example_image
 from segsearch.measure.load import LoadWatch
 from segsearch.measure.machine import device_name, find_device
 from segsearch.measure.timer import Stopwatch, no_garbage_collection, stopwatch_of
-from segsearch.report.bars import bar
+from segsearch.report.console import bar
+from segsearch.timing import fresh_network
+from segsearch.timing.store import append_line, read_lines
 
 CLASSES = 19
 FILE_BACKENDS = ("onnxruntime", "openvino")

@@ -8,10 +8,10 @@ from typing import Any
 
 import pandas as pd
 
-from segsearch.export.markdown import table
+from segsearch.deployment.markdown import table
 from segsearch.files import write_atomic
 from segsearch.leaderboard.order import geometric_mean, kendall_tau
-from segsearch.search.budget import short
+from segsearch.study.budget import short
 
 Line = dict[str, Any]
 BUSY_PERCENT = 10.0
@@ -23,7 +23,7 @@ Written by `{command}`.
 {device}, {threads} processor threads; {versions}.
 
 Plain eager is the trained network in eval mode as a script would run it: not folded, float32, contiguous, bytes to
-normalisation to forward to argmax. Deployed is `segsearch.export.deploy` in each runtime{how}. The runtimes of
+normalisation to forward to argmax. Deployed is `segsearch.deployment.deploy` in each runtime{how}. The runtimes of
 one network take turns in {rounds} rounds of blocks of at least {block_samples} samples and {block_seconds} s;
 every ratio is one of medians over these blocks, above 1 where deployed is faster. The roof is
 max(MACs / peak, bytes / bandwidth), both measured here ({roof}); bytes are parameters, image and mask.

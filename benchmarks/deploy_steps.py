@@ -20,12 +20,11 @@ import torch
 from rich.progress import track
 
 from segsearch.data.normalise import MEAN, STD
-from segsearch.export.deploy import deploy, network_masks
-from segsearch.export.onnx import trace
-from segsearch.export.steps import FOLDING, STEPS
+from segsearch.deployment.deploy import deploy, network_masks
+from segsearch.deployment.onnx import trace
+from segsearch.deployment.steps import FOLDING, STEPS
 from segsearch.measure.latency import example_image
-from segsearch.models.build import build
-from segsearch.models.network import Network
+from segsearch.models.network import Network, build
 from segsearch.space.points import named_point
 
 Call = Callable[[], object]
@@ -47,7 +46,7 @@ def in_onnxruntime(model: bytes, image: torch.Tensor, threads: int) -> Call:
 
 
 def in_openvino(model: bytes, image: torch.Tensor, threads: int) -> Call:
-    from segsearch.export import openvino as door
+    from segsearch.deployment import openvino as door
 
     openvino = door.openvino()
     read = door.core().read_model(model)

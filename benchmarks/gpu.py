@@ -40,11 +40,11 @@ from torch import Tensor, nn
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # runs from a checkout, installed or not
 
+from segsearch.deployment.deploy import Deployed, deploy  # noqa: E402
 from segsearch.errors import SegsearchError  # noqa: E402
-from segsearch.export.deploy import Deployed, deploy  # noqa: E402
 from segsearch.measure.backends.table import BACKENDS, find_backend  # noqa: E402
 from segsearch.measure.timer import TimerSettings, quantile, sample_alone, stopwatch_of  # noqa: E402
-from segsearch.models.build import build  # noqa: E402
+from segsearch.models.network import build  # noqa: E402
 from segsearch.space.points import named_point, named_points  # noqa: E402
 
 LIMIT_SECONDS = {1: 900, 2: 1500, 3: 900, 4: 300}
@@ -396,11 +396,11 @@ def no_camvid(args: argparse.Namespace) -> str | None:
 
 def training_run(args: argparse.Namespace) -> None:
     """Train with the recipe of the paper, on CamVid's train split; test is looked at once."""
-    from segsearch.train.evaluate import evaluate
-    from segsearch.train.loop import train
-    from segsearch.train.recipes import load_recipe
-    from segsearch.train.session import Step
-    from segsearch.train.weights import save_weights
+    from segsearch.training.evaluate import evaluate
+    from segsearch.training.loop import train
+    from segsearch.training.recipes import load_recipe
+    from segsearch.training.session import Step
+    from segsearch.training.weights import save_weights
 
     seed, path = args.seed, args.out / EPOCHS
     recipe = load_recipe("fpenet", "camvid", {"epochs": args.epochs})
@@ -535,9 +535,9 @@ class Scenes:
 
 def throughput(item: Item, size: tuple[int, int], device: str) -> dict[str, Any]:
     """Train for some steps on crops of half the size, channels last, and take the median step."""
-    from segsearch.train.loop import train
-    from segsearch.train.recipe import Recipe
-    from segsearch.train.session import Step
+    from segsearch.training.loop import train
+    from segsearch.training.recipe import Recipe
+    from segsearch.training.session import Step
 
     point, amp = item
     batch, steps, skipped = (8, 40, 10) if device == "cuda" else (2, 4, 1)

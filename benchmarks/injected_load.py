@@ -16,10 +16,10 @@ import torch
 from rich.progress import track
 
 from segsearch.cli.arguments import size_hw
-from segsearch.latency import NetworkSubject, latency_of
 from segsearch.measure.conditions import Conditions
 from segsearch.measure.record import LatencyRecord
 from segsearch.space.points import named_point
+from segsearch.timing import NetworkSubject, latency_of
 
 
 def main() -> None:

@@ -29,11 +29,11 @@ from segsearch.data.loader import batches, stream_of
 from segsearch.data.normalise import MEAN, STD
 from segsearch.data.open import open_data
 from segsearch.measure.machine import device_name
-from segsearch.models.build import build
+from segsearch.models.network import build
 from segsearch.space.points import named_point
-from segsearch.train.device import memory_format_of
-from segsearch.train.recipe import Recipe
-from segsearch.train.session import Session
+from segsearch.training.device import memory_format_of
+from segsearch.training.recipe import Recipe
+from segsearch.training.session import Session
 
 SCALE = (0.5, 2.0)
 

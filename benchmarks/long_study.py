@@ -1,9 +1,10 @@
-"""A study of thousands of finished trials, made by script: how long until it is shown, and until it proposes the next.
+"""A long study, made by script: how long until it is shown, until it proposes the next, and what the driver adds.
 
-    python benchmarks/long_study.py --trials 2000
+    python benchmarks/long_study.py --trials 2000 --driven 500
 
 The trials are points of the unified space with made-up scores and latencies, a third of them over the budget. Their
-files are as long as those of a real study.
+files are as long as those of a real study. ``--driven`` runs a study of so many trials that take no time, drawn at
+random, without rungs and with: all of its time is the driver's.
 """
 
 import argparse
@@ -12,25 +13,30 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from segsearch import __version__
+from segsearch.engine.driver import run_study
+from segsearch.engine.executors.base import Task
 from segsearch.measure.load import Contention
 from segsearch.measure.machine import Software
 from segsearch.measure.record import LatencyRecord
 from segsearch.measure.timer import TimerSettings
-from segsearch.result import TrialResult
-from segsearch.search.config import StudyConfig, parse_study
-from segsearch.search.identity import StudyFile
-from segsearch.search.naming import network_name
-from segsearch.search.proposals import Proposer
-from segsearch.search.record import Proposal, TrialRecord
-from segsearch.search.store import StudyFolder
+from segsearch.progress import Report
+from segsearch.result import Rung, TrialResult
+from segsearch.samplers.proposals import Proposer, network_name
 from segsearch.space.load import load_space
 from segsearch.space.lower import lower
 from segsearch.space.nodes import Point
 from segsearch.space.walk import sample
-from segsearch.train.scores import Scores
+from segsearch.study.config import StudyConfig, parse_study
+from segsearch.study.identity import StudyFile
+from segsearch.study.record import Proposal, TrialRecord
+from segsearch.study.store import StudyFolder
+from segsearch.study_files import CHECKPOINT
+from segsearch.training.scores import Scores
 
 CLASSES, SAMPLES = 19, 200
 
@@ -138,11 +144,57 @@ def propose(config: StudyConfig, folder: Path) -> tuple[float, float, float]:
     return marks[1] - marks[0], marks[2] - marks[1], marks[3] - marks[2]
 
 
+class NoWork:
+    """Stands for trials: gives made-up results at once, and notes when each began."""
+
+    def __init__(self) -> None:
+        self.rng, self.marks = random.Random(0), list[float]()
+
+    def __call__(self, task: Task, report: Report) -> TrialResult:
+        """Run one stage."""
+        facts: dict[str, Any] = {"spec": task.spec, "spec_id": task.spec.id, "seconds": {task.stage: 1.0}}
+        if task.stage == "measure":
+            self.marks.append(time.perf_counter())
+            latency = _latency(task.spec.id, self.rng.uniform(1.0, 14.0), self.rng)
+            return TrialResult(state="passed", params=10**6, macs=10**9, latency=latency, **facts)
+        (task.folder / CHECKPOINT).write_bytes(b"made up")
+        own = random.Random(task.seed)  # a rung's score stays as it was when the training goes on
+        reached = [Rung(steps=k, epochs=k, miou=own.betavariate(4, 3)) for k in RUNGS if k <= (task.until or 18)]
+        if task.until is not None:
+            return TrialResult(state="paused", rungs=tuple(reached), **facts)
+        scores = _scores(self.rng.betavariate(4, 3))
+        return TrialResult(state="complete", rungs=tuple(reached), scores=scores, **facts)
+
+
+RUNGS = (2, 6)
+
+
+def driven(folder: Path, trials: int, rungs: Sequence[int] = ()) -> tuple[int, float, float]:
+    """Networks that a driven study looked at, and seconds for each of them, over all and over the last fifty."""
+    settings = {"name": "driven", "data": {"name": "streets", "train": 8, "val": 2}, "points": [], "sampler": "random"}
+    recipe = {"epochs": 18, "batch_size": 8}
+    config = parse_study(settings | {"recipe": recipe, "trials": trials, "rungs": list(rungs), "confirm": 0}, "driven")
+    work = NoWork()
+    start = time.perf_counter()
+    run_study(config, folder, work=work)
+    marks = [*work.marks, time.perf_counter()]
+    last = min(50, len(marks) - 1)
+    return len(work.marks), (marks[-1] - start) / len(work.marks), (marks[-1] - marks[-1 - last]) / last
+
+
 def main() -> None:
     """Make the study, and print how long each step takes."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trials", type=int, default=2000)
-    trials = parser.parse_args().trials
+    parser.add_argument("--driven", type=int, default=500)
+    arguments = parser.parse_args()
+    trials = arguments.trials
+    for rungs in ((), RUNGS):
+        with tempfile.TemporaryDirectory() as folder:
+            looked_at, mean, last = driven(Path(folder) / "study", arguments.driven, rungs)
+        print(
+            f"{looked_at} networks, rungs {list(rungs)}: the driver adds {mean:.3f} s to each, {last:.3f} s at the end"
+        )
     with tempfile.TemporaryDirectory() as folder:
         config = make(Path(folder) / "study", trials)
         size = sum(path.stat().st_size for path in Path(folder).rglob("*.json"))

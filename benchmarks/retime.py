@@ -10,9 +10,9 @@ from pathlib import Path
 import pandas as pd
 from rich.progress import track
 
-from segsearch.latency import NetworkSubject, latency_of
 from segsearch.measure.conditions import Conditions
-from segsearch.search.store import StudyFolder
+from segsearch.study.store import StudyFolder
+from segsearch.timing import NetworkSubject, latency_of
 
 
 def main(study: Path, out: Path) -> None:

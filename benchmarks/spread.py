@@ -20,12 +20,12 @@ from typing import Any
 import pandas as pd
 
 from segsearch.cli.arguments import size_hw
-from segsearch.latency import FileSubject, NetworkSubject, exported, latency_of
 from segsearch.measure.conditions import Conditions
 from segsearch.measure.timer import QUOTED
 from segsearch.space.load import load_space
 from segsearch.space.lower import lower
 from segsearch.space.walk import sample
+from segsearch.timing import FileSubject, NetworkSubject, exported, latency_of
 
 COLUMNS = (
     *("order", "space", "size", "threads", "point", "spec_id", "macs", "backend", "backend_version", "process"),

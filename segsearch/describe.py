@@ -9,12 +9,11 @@ import torch
 
 from segsearch.count.conventions import CONVENTIONS, Tally, tally
 from segsearch.count.cost import Cost, PartCost, count
+from segsearch.deployment.card import JSON_NAME, read_card
 from segsearch.errors import InputError, meant
-from segsearch.export.card import JSON_NAME, read_card
 from segsearch.frozen import Frozen
 from segsearch.models.auxiliary import Auxiliary
-from segsearch.models.build import build
-from segsearch.models.network import Network
+from segsearch.models.network import Network, build
 from segsearch.models.timm_encoder import word_of
 from segsearch.progress import Report, silent
 from segsearch.space.families.timm import expand_point
@@ -24,7 +23,7 @@ from segsearch.space.nodes import Point, Scalar
 from segsearch.space.points import Expected, NamedPoint, Published, named_point, named_points, points_of
 from segsearch.space.walk import check
 from segsearch.spec.network import NetworkSpec, check_size, collapsed_levels
-from segsearch.study_files import RESULT, STUDY, find_trial, read_json, split_trial, trial_folders
+from segsearch.study_files import RESULT, RUN, STUDY, find_trial, read_json, split_trial, trial_folders
 from segsearch.yaml12 import load_json, load_yaml
 
 CLASSES, DEFAULT_SIZE_HW = 19, (1024, 2048)
@@ -174,8 +173,8 @@ def read_point(written: str, place: object = "point") -> tuple[str, Point]:
     """Return the name and choices of a POINT, in whichever of its forms it is written.
 
     Args:
-        written: a named point; a YAML or JSON file of choices; the folder of an exported model; or a trial of a study,
-            ``runs/my_study#12``, by its number, its network's printed name, or the first digits of its id.
+        written: a named point; a YAML or JSON file of choices; the folder of an exported model or of a run; or a trial
+            of a study, ``runs/my_study#12``, by its number, its network's printed name, or the first digits of its id.
         place: opens the message where it is none of these.
 
     Raises:
@@ -191,6 +190,9 @@ def read_point(written: str, place: object = "point") -> tuple[str, Point]:
     if (path / JSON_NAME).is_file():
         card = read_card(path)
         return card.name, _as_recorded(card.point, card.spec, path / JSON_NAME)
+    if (path / RUN).is_file():
+        run = _Ran.parse(read_json(path / RUN), path / RUN)
+        return run.name, _as_recorded(run.point, run.spec.id, path / RUN)
     if (trial := split_trial(written)) is not None:
         return _of_study(*trial)
     raise _no_point(written, path, place)
@@ -214,16 +216,35 @@ class _Tried(Frozen, extra="ignore"):
     point: Point
 
 
+class _Ran(Frozen, extra="ignore"):
+    """What a run's file says of its network."""
+
+    name: str
+    point: Point
+    spec: NetworkSpec
+
+
 def _of_study(folder: Path, key: str) -> tuple[str, Point]:
+    trial, _ = _find_tried(folder, key)
+    return trial.name, _as_recorded(trial.point, trial.spec_id, f"{folder}#{key}")
+
+
+def folder_of_trial(study: Path, key: str) -> Path:
+    """Return the folder of a finished trial; its key is as in `read_point`. Raises InputError where there is none."""
+    return _find_tried(study, key)[1]
+
+
+def _find_tried(folder: Path, key: str) -> tuple[_Tried, Path]:
     paths = [path / RESULT for path in trial_folders(folder) if (path / RESULT).is_file()]
     direct = [path for path in paths if key.isdecimal() and int(path.parent.name) == int(key)]
-    trial = find_trial([_Tried.parse(read_json(path), path) for path in direct or paths], key)
+    tried = {path.parent: _Tried.parse(read_json(path), path) for path in direct or paths}
+    trial = find_trial(tried.values(), key)
     if trial is None:
         numbers = f"1 to {int(paths[-1].parent.name)}" if paths else "none is finished yet"
         raise InputError(
             f"{folder}#{key}", "is not a finished trial of this study", f"a number, a name or an id; numbers: {numbers}"
         )
-    return trial.name, _as_recorded(trial.point, trial.spec_id, f"{folder}#{key}")
+    return trial, next(path for path, found in tried.items() if found is trial)
 
 
 def _as_recorded(point: Point, spec_id: str, place: object) -> Point:

@@ -22,6 +22,26 @@ def yes_or_no(value: object) -> object:
 YesNo = Annotated[bool, BeforeValidator(yes_or_no)]
 
 
+def height_by_width(text: str) -> tuple[int, int] | None:
+    """Read ``512x1024`` as two sides in pixels; None where the text is anything else."""
+    match = re.fullmatch(r"(\d{1,6})[xX](\d{1,6})", text.strip())
+    return (int(match[1]), int(match[2])) if match else None
+
+
+def _two_sides(value: object) -> object:
+    """Let a person write two sides as options take them. Raises ValueError for other text."""
+    if not isinstance(value, str):
+        return tuple(value) if isinstance(value, list) else value  # as JSON has it
+    sides = height_by_width(value)
+    if sides is None:
+        raise ValueError(f"{value!r} is not a size (allowed: [HEIGHT, WIDTH] or HEIGHTxWIDTH in pixels, as 512x1024)")
+    return sides
+
+
+HeightByWidth = BeforeValidator(_two_sides)
+"""Of a field of two sides, height first: it may be written as text, too."""
+
+
 class Frozen(BaseModel):
     """An immutable value with known fields only, compared and hashed by content."""
 
@@ -145,3 +165,11 @@ def _models(annotations: set[Any]) -> frozenset[type[BaseModel]]:
         elif get_origin(annotation) in (Union, types.UnionType, tuple, list, dict, Annotated):
             found |= _models(set(get_args(annotation)))
     return frozenset(found)
+
+
+def flat(data: dict[str, Any], prefix: str = "") -> dict[str, object]:
+    """Give every value by its dotted name, ``recipe.iterations`` and its like; an empty dict is a value."""
+    found: dict[str, object] = {}
+    for key, value in data.items():
+        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) and value else {f"{prefix}{key}": value}
+    return found

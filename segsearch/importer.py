@@ -9,9 +9,8 @@ import torch
 from torch import Tensor
 
 from segsearch.errors import InputError, unknown
-from segsearch.models.build import build
 from segsearch.models.checkpoint_file import states
-from segsearch.models.network import Network
+from segsearch.models.network import Network, build
 from segsearch.models.pretrained import BATCH_COUNTER, fill
 from segsearch.models.released import LIBRARIES, RELEASE_OF, RELEASES, from_released
 from segsearch.models.timm_encoder import TimmEncoder

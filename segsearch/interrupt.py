@@ -1,4 +1,4 @@
-"""Ctrl-C in two steps: the first asks for a clean stop, the second stops at once."""
+"""Ctrl-C: in two steps, of which the first asks for a clean stop, or deferred to where the state is consistent."""
 
 import signal
 import threading
@@ -35,3 +35,39 @@ def stop_requests(announce: Callable[[str], None]) -> Iterator[Callable[[], bool
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def deferred_interrupts() -> Iterator[Callable[[], None]]:
+    """Defer a SIGINT until the yielded function is called or the block ends; a second SIGINT interrupts at once.
+
+    Outside the main thread, and if the program has a SIGINT handler of its own, nothing changes and the function does
+    nothing.
+
+    Raises:
+        KeyboardInterrupt: from the function or at the end of the block, if there was a SIGINT.
+    """
+    on_main_thread = threading.current_thread() is threading.main_thread()
+    if not on_main_thread or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield lambda: None
+        return
+    came: list[int] = []
+
+    def hold(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def release() -> None:
+        if came:
+            raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, hold)
+    try:
+        yield release
+        release()
+    except Exception as error:
+        if came:  # Ctrl-C has priority over an error of the same step
+            raise KeyboardInterrupt from error
+        raise
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,5 +1,6 @@
 """One process per folder: an advisory lock that the system drops when its holder dies, however it dies."""
 
+import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -35,6 +36,22 @@ def locked(folder: Path, doing: str = "running this study") -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def in_use(folder: Path) -> bool:
+    """Whether a process of this machine holds the folder's lock; changes nothing there."""
+    path = folder / ".lock"
+    try:
+        holder = Process.tagged(path.read_text())
+        if holder is None or holder.state == "ended":
+            return False
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # never locked, or not ours to read
+        return False
+    return False
 
 
 def _holder(path: Path) -> str:

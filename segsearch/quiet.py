@@ -16,7 +16,7 @@ _NO_TELEMETRY = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "HF_HUB_DISABLE_TELEMETRY": "1",  # of the hub that timm loads
 }
-"""Read when a library loads. OpenVINO has no such variable: `segsearch.export.openvino` keeps its telemetry out."""
+"""Read when a library loads. OpenVINO has no such variable: `segsearch.deployment.openvino` keeps its telemetry out."""
 
 _FOLDERS = {
     "MPLCONFIGDIR": "matplotlib",  # ~/.config/matplotlib, ~/.cache/matplotlib: its list of fonts

@@ -1,13 +1,23 @@
 """What becomes of one network in a trial; loads no torch, so that thousands of trials are shown at once."""
 
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import Field
 
 from segsearch.frozen import Frozen
 from segsearch.measure.record import LatencyRecord
 from segsearch.spec.network import NetworkSpec
-from segsearch.train.scores import Scores
+from segsearch.training.scores import Scores
+
+
+def costs_of(params: int | None, macs: int | None, latency: LatencyRecord | None) -> dict[str, float | None]:
+    """Return what a network costs, by the names of `segsearch.study.budget.COSTS`; None of what is not known."""
+    return {
+        "latency_ms": None if latency is None else latency.median_ms,
+        "params": params,
+        "macs": macs,
+        "memory_mib": None if latency is None else latency.memory_mib,
+    }
 
 
 class Decision(Frozen):
@@ -26,16 +36,24 @@ class Rung(Frozen):
     """What the images that steer the search said on the way: of the weights that a training ending there would give."""
 
     steps: int = Field(ge=1)
+    epochs: int | None = Field(default=None, ge=1)
+    """The rung of the study that it is; None in records older than this field."""
     miou: float = Field(ge=0, le=1)
 
 
-class TrialResult(Frozen):
-    """What became of one network: ``complete`` (trained, scored), ``rejected`` by the gate, ``failed`` on the way.
+State = Literal["passed", "paused", "complete", "rejected", "failed", "waiting", "stopped"]
 
-    ``waiting``: the gate wants it measured again later. What was measured lies in the trial's folder.
+
+class TrialResult(Frozen):
+    """What became of one network, or what a stage of its trial makes of it.
+
+    It ends ``complete`` (trained, scored), ``rejected`` by the gate, ``failed`` on the way, or ``stopped`` at a rung.
+    ``passed``: measured, and the gate lets it be trained. ``waiting``: the gate wants it measured again later.
+    ``paused``: trained up to a rung; its score there is no final one. What the next stage needs lies in the trial's
+    folder.
     """
 
-    state: Literal["complete", "rejected", "failed", "waiting"]
+    state: State
     reason: str | None = None
     spec_id: str
     spec: NetworkSpec
@@ -50,7 +68,7 @@ class TrialResult(Frozen):
     scores: Scores | None = None
     """On the images that steer the search."""
     rungs: tuple[Rung, ...] = ()
-    """Where the study asks for them, scores after parts of the training."""
+    """Scores at the study's rungs, as far as the training came."""
     report_scores: Scores | None = None
     """On images that the search never sees, if the data set has any."""
     pretrained: str | None = None
@@ -61,3 +79,33 @@ class TrialResult(Frozen):
     final_loss: float | None = None
     seconds: dict[str, float]
     """Per stage: build, measure, train, evaluate; of a resumed training, all of its time."""
+
+    @property
+    def costs(self) -> dict[str, float | None]:
+        """What the network costs, see `costs_of`; as the search measured it."""
+        return costs_of(self.params, self.macs, self.latency)
+
+    @property
+    def reached(self) -> int:
+        """The highest of the study's rungs that it was scored at, in epochs; 0 where there is none."""
+        return max((rung.epochs or 0 for rung in self.rungs), default=0)
+
+    def after(self, earlier: "TrialResult | None") -> Self:
+        """Return this result of a later stage with what the stages before it found out."""
+        if earlier is None:
+            return self
+        missing = {
+            name: getattr(earlier, name)
+            for name in ("params", "macs", "latency", "measurements", "pretrained")
+            if getattr(self, name) is None
+        }
+        return self.model_copy(
+            update=missing
+            | {
+                "unsure": self.unsure or earlier.unsure,
+                "rungs": self.rungs or earlier.rungs,
+                "notes": tuple(dict.fromkeys((*earlier.notes, *self.notes))),
+                "trained_iterations": self.trained_iterations or earlier.trained_iterations,
+                "seconds": earlier.seconds | self.seconds,
+            }
+        )

@@ -12,9 +12,13 @@ from typing import Protocol, TypeVar
 
 from segsearch.errors import InputError
 
-STUDY, TRIALS, PROPOSAL, RESULT = "study.json", "trials", "proposal.json", "result.json"
+STUDY, SPENT, TRIALS, PROPOSAL, RESULT = "study.json", "spent.json", "trials", "proposal.json", "result.json"
+RUN = "run.json"
+"""In the folder of a run, which `segsearch train` makes; it has weights and a result as a trial has."""
 LATENCY, CHECKPOINT, WEIGHTS = "latency.json", "checkpoint.pt", "weights.safetensors"
 """Beside them in a trial's folder, in the order in which they appear; the checkpoint goes once there is a result."""
+PAUSED = "paused.json"
+"""Beside its checkpoint: the result so far of a trial that is paused at a rung."""
 ERROR, MEMORY = "error.txt", "out_of_memory.txt"
 """In the folders of trials that failed, and of those that were short of memory once."""
 LEAST_ID = 6

@@ -1,7 +1,8 @@
 """The one meeting room: spec -> build -> count -> deploy -> measure -> gate -> train -> evaluate -> result.
 
-What costs nothing comes first, and nothing is trained that the gate refuses. A trial run again in its folder keeps the
-latencies that were measured and resumes the training.
+A trial has two stages, `measure_trial` and `train_trial`, which may pause. They may run in different processes, as all
+that the later one needs lies in the trial's folder. Nothing is trained that the gate refuses. A stage run again in its
+folder keeps the latencies that were measured and resumes the training.
 """
 
 import json
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
@@ -27,22 +28,22 @@ from segsearch.errors import (
     one_line,
 )
 from segsearch.files import make_folder, write_atomic
-from segsearch.latency import NetworkSubject, latency_of
 from segsearch.measure.conditions import Conditions
 from segsearch.measure.record import LatencyRecord
 from segsearch.models.auxiliary import Auxiliary
-from segsearch.models.build import build
-from segsearch.models.network import Network
+from segsearch.models.network import Network, build
 from segsearch.models.pretrained import start_from
 from segsearch.progress import Report, silent
 from segsearch.remote.client import Worker
-from segsearch.result import Decision, Rung, TrialResult
+from segsearch.result import Decision, Rung, State, TrialResult
 from segsearch.spec.network import NetworkSpec
 from segsearch.study_files import CHECKPOINT, ERROR, LATENCY, MEMORY, WEIGHTS
-from segsearch.train.evaluate import evaluate
-from segsearch.train.loop import train
-from segsearch.train.recipe import Recipe
-from segsearch.train.weights import save_weights
+from segsearch.timing import NetworkSubject, latency_of
+from segsearch.training.distill import Teacher
+from segsearch.training.evaluate import evaluate
+from segsearch.training.loop import train
+from segsearch.training.recipe import Recipe
+from segsearch.training.weights import save_weights
 
 Gate = Callable[[int, int, Sequence[LatencyRecord], float | None], Decision]
 """Decides from params, macs, all measurements (none before the first), and the least latency of the reference network
@@ -63,11 +64,13 @@ class TrialSetup:
     """Of every latency."""
     worker: Worker | None = None
     """On the machine to measure on; default: this one."""
-    rungs: tuple[float, ...] = ()
-    """Shares of the training after which the validation images are scored, too."""
+    teacher: Teacher | None = None
+    """Whom the recipe's ``teacher`` names."""
+    rungs: tuple[int, ...] = ()
+    """Epochs after which a training may pause; the validation images are scored there."""
 
 
-def run_trial(
+def measure_trial(
     spec: NetworkSpec,
     setup: TrialSetup,
     folder: Path,
@@ -76,12 +79,12 @@ def run_trial(
     rest_ms: float | None = None,
     report: Report = silent,
 ) -> TrialResult:
-    """Measure one network, then train and score it if the gate lets it pass; what goes wrong with it is a result too.
+    """Count and measure one network and ask the gate: it is ``passed``, ``rejected``, ``waiting`` or ``failed``.
 
     Args:
         spec: the network.
         setup: what all trials share.
-        folder: of this trial; what an earlier run left there is used.
+        folder: of this trial; latencies that were measured in an earlier run are used.
         seed: of initial weights, batches and augmentation.
         rest_ms: for the gate, see `Gate`.
         report: told of every stage and step; may raise KeyboardInterrupt to stop.
@@ -93,24 +96,81 @@ def run_trial(
             of memory a second time has failed.
         MissingExtraError: the backend is not installed, or timm. WorkerError: the machine that measures is not there.
         KeyboardInterrupt: Ctrl-C, or ``report`` raised it; the folder can be taken up again.
-
     """
-    make_folder(folder)
-    trial = _Trial(spec, setup, folder, seed, rest_ms, report)
+
+    def stage(trial: "_Trial") -> TrialResult:
+        decision = trial.judged(rest_ms)
+        return trial.result(VERDICTS[decision.verdict], decision.reason)
+
+    return _guarded(_Trial(spec, setup, folder, seed, report), stage)
+
+
+def train_trial(
+    spec: NetworkSpec,
+    setup: TrialSetup,
+    folder: Path,
+    *,
+    seed: int,
+    until: int | None = None,
+    report: Report = silent,
+) -> TrialResult:
+    """Train one network up to an epoch, where it is ``paused``, or to the end, where it is scored: ``complete``.
+
+    A training that was paused or stopped in this folder goes on; no step is taken twice. What was counted and measured
+    is not in the result: `TrialResult.after` joins the two.
+
+    Args:
+        spec: the network.
+        setup: what all trials share; the validation images are scored at each of its rungs that is passed.
+        folder: of this trial.
+        seed: of initial weights, batches and augmentation.
+        until: epochs to pause after, one of the rungs; default: to the end.
+        report: told of every stage and step; may raise KeyboardInterrupt to stop.
+
+    Raises:
+        as `measure_trial`.
+    """
+
+    def stage(trial: "_Trial") -> TrialResult:
+        return trial.result("complete" if trial.trained(until) else "paused")
+
+    return _guarded(_Trial(spec, setup, folder, seed, report), stage)
+
+
+def run_trial(
+    spec: NetworkSpec,
+    setup: TrialSetup,
+    folder: Path,
+    *,
+    seed: int,
+    rest_ms: float | None = None,
+    report: Report = silent,
+) -> TrialResult:
+    """Measure one network, then train and score it if the gate lets it pass; all as `measure_trial` says."""
+    measured = measure_trial(spec, setup, folder, seed=seed, rest_ms=rest_ms, report=report)
+    if measured.state != "passed":
+        return measured
+    return train_trial(spec, setup, folder, seed=seed, report=report).after(measured)
+
+
+VERDICTS: dict[str, State] = {"train": "passed", "reject": "rejected", "wait": "waiting"}
+"""What the gate's verdict makes of a trial that was measured."""
+
+
+def _guarded(trial: "_Trial", stage: Callable[["_Trial"], TrialResult]) -> TrialResult:
+    """Run a stage of a trial; what goes wrong with its network is a result too."""
+    make_folder(trial.folder)
     try:
-        decision = trial.judged()
-        if decision.verdict == "train":
-            trial.train_and_score()
-            return TrialResult(state="complete", **trial.facts)
-        state: Literal["rejected", "waiting"] = "rejected" if decision.verdict == "reject" else "waiting"
-        return TrialResult(state=state, reason=decision.reason, **trial.facts)
+        return stage(trial)
     except Exception as error:  # diverged, out of GPU memory, unfit for the backend: the study learns and goes on
         blameless = (InputError, MachineError, MissingExtraError, WorkerError)
         if isinstance(error, blameless) and not isinstance(error, UnfitError):
             raise
-        if (fault := machine_fault(error)) and not (fault.memory and _seen_before(folder, fault)):
+        if (fault := machine_fault(error)) and not (fault.memory and _seen_before(trial.folder, fault)):
             raise fault from error
-        return _failed(trial, folder, error)
+        trial.check_folder()
+        write_atomic(trial.folder / ERROR, "".join(traceback.format_exception(error)))
+        return trial.result("failed", f"{type(error).__name__}: {one_line(error)}")
 
 
 def _seen_before(folder: Path, fault: MachineError) -> bool:
@@ -119,12 +179,6 @@ def _seen_before(folder: Path, fault: MachineError) -> bool:
     before = path.exists()
     write_atomic(path, f"{fault}\n")
     return before
-
-
-def _failed(trial: "_Trial", folder: Path, error: Exception) -> TrialResult:
-    trial.check_folder()
-    write_atomic(folder / ERROR, "".join(traceback.format_exception(error)))
-    return TrialResult(state="failed", reason=f"{type(error).__name__}: {one_line(error)}", **trial.facts)
 
 
 def read_measurements(path: Path) -> list[LatencyRecord]:
@@ -151,36 +205,41 @@ def fresh_network(spec: NetworkSpec, classes: int, auxiliary: Auxiliary, seed: i
 class _Trial:
     """One network's way through the stages; ``facts`` grow into its result."""
 
-    def __init__(
-        self, spec: NetworkSpec, setup: TrialSetup, folder: Path, seed: int, rest_ms: float | None, report: Report
-    ) -> None:
+    def __init__(self, spec: NetworkSpec, setup: TrialSetup, folder: Path, seed: int, report: Report) -> None:
         self.spec, self.setup, self.folder, self.seed, self.report = spec, setup, folder, seed, report
-        self._rest_ms = rest_ms
         self.facts: dict[str, Any] = {"spec": spec, "spec_id": spec.id, "seconds": {}}
 
-    def judged(self) -> Decision:
+    def result(self, state: State, reason: str | None = None) -> TrialResult:
+        return TrialResult(state=state, reason=reason, **self.facts)
+
+    def judged(self, rest_ms: float | None) -> Decision:
         """Count the network, and measure it where that, or what was measured before, does not settle the matter."""
         with self._stage("build"):
             network = self._build("none")
             cost = count(network, self.setup.size_hw)
         self.facts |= {"params": cost.params, "macs": cost.macs}
-        decision = self._decision([])
+
+        def decide(taken: Sequence[LatencyRecord]) -> Decision:
+            return self.setup.gate(cost.params, cost.macs, taken, rest_ms)
+
+        decision = decide([])
         if decision.verdict == "reject":
             return decision
         path = self.folder / LATENCY
         taken = read_measurements(path)
-        if not taken or self._decision(taken).verdict == "wait":
+        if not taken or decide(taken).verdict == "wait":
             with self._stage("measure"):
                 taken = [*taken, self._measured(network)]
             self.check_folder()
             write_measurements(path, taken)
-        decision = self._decision(taken)
+        decision = decide(taken)
         self.facts |= {"latency": decision.latency, "measurements": len(taken), "unsure": decision.unsure}
         return decision
 
-    def train_and_score(self) -> None:
+    def trained(self, until: int | None) -> bool:
+        """Train up to an epoch, or to the end and score; return whether the end was reached."""
         try:
-            self._train_and_score()
+            network, ended = self._train(until)
         except InputError as error:
             checkpoint = self.folder / CHECKPOINT
             # a full disk names the checkpoint, too, but knows no cure
@@ -188,13 +247,19 @@ class _Trial:
                 raise
             self.facts["notes"] = (f"trained again from the start: {error}",)
             checkpoint.unlink()
-            self._train_and_score()
+            network, ended = self._train(until)
+        if ended:
+            self.check_folder()
+            save_weights(network, self.folder / WEIGHTS, {"spec": self.spec.id})
+            self._score(network)
+        return ended
 
-    def _train_and_score(self) -> None:
+    def _train(self, until: int | None) -> tuple[Network, bool]:
         network, setup = self._build(self.setup.recipe.auxiliary), self.setup
         if setup.recipe.pretrained is not None:
             self.facts["pretrained"] = start_from(network.encoder, setup.recipe.pretrained, self.report)
-        steps = setup.recipe.total_steps(len(setup.splits.train))
+        images = len(setup.splits.train)
+        rungs = {setup.recipe.steps_of(epochs, images): epochs for epochs in setup.rungs}
         with self._stage("train"):
             trained = train(
                 network,
@@ -205,16 +270,23 @@ class _Trial:
                 channels_last=True,  # a tenth faster on processors, more on GPUs
                 checkpoint=self.folder / CHECKPOINT,
                 on_step=lambda step: self.report("train", step.done, step.total),
-                score_at={max(1, round(share * steps)) for share in setup.rungs},
+                score_at=rungs.keys(),
                 score=lambda step, network: evaluate(network, setup.splits.val, device=setup.device).miou,
+                teacher=setup.teacher,
+                stop_at=None if until is None else setup.recipe.steps_of(until, images),
             )
         self.facts |= {"trained_iterations": trained.iterations, "final_loss": trained.final_loss}
-        rungs = [Rung(steps=step, miou=miou) for step, miou in sorted(trained.scores.items()) if miou is not None]
-        self.facts["rungs"] = tuple(rungs)
+        self.facts["rungs"] = tuple(
+            Rung(steps=step, epochs=rungs.get(step), miou=miou)
+            for step, miou in sorted(trained.scores.items())
+            if miou is not None
+        )
         self.facts["notes"] = (*self.facts.get("notes", ()), *trained.notes)
         self.facts["seconds"]["train"] = trained.seconds
-        self.check_folder()
-        save_weights(network, self.folder / WEIGHTS, {"spec": self.spec.id})
+        return network, trained.iterations == setup.recipe.total_steps(images)
+
+    def _score(self, network: Network) -> None:
+        setup = self.setup
         with self._stage("evaluate"):
             self.facts["scores"] = evaluate(network, setup.splits.val, device=setup.device, report=self.report)
             if setup.splits.report is not None:
@@ -229,9 +301,6 @@ class _Trial:
 
     def _build(self, auxiliary: Auxiliary) -> Network:
         return fresh_network(self.spec, len(self.setup.splits.train.classes), auxiliary, self.seed)
-
-    def _decision(self, taken: Sequence[LatencyRecord]) -> Decision:
-        return self.setup.gate(self.facts["params"], self.facts["macs"], taken, self._rest_ms)
 
     def _measured(self, network: Network) -> LatencyRecord:
         setup = self.setup

@@ -8,14 +8,14 @@ import pytest
 import yaml
 
 from segsearch.describe import describe, differ, read_point
+from segsearch.engine.prepare import prepare
 from segsearch.errors import InputError
 from segsearch.report.diff import difference
-from segsearch.search.store import StudyFolder
-from segsearch.search.study import prepare
 from segsearch.space.points import named_point
+from segsearch.study.store import StudyFolder
 from tests.command import refusal, run
-from tests.search.builders import record, some_point
-from tests.search.studies import quick
+from tests.engine.builders import record, some_point
+from tests.engine.studies import quick
 
 
 @pytest.fixture

@@ -19,13 +19,13 @@ from segsearch.errors import InputError, MachineError
 from segsearch.files import write_atomic
 from segsearch.measure.conditions import Conditions
 from segsearch.measure.timer import TimerSettings
-from segsearch.search.budget import Budget
-from segsearch.search.gate import gate
 from segsearch.space.lower import lower
+from segsearch.study.budget import Budget
+from segsearch.study.gate import gate
 from segsearch.study_files import ERROR
-from segsearch.train.checkpoint import Stamp, save_checkpoint
-from segsearch.train.recipe import Recipe
-from segsearch.train.weights import save_weights
+from segsearch.training.checkpoint import Stamp, save_checkpoint
+from segsearch.training.recipe import Recipe
+from segsearch.training.weights import save_weights
 from segsearch.trial import TrialSetup, run_trial
 from tests.test_trial import POINT
 

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from segsearch.errors import InputError
 from segsearch.importer import import_state, release_of
-from segsearch.models.build import build
+from segsearch.models.network import build
 from segsearch.space.lower import lower
 from segsearch.space.points import named_point
 from segsearch.spec.network import NetworkSpec

@@ -34,9 +34,9 @@ def work() -> None:
     import torch
 
     from segsearch.cli.app import app
-    from segsearch.latency import FileSubject, latency_of
     from segsearch.measure.conditions import Conditions
     from segsearch.measure.timer import TimerSettings
+    from segsearch.timing import FileSubject, latency_of
 
     torch.set_num_threads(1)
     Path("study.yaml").write_text(STUDY)

@@ -38,7 +38,7 @@ def test_latencies_came_back() -> None:
 
 
 def test_what_deployment_gains_is_what_the_readme_says() -> None:
-    table, readme = pd.read_csv(RESULTS / "deploy_cpu.csv"), (RESULTS.parents[1] / "README.md").read_text()
+    table, readme = pd.read_csv(RESULTS / "deploy_cpu.csv"), (RESULTS.parents[1] / "docs/export.md").read_text()
     assert f"all {len(table)} points took" in readme
     for runtime, name in (("onnxruntime", "onnxruntime"), ("openvino", "OpenVINO")):
         gain = float(np.exp(np.log(table[f"{runtime}_ratio"]).mean()))

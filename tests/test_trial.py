@@ -1,5 +1,6 @@
 import json
 import re
+import shutil
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,20 +17,19 @@ from segsearch.measure.backends.eager import Eager
 from segsearch.measure.conditions import Conditions
 from segsearch.measure.record import LatencyRecord
 from segsearch.measure.timer import TimerSettings
-from segsearch.models.build import build
-from segsearch.models.network import Network
+from segsearch.models.network import Network, build
 from segsearch.result import Decision, TrialResult
-from segsearch.search.budget import Budget
-from segsearch.search.gate import gate
 from segsearch.space.lower import lower
 from segsearch.spec.network import NetworkSpec
+from segsearch.study.budget import Budget
+from segsearch.study.gate import gate
 from segsearch.study_files import CHECKPOINT, ERROR, LATENCY, WEIGHTS
-from segsearch.train.evaluate import evaluate
-from segsearch.train.loop import train
-from segsearch.train.recipe import Recipe
-from segsearch.train.weights import load_weights
-from segsearch.trial import TrialSetup, fresh_network, read_measurements, run_trial
-from tests.search.builders import latency
+from segsearch.training.evaluate import evaluate
+from segsearch.training.loop import train
+from segsearch.training.recipe import Recipe
+from segsearch.training.weights import load_weights
+from segsearch.trial import TrialSetup, fresh_network, measure_trial, read_measurements, run_trial, train_trial
+from tests.engine.builders import latency
 
 SIZE = (32, 48)
 TIMER = TimerSettings(min_samples=3, min_seconds=0.01, warmup_block_seconds=0.01, max_warmup_seconds=0.1)
@@ -227,15 +227,38 @@ def test_the_seed_decides_the_weights(spec: NetworkSpec, setup: TrialSetup, tmp_
 def test_scores_on_the_way_are_those_of_a_training_that_ended_there_and_change_nothing(
     spec: NetworkSpec, setup: TrialSetup, tmp_path: Path
 ) -> None:
+    setup = replace(setup, recipe=Recipe(epochs=4, batch_size=4, auxiliary="neck"))  # of 6 images: 6 steps
     plain = run_trial(spec, setup, tmp_path / "plain", seed=1)
-    scored = run_trial(spec, replace(setup, rungs=(0.1, 0.5)), tmp_path / "scored", seed=1)
+    scored = run_trial(spec, replace(setup, rungs=(1, 2)), tmp_path / "scored", seed=1)
     assert (tmp_path / "plain" / WEIGHTS).read_bytes() == (tmp_path / "scored" / WEIGHTS).read_bytes()
     assert plain.rungs == () and plain.scores == scored.scores
-    assert [rung.steps for rung in scored.rungs] == [1, 3]
+    assert [(rung.steps, rung.epochs) for rung in scored.rungs] == [(2, 1), (3, 2)]
     network = fresh_network(spec, 11, "neck", 1)
     train(network, setup.recipe, setup.splits.train, seed=1, channels_last=True, stop_at=3)
     assert scored.rungs[1].miou == evaluate(network, setup.splits.val).miou
     assert TrialResult.parse(scored.model_dump(mode="json"), "result") == scored
+
+
+def test_paused_at_each_rung_and_moved_in_between_it_ends_with_the_same_weights(
+    spec: NetworkSpec, setup: TrialSetup, tmp_path: Path
+) -> None:
+    setup = replace(setup, recipe=Recipe(epochs=4, batch_size=4, auxiliary="neck"), rungs=(1, 2))
+    whole = run_trial(spec, setup, tmp_path / "whole", seed=1)
+    steps: list[int] = []
+    result = measure_trial(spec, setup, tmp_path / "0", seed=1)
+    assert result.state == "passed" and result.latency is not None and result.scores is None
+    for stage, until in enumerate((1, 2, None)):
+        here = shutil.copytree(tmp_path / str(stage), tmp_path / str(stage + 1))
+        later = train_trial(
+            spec, setup, here, seed=1, until=until, report=lambda w, d, t: steps.append(d) if w == "train" else None
+        )
+        assert later.latency is None and later.state == ("paused" if until else "complete")
+        result = later.after(result)
+        assert [rung.epochs for rung in result.rungs] == [1, 2][: until or 2] and (result.scores is None) == bool(until)
+    assert [step for step in steps if step] == [1, 2, 3, 4, 5, 6], "a step was taken twice"
+    assert (here / WEIGHTS).read_bytes() == (tmp_path / "whole" / WEIGHTS).read_bytes()
+    assert (result.rungs, result.scores, result.params) == (whole.rungs, whole.scores, whole.params)
+    assert set(result.seconds) == set(whole.seconds) and result.latency is not None
 
 
 def test_a_training_that_went_otherwise_than_planned_says_so(

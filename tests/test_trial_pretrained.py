@@ -12,15 +12,15 @@ from segsearch.data.open import open_data
 from segsearch.errors import InputError
 from segsearch.measure.conditions import Conditions
 from segsearch.measure.timer import TimerSettings
-from segsearch.models.build import build
-from segsearch.search.budget import Budget
-from segsearch.search.gate import gate
+from segsearch.models.network import build
 from segsearch.space.lower import lower
 from segsearch.space.points import named_point
 from segsearch.spec.network import NetworkSpec
+from segsearch.study.budget import Budget
+from segsearch.study.gate import gate
 from segsearch.study_files import WEIGHTS
-from segsearch.train.recipe import Recipe
-from segsearch.train.weights import load_weights
+from segsearch.training.recipe import Recipe
+from segsearch.training.weights import load_weights
 from segsearch.trial import TrialSetup, run_trial
 
 SIZE = (32, 48)

@@ -44,8 +44,15 @@ def test_every_study_and_space_is_in_the_wheel(installed: Path) -> None:
     for folder in ("spaces", "studies"):
         inside = {p.relative_to(shipped / folder) for p in (shipped / folder).rglob("*.yaml")}
         assert inside == {
-            p.relative_to(REPO / folder) for p in (REPO / folder).rglob("*.yaml") if "results" not in p.parts
+            p.relative_to(REPO / folder)
+            for p in (REPO / folder).rglob("*.yaml")
+            if not {"results", "reproduce"} & {*p.parts}
         }
+
+
+def test_the_pages_scripts_and_styles_are_in_the_wheel(installed: Path) -> None:
+    assets = Path("segsearch/report/page/assets")
+    assert {path.name for path in (installed / assets).iterdir()} == {path.name for path in (REPO / assets).iterdir()}
 
 
 def test_no_stray_files(installed: Path) -> None:

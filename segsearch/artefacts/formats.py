@@ -14,14 +14,14 @@ import numpy.typing as npt
 import torch
 
 import segsearch
+from segsearch.deployment.artefact import File
+from segsearch.deployment.deploy import Deployed
+from segsearch.deployment.onnx import OnnxModel
+from segsearch.deployment.openvino import OpenVinoModel, openvino, to_openvino
+from segsearch.deployment.parity import Masks
+from segsearch.deployment.program import Program, to_program
+from segsearch.deployment.quantise import quantise
 from segsearch.errors import unknown
-from segsearch.export.artefact import File
-from segsearch.export.deploy import Deployed
-from segsearch.export.onnx import OnnxModel
-from segsearch.export.openvino import OpenVinoModel, openvino, to_openvino
-from segsearch.export.parity import Masks
-from segsearch.export.program import Program, to_program
-from segsearch.export.quantise import quantise
 
 Format = Literal["onnx", "pt2", "openvino"]
 FORMATS: tuple[Format, ...] = get_args(Format)

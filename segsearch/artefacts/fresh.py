@@ -7,10 +7,9 @@ import torch
 from torch import nn
 
 from segsearch.data.normalise import to_tensor
-from segsearch.export.images import Bytes
-from segsearch.models.build import build
+from segsearch.deployment.images import Bytes
 from segsearch.models.necks.nodes import WeightedSum
-from segsearch.models.network import Network
+from segsearch.models.network import Network, build
 from segsearch.spec.network import NetworkSpec
 
 LEAST_VARIANCE, LEAST_SHARE = 1e-3, 0.1

@@ -9,18 +9,18 @@ import torch
 from torch import Tensor
 
 from segsearch.artefacts.formats import ONNX, PT2, XML
+from segsearch.deployment.card import JSON_NAME, read_card
+from segsearch.deployment.images import Bytes
+from segsearch.deployment.metadata import Metadata
+from segsearch.deployment.onnx import OnnxModel
+from segsearch.deployment.predict import Model
 from segsearch.errors import InputError
-from segsearch.export.card import JSON_NAME, read_card
-from segsearch.export.images import Bytes
-from segsearch.export.metadata import Metadata
-from segsearch.export.onnx import OnnxModel
-from segsearch.export.predict import Model
-from segsearch.train.evaluate import Predict
+from segsearch.training.evaluate import Predict
 
 
 @dataclass(frozen=True, kw_only=True)
 class Loaded:
-    """A model that is not in ONNX; see `segsearch.export.predict.Model`."""
+    """A model that is not in ONNX; see `segsearch.deployment.predict.Model`."""
 
     path: Path
     size_hw: tuple[int, int]
@@ -67,7 +67,7 @@ def _in_folder(folder: Path) -> Path:
 
 
 def _openvino(path: Path) -> Loaded:
-    from segsearch.export.openvino import OpenVinoModel
+    from segsearch.deployment.openvino import OpenVinoModel
 
     with path.open("rb") as file:
         if b"<net" not in file.read(1000):  # of other files, OpenVINO prints what each of its readers thinks
@@ -81,7 +81,7 @@ def _openvino(path: Path) -> Loaded:
 
 def _program(path: Path) -> Loaded:
     """Load a torch program that the card beside it lists; the ONNX file beside it says what its classes are."""
-    from segsearch.export.program import Program, check_plain
+    from segsearch.deployment.program import Program, check_plain
 
     card = read_card(path.parent / JSON_NAME)
     known = [file.sha256 for form in card.artefacts for file in form.files if file.name == path.name]

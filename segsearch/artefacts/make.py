@@ -9,15 +9,15 @@ import numpy.typing as npt
 
 from segsearch.artefacts.formats import ONNX, Form, Format, write_form, write_int8
 from segsearch.data.normalise import MEAN, STD
-from segsearch.export.artefact import Artefact, Timing
-from segsearch.export.deploy import Deployed, deploy, network_masks
-from segsearch.export.onnx import Colour, Exported, to_onnx
-from segsearch.export.parity import Agreement, Masks, agreements, prove
-from segsearch.latency import FileSubject, latency_of
+from segsearch.deployment.artefact import Artefact, Timing
+from segsearch.deployment.deploy import Deployed, deploy, network_masks
+from segsearch.deployment.onnx import Colour, Exported, to_onnx
+from segsearch.deployment.parity import Agreement, Masks, agreements, prove
 from segsearch.measure.conditions import Conditions
 from segsearch.measure.timer import TimerSettings
 from segsearch.models.network import Network
 from segsearch.progress import Report, silent
+from segsearch.timing import FileSubject, latency_of
 
 Images = Iterable[npt.NDArray[np.uint8]]
 _DEFAULT, _INT8 = " as it is by default", "int8"
@@ -84,7 +84,7 @@ def make_artefacts(
 
 
 def time_file(path: Path, threads: int, timer: TimerSettings) -> Timing:
-    """Time an ONNX artefact under onnxruntime in a new process. Raises as `segsearch.latency.latency_of`."""
+    """Time an ONNX artefact under onnxruntime in a new process. Raises as `segsearch.timing.latency_of`."""
     under = Conditions(backend="onnxruntime", threads=threads, timer=timer)
     found = latency_of(FileSubject(path=path, label=path.name), under, processes=1)
     return Timing(

@@ -11,25 +11,23 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from segsearch.artefacts.appearing import appearing
-from segsearch.artefacts.example import EXAMPLE, example
 from segsearch.artefacts.formats import ONNX, Format, chosen, libraries
 from segsearch.artefacts.fresh import fresh
 from segsearch.artefacts.make import Label, make_artefacts, time_file
-from segsearch.artefacts.scenes import Scenes, scenes
+from segsearch.artefacts.scenes import EXAMPLE, Scenes, example, scenes
 from segsearch.data.palette import distinct
+from segsearch.deployment.artefact import Artefact, File, check_fps
+from segsearch.deployment.card import Card
+from segsearch.deployment.card_page import write_card
+from segsearch.deployment.images import resize_image, write_png
+from segsearch.deployment.onnx import Exported, OnnxModel
+from segsearch.deployment.parity import Masks
 from segsearch.describe import Description, describe
 from segsearch.errors import InputError
-from segsearch.export.artefact import Artefact, File, check_fps
-from segsearch.export.card import Card
-from segsearch.export.card_page import write_card
-from segsearch.export.images import resize_image, write_png
-from segsearch.export.onnx import Exported, OnnxModel
-from segsearch.export.parity import Masks
 from segsearch.measure.timer import TimerSettings
-from segsearch.models.build import build
-from segsearch.models.network import Network
+from segsearch.models.network import Network, build
 from segsearch.progress import Report, silent
-from segsearch.train.weights import load_weights
+from segsearch.training.weights import load_weights
 
 FRESH = "none: drawn by chance and never trained, so the masks mean nothing"
 UNKNOWN_CLASSES, MOST_CLASSES = 19, 256

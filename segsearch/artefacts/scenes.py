@@ -1,14 +1,19 @@
-"""Images that a proof is made on where there is no data set: a folder of anybody's, or drawn street scenes."""
+"""Images that a proof is made on where there is no data set, a folder of anybody's or drawn scenes; an example."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from segsearch.data.dataset import Dataset
 from segsearch.data.streets.dataset import Streets
-from segsearch.export.images import Bytes, find_images, read_image, resize_image, said_of
+from segsearch.deployment.images import Bytes, find_images, read_image, resize_image, said_of
+from segsearch.deployment.onnx import OnnxModel
+from segsearch.deployment.results import overlay
 
 SCENES, CALIBRATION_SCENES, CALIBRATION_IMAGES = 4, 16, 32
+EXAMPLE = "example.png"
 LARGEST_DRAWN = (512, 1024)
 """Larger scenes are drawn at this size and resized, which is quicker."""
 
@@ -57,3 +62,9 @@ def images_of(dataset: Dataset, most: int | None = None) -> Iterator[Bytes]:
     """Give all images of a dataset, or ``most`` of them, evenly spread."""
     count = min(most or len(dataset), len(dataset))
     return (dataset[index * len(dataset) // count][0] for index in range(count))
+
+
+def example(model: OnnxModel, image: Bytes) -> Bytes:
+    """Lay an image, uint8 (H, W, 3), beside what the file makes of it, uint8 (H, 2 W, 3)."""
+    painted = overlay(image, model.predict(image), model.colours, 0.6)
+    return np.concatenate([image, painted], axis=1)

@@ -17,7 +17,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from segsearch import __version__
-from segsearch.cli import export, look, remote, run, study, timing, use
+from segsearch.cli import export, finalize, init, look, predict, remote, report, run, studies, study, timing, use
 from segsearch.cli.streams import OUTPUT, complain, end_output, mend_streams, reader_left
 from segsearch.errors import SegsearchError, machine_fault, one_line
 from segsearch.quiet import cache_folder, keep_home_clean
@@ -27,26 +27,39 @@ INTERRUPTED = 130
 DEBUG = "SEGSEARCH_DEBUG"
 """Environment variable that asks for the traceback of every error."""
 
+EXIT_CODES = {
+    0: "done",
+    1: "a check found a difference, nothing could be tried, or an unexpected error",
+    2: "what the user or the machine caused, in one line on standard error",
+    3: "an exported file misses its budget",
+    INTERRUPTED: "Ctrl-C or SIGTERM; the same command goes on",
+}
+"""Of every verb; what leads to 1, 2 or 3 beside errors stands in the verb's help."""
+
 app = typer.Typer(
     name="segsearch",
     help="Search real-time segmentation networks: mIoU against latency measured on this very device.",
-    epilog="First steps: `segsearch search quickstart --out runs/quickstart`, `segsearch show fpenet`.",
+    epilog="First steps: `segsearch search quickstart --out runs/quickstart`, `segsearch show fpenet`.\n\nExit codes: "
+    + "; ".join(f"{code}: {meaning}" for code, meaning in EXIT_CODES.items())
+    + ".",
     no_args_is_help=True,
     rich_markup_mode="markdown",  # joins the lines of a paragraph
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for verb in (study.search, study.pareto, run.train, run.evaluate, run.visualize, export.export):
+app.command()(init.init)
+for verb in (study.search, study.pareto, finalize.finalize, run.train, run.evaluate, run.visualize, export.export):
     app.command()(verb)
-for using in (use.predict, timing.measure, use.import_weights):
+for using in (predict.predict, timing.measure, use.import_weights):
     app.command()(using)
 app.command()(remote.measure_worker)
 for comparing in (timing.leaderboard, timing.rerank):
     app.command()(comparing)
-for looking in (look.show, look.diff, look.points, look.lint, look.schema):
+for looking in (report.report, look.show, look.diff, look.points, look.lint, look.schema):
     app.command()(looking)
 app.add_typer(look.space, name="space")
+app.add_typer(studies.study, name="study")
 app.add_typer(use.data, name="data")
 
 
@@ -72,11 +85,7 @@ def root(
 
 
 def main() -> None:
-    """Run the command line and exit.
-
-    Exit codes: 0; 1 after an unexpected error, or where a check found a difference; 2 for what the user or the machine
-    caused, in one line on standard error; 3 where an exported file misses its budget; 130 after Ctrl-C or SIGTERM.
-    """
+    """Run the command line and exit with one of `EXIT_CODES`."""
     mend_streams()
     with _signals() as came:
         code = _run([_with_home(word) for word in sys.argv[1:]], came)

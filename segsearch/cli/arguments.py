@@ -1,11 +1,11 @@
 """How words on the command line become values."""
 
-import re
 from typing import Annotated
 
 import typer
 
 from segsearch.errors import InputError
+from segsearch.frozen import height_by_width
 
 
 def size_hw(text: str, place: str = "--size") -> tuple[int, int]:
@@ -14,15 +14,14 @@ def size_hw(text: str, place: str = "--size") -> tuple[int, int]:
     Raises:
         InputError: anything else, or a side of zero or beyond 16384 pixels.
     """
-    match = re.fullmatch(r"(\d{1,6})[xX](\d{1,6})", text.strip())
-    sides = tuple(int(side) for side in match.groups()) if match else ()
-    if len(sides) != 2 or not all(1 <= side <= 16384 for side in sides):
+    sides = height_by_width(text)
+    if sides is None or not all(1 <= side <= 16384 for side in sides):
         raise InputError(place, f"'{text}' is not a size", "HEIGHTxWIDTH in pixels, such as 512x1024")
-    return sides[0], sides[1]
+    return sides
 
 
 POINT_HELP = (
-    "A name (see `segsearch points`), a YAML or JSON file of choices, an exported model's folder, "
+    "A name (see `segsearch points`), a YAML or JSON file of choices, the folder of a run or an exported model, "
     "or a study's trial, runs/NAME#12."
 )
 

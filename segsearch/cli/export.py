@@ -1,16 +1,17 @@
 """The verb export: a study's winner, or any point, as files with proof."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from segsearch.cli.arguments import size_hw
+from segsearch.cli.arguments import JsonOption, size_hw
 from segsearch.cli.study import RootOption
 from segsearch.errors import InputError, meant
 
 if TYPE_CHECKING:
-    from segsearch.export.card import Card
+    from segsearch.deployment.card import Card
     from segsearch.progress import Report
 
 REFUSED = {
@@ -21,7 +22,7 @@ REFUSED = {
 """Options that a kind of what is exported does not take, and whose they are."""
 
 BUDGET_MISSED = 3
-"""Exit code: the files are written, and miss the study's budget."""
+"""Exit code: the files are written, and miss the budget."""
 
 
 def export(
@@ -64,23 +65,26 @@ def export(
     threads: Annotated[
         int | None, typer.Option(min=1, help="POINT: processor threads; default: torch's number.")
     ] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Export the best network of a study, a trained run, or any point, as ONNX, torch program and OpenVINO, with proof.
 
     Each file is run on real images, a study's and a run's on its validation images: unless 99.9 % of the pixels are
     those of the network, nothing is kept. The ONNX file is timed again in fresh processes. A model card says all of it.
-    Of a study, the best network whose file meets the budget is taken. If none does, the nearest is written and the exit
-    code is 3. A trial, STUDY#12, is exported as it was trained; with --size, as a point with fresh weights.
+    Of a study, the best network whose file meets the budget is taken; if none does, the nearest is written. The exit
+    code is 3 where a file misses the budget, or --fps. A trial, STUDY#12, is exported as it was trained; with --size,
+    as a point with fresh weights. Where `segsearch finalize` has trained networks of the study in full, its figures
+    choose, and its weights are exported.
 
     Example: segsearch export runs/my_study --fps 60 --out winner
 
-    Example: segsearch export runs/fpenet_camvid_fpenet_seed0 --out fpenet
+    Example: segsearch export runs/fpenet_camvid_360x480_fpenet_seed0 --out fpenet
 
     Example: segsearch export sfnet_r18 --size 512x1024 --out sfnet
     """
-    from segsearch.report.bars import bar
     from segsearch.report.card import lines
-    from segsearch.run.folder import RUN
+    from segsearch.report.console import bar
+    from segsearch.study_files import RUN
 
     given: dict[str, object] = {
         "--pick": how, "--point": point, "--root": root, "--size": size,
@@ -125,8 +129,8 @@ def export(
                 threads=threads,
                 report=report,
             )
-    print("\n".join(lines(card, out)))
-    if of_study and card.meets_budget is False:
+    print(card.lines() if as_json else "\n".join(lines(card, out)))
+    if card.meets_budget is False:
         raise typer.Exit(BUDGET_MISSED)
 
 
@@ -182,11 +186,15 @@ def _study(
     point: str | None,
     root: str | None,
 ) -> "Card":
-    from segsearch.search.pick import check_pick
-    from segsearch.search.winner import export_winner
+    from segsearch.study.final import read_final
+    from segsearch.study.pick import check_pick
+    from segsearch.winner.export import export_winner
 
     if how is not None and point is not None:
         raise InputError("--pick", "picks a network, and --point names one", "one of the two")
+    final = read_final(folder)
+    if final is not None and final.winner is None:
+        print(f"note: final trainings are unfinished and not used (`segsearch finalize {folder}`)", file=sys.stderr)
     return export_winner(
         folder,
         out=out,

@@ -10,6 +10,7 @@ import typer
 from segsearch.cli.arguments import ClassesOption, JsonOption, PointArgument, SizeOption, size_hw
 
 if TYPE_CHECKING:
+    from segsearch.describe import Description
     from segsearch.space.nodes import Space
 
 space = typer.Typer(help="Look into a space of networks.", no_args_is_help=True)
@@ -22,16 +23,26 @@ def show(
     classes: ClassesOption = 19,
     as_json: JsonOption = False,
     counters: Annotated[bool, typer.Option("--counters", help="Add fvcore's and thop's counts to ours.")] = False,
+    picture: Annotated[
+        Path | None, typer.Option("--picture", metavar="FILE.svg", help="Draw its stages, paths and fusions there.")
+    ] = None,
 ) -> None:
     """Show one point in all its forms: choices, spec, id, cost per part, and the paper's figures beside ours.
 
+    With --picture, its topology as an SVG: encoder stages by stride (block, channels x blocks, d dilations), context,
+    the neck's paths and fusions by level, head.
+
     Example: segsearch show sfnet_r18 --size 1024x1024
+
+    Example: segsearch show sfnet_r18 --picture sfnet_r18.svg
 
     Example: segsearch show runs/my_study#12
     """
     from segsearch.describe import describe
 
     shown = describe(point, size_hw(size), classes)
+    if picture is not None:
+        _draw(shown, picture)
     counts = _others(shown.network, shown.size_hw) if counters else []
     if as_json:
         extra = {"counters": [c.model_dump(mode="json") for c in counts]} if counters else {}
@@ -41,6 +52,15 @@ def show(
     from segsearch.report.console import show as render
 
     render(report.description(shown), *([report.others(counts)] if counts else []))
+
+
+def _draw(shown: "Description", picture: Path) -> None:
+    from segsearch.errors import InputError
+    from segsearch.report.topology.draw import draw_topology
+
+    if picture.suffix.lower() != ".svg":
+        raise InputError("--picture", f"'{picture}' is not the name of an SVG", "FILE.svg")
+    draw_topology(shown.spec, picture, title=f"{shown.name}  {shown.spec.id}")
 
 
 def diff(
@@ -75,7 +95,7 @@ def _others(network: object, size: tuple[int, int]) -> list:  # type: ignore[typ
 def points(
     paper: Annotated[str | None, typer.Option("--paper", metavar="NAME", help="Of one paper, such as sgcpnet.")] = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Count all again; exit 1 where a file states otherwise.")
+        bool, typer.Option("--check", help="Count all again; exit code 1 where a file states otherwise.")
     ] = False,
     table: Annotated[
         Path | None, typer.Option("--table", metavar="FILE.md", help="Write all published figures beside ours there.")
@@ -110,7 +130,7 @@ def points(
 
 def _recount(paper: str | None, as_json: bool) -> None:
     from segsearch.describe import recount
-    from segsearch.report.bars import bar
+    from segsearch.report.console import bar
 
     with bar("count") as report:
         found = recount(paper, report)
@@ -224,7 +244,7 @@ def lint(
 
     Example: segsearch lint winner/model.onnx
     """
-    from segsearch.export.lint import lint_file
+    from segsearch.deployment.lint import lint_file
 
     found = lint_file(file)
     if as_json:
@@ -242,9 +262,9 @@ def _model(what: str) -> object:
 
         return NetworkSpec
     if what == "recipe":
-        from segsearch.train.recipe import Recipe
+        from segsearch.training.recipe import Recipe
 
         return Recipe
-    from segsearch.search.config import StudyConfig
+    from segsearch.study.config import StudyConfig
 
     return StudyConfig

@@ -1,7 +1,6 @@
 """Verbs around one network and its mIoU: train, evaluate, visualize."""
 
 import json
-import re
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -18,9 +17,9 @@ if TYPE_CHECKING:
     from segsearch.run.train import Run
 
 
-def _recipes(incomplete: str) -> list[str]:
+def recipes(incomplete: str) -> list[str]:
     """Give the shipped recipes that a shell may complete a word to."""
-    from segsearch.train.recipes import recipe_names
+    from segsearch.training.recipes import recipe_names
 
     return [name for name in recipe_names() if name.startswith(incomplete)]
 
@@ -52,18 +51,42 @@ def train(
         str | None,
         typer.Option(
             metavar="NAME|FILE",
-            autocompletion=_recipes,
+            autocompletion=recipes,
             help="How to train; default: that of the point's paper for this data, or strong.",
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of initial weights, batches and augmentation.")] = 0,
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="DIR", help="The run's folder; default: runs/POINT_DATA_RECIPE_seedN."),
+        typer.Option("--out", metavar="DIR", help="The run's folder; default: runs/POINT_DATA_SIZE_RECIPE_seedN."),
     ] = None,
     device: DeviceOption = "cpu",
     size: SizeOption = None,
+    split: Annotated[
+        str | None,
+        typer.Option(help="CamVid: official (default), holdout, or trainval, which learns what validates, too."),
+    ] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="In place of the recipe's length.")] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RUN|FILE",
+            help="Begin with the weights of a run, a study's trial, or a .safetensors file of the same network.",
+        ),
+    ] = None,
+    reset_head: Annotated[
+        bool, typer.Option("--reset-head", help="With --weights of other classes: all but the classifiers is taken.")
+    ] = False,
+    teacher: Annotated[
+        str | None,
+        typer.Option(metavar="RUN", help="Learn from this run's, or study's trial's, outputs, too: distillation."),
+    ] = None,
+    compiled: Annotated[
+        bool, typer.Option("--compile", help="Run the steps through torch.compile: later steps are faster.")
+    ] = False,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write event files for TensorBoard, too, in the run's folder.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say how long it takes; write nothing.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -76,22 +99,38 @@ def train(
     Example: segsearch train fpenet --data camvid --root PATH/TO/CamVid --recipe fpenet
 
     Example: segsearch train runs/my_study#12 --data my_dataset.yaml --size 512x1024 --dry-run
+
+    Example: segsearch train fpenet --data mine.yaml --weights runs/fpenet_camvid_360x480_fpenet_seed0 --reset-head
     """
     from segsearch.report import run as report
-    from segsearch.report.bars import bar
+    from segsearch.report.console import bar
     from segsearch.run.ask import ask
     from segsearch.run.train import rehearse_run, train_run
-    from segsearch.train.parallel import started_rank
+    from segsearch.training.parallel import started_rank
 
     others = started_rank() > 0  # of torchrun's processes the first one speaks for all
     wanted = None if size is None else size_hw(size)
-    training = ask(point, data, root=root, recipe=recipe, seed=seed, device=device, size_hw=wanted, epochs=epochs)
+    training = ask(
+        point,
+        data,
+        root=root,
+        recipe=recipe,
+        seed=seed,
+        device=device,
+        size_hw=wanted,
+        epochs=epochs,
+        split=split,
+        weights=weights,
+        reset_head=reset_head,
+        teacher=teacher,
+    )
     if dry_run:
         if not others:
-            print(report.planned(*rehearse_run(training)))
+            with bar("dry run") as looked:
+                planned = rehearse_run(training, compiled=compiled, report=looked)
+            print(report.planned(*planned))
         return
-    words = (training.name, training.data_name, training.recipe_name, f"seed{seed}")
-    folder = out or Path("runs") / re.sub(r"[^\w.-]+", "-", "_".join(words))
+    folder = out or Path("runs") / training.folder_name
 
     def told(line: str) -> None:
         with suppress(OSError):  # nobody may look at the log any more
@@ -101,6 +140,8 @@ def train(
         run = train_run(
             training,
             folder,
+            compiled=compiled,
+            tensorboard=tensorboard,
             report=moved,
             checked=lambda check: told(report.checked(check)),
             note=lambda line: told(f"note: {line}"),
@@ -113,10 +154,10 @@ def train(
         from segsearch.report.console import show
 
         show(report.scores_table(run.result.scores), *report.finished(run))
-    _draw(run)
+    draw(run)
 
 
-def _draw(run: "Run") -> None:
+def draw(run: "Run") -> None:
     """Draw the curves of a run, if that was not done yet; it can be done without harm later."""
     from segsearch.report.console import optional
     from segsearch.report.curves import plot_curves
@@ -126,7 +167,7 @@ def _draw(run: "Run") -> None:
 
     path, file, row = run.folder / CURVES, run.file, printed(run.file)
     if not path.exists():
-        title = f"{file.name} on {file.data_name} by {file.recipe_name}, seed {file.seed}"
+        title = f"{file.name} on {file.data.title} by {file.recipe_name}, seed {file.seed}"
         with optional(CURVES, refusals=True):
             plot_curves(
                 read_metrics(run.folder / METRICS), path, title=title, printed=None if row is None else row.value
@@ -144,6 +185,10 @@ def evaluate(
     stride: Annotated[str | None, typer.Option(metavar="HxW", help="Of the window; default: two thirds of it.")] = None,
     scale: Annotated[list[float] | None, typer.Option(help="See images at this scale; several are averaged.")] = None,
     flip: Annotated[bool, typer.Option("--flip", help="See images mirrored, too.")] = False,
+    best: Annotated[
+        bool,
+        typer.Option("--best", help="RUN: the weights that scored best on the way, not those after the last step."),
+    ] = False,
     device: DeviceOption = "cpu",
     as_json: JsonOption = False,
 ) -> None:
@@ -153,18 +198,18 @@ def evaluate(
     exported file, which runs on the processor at its one size, to the nearest. Papers say "ms" and "flip" of scores
     that are means over --scale 0.75 --scale 1 --scale 1.25 and their like, and over mirrored images.
 
-    Example: segsearch evaluate runs/fpenet_camvid_fpenet_seed0
+    Example: segsearch evaluate runs/fpenet_camvid_360x480_fpenet_seed0
 
     Example: segsearch evaluate winner/model.onnx --data camvid --root PATH/TO/CamVid
     """
     from segsearch.report import run as report
-    from segsearch.report.bars import bar
-    from segsearch.train.evaluate import Evaluation
+    from segsearch.report.console import bar
+    from segsearch.training.evaluate import Evaluation
 
     sides = {name: size_hw(text, f"--{name}") for name, text in (("window", window), ("stride", stride)) if text}
     views = {"mode": "slide" if window else "whole", "scales": scale or [1.0], "flip": flip} | sides
     settings = Evaluation.parse(views, "evaluate")
-    subject, dataset, seen = _opened(what, weights, data, root, size, split)
+    subject, dataset, seen = _opened(what, weights, data, root, size, split, best=best)
     with bar("evaluate") as moved:
         scores = subject.score(dataset, settings, device=device, report=moved)
     if as_json:
@@ -190,9 +235,9 @@ def visualize(
 
     Beside them stand the flow fields of SFNet's alignment, and the spatial attention of FPENet's upsampling.
 
-    Example: segsearch visualize runs/fpenet_camvid_fpenet_seed0 --count 4
+    Example: segsearch visualize runs/fpenet_camvid_360x480_fpenet_seed0 --count 4
     """
-    from segsearch.report.bars import bar
+    from segsearch.report.console import bar
     from segsearch.run.visualize import visualize as draw
 
     subject, dataset, _ = _opened(what, weights, data, root, size, split)
@@ -202,11 +247,18 @@ def visualize(
 
 
 def _opened(
-    what: str, weights: Path | None, data: str | None, root: str | None, size: str | None, split: str
+    what: str,
+    weights: Path | None,
+    data: str | None,
+    root: str | None,
+    size: str | None,
+    split: str,
+    *,
+    best: bool = False,
 ) -> "tuple[Subject, Dataset, tuple[int, int]]":
     from segsearch.run.subject import images_for, load_subject
 
     wanted = None if size is None else size_hw(size)
-    subject = load_subject(what, weights)
+    subject = load_subject(what, weights, best=best)
     dataset, seen = images_for(subject, data, root=root, size_hw=wanted, split=split)
     return subject, dataset, seen

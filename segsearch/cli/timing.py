@@ -17,10 +17,10 @@ from segsearch.cli.study import StudyFolderArgument
 from segsearch.errors import DeviceError, InputError
 
 if TYPE_CHECKING:
-    from segsearch.latency import LatencyProtocol
     from segsearch.measure.record import LatencyRecord
     from segsearch.measure.timer import TimerSettings
     from segsearch.space.points import NamedPoint
+    from segsearch.timing import LatencyProtocol
 
 PROCESSES = 3
 
@@ -35,7 +35,7 @@ ProcessesOption = Annotated[
 ]
 QuickOption = Annotated[bool, typer.Option("--quick", help="Measure in one process, this one.")]
 StrictOption = Annotated[
-    bool, typer.Option("--strict", help="Exit with code 2 where a measurement was not steady; it is printed still.")
+    bool, typer.Option("--strict", help="Exit code 2 where a measurement was not steady; it is printed still.")
 ]
 
 
@@ -75,13 +75,13 @@ def measure(
     Example: segsearch measure fpenet --size 512x1024 --backend onnxruntime --backend openvino
     """
     from segsearch.data.normalise import MEAN, STD
+    from segsearch.deployment.deploy import deploy
     from segsearch.describe import describe
-    from segsearch.export.deploy import deploy
-    from segsearch.latency import NetworkSubject, latency_of
     from segsearch.measure.conditions import Conditions
     from segsearch.measure.throughput import measure_throughput
-    from segsearch.report.bars import bar
+    from segsearch.report.console import bar
     from segsearch.report.latency import latency_json, sentence, side_by_side, throughput_line
+    from segsearch.timing import NetworkSubject, latency_of
 
     worker = None if remote is None else worker_at(remote, token_file)
     if worker is not None and throughput:
@@ -129,17 +129,19 @@ def leaderboard(
         Path | None, typer.Option("--out", metavar="DIR", help="Folder; default: runs/leaderboard-SIZE-DEVICE.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be timed and how long it takes.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Time all published networks in one way, and say which printed speeds hold up in order.
 
     The same command goes on with one that was stopped; what was measured in the same way is not measured again.
-    Each is timed as by `segsearch measure`. Writes leaderboard.csv, leaderboard.png and leaderboard.md.
+    Each is timed as by `segsearch measure`. Writes leaderboard.csv, leaderboard.png and leaderboard.md. The exit code
+    is 1 where a network could not be timed.
 
     Example: segsearch leaderboard --size 512x1024 --backend onnxruntime --dry-run
     """
-    from segsearch.latency import settle
     from segsearch.leaderboard.run import choose_points
     from segsearch.measure.conditions import Conditions
+    from segsearch.timing import protocol_for
 
     wanted = size_hw(size)
     chosen, left_out = choose_points(points or [], paper, wanted)
@@ -147,7 +149,7 @@ def leaderboard(
     if samples:
         timer = timer.model_copy(update={"min_samples": samples, "min_seconds": 0.0})
     protocols = [
-        settle(
+        protocol_for(
             wanted,
             Conditions(device=device, backend=name, precision=precision, threads=threads, timer=timer),
             processes=count,
@@ -160,20 +162,19 @@ def leaderboard(
         return
     if left_out:
         _say(f"left out, too large for these images: {', '.join(left_out)}")
-    _leaderboard(protocols, chosen, folder, strict)
+    _leaderboard(protocols, chosen, folder, strict, as_json)
 
 
 def _dry_run(
     protocols: "list[LatencyProtocol]", chosen: "tuple[NamedPoint, ...]", left_out: tuple[str, ...], folder: Path
 ) -> None:
-    from segsearch.latency import LatencyStore
     from segsearch.leaderboard.plan import plan
     from segsearch.leaderboard.run import MEASURED, candidates_of
     from segsearch.measure.backends.table import FILE_BACKENDS
-    from segsearch.report.bars import bar
-    from segsearch.report.console import show
+    from segsearch.report.console import bar, show
     from segsearch.report.leaderboard import plan_table
     from segsearch.report.words import duration
+    from segsearch.timing import LatencyStore
 
     store, seconds, exporting = LatencyStore(folder / MEASURED), 0.0, True
     for protocol in protocols:
@@ -186,20 +187,24 @@ def _dry_run(
 
 
 def _leaderboard(
-    protocols: "list[LatencyProtocol]", chosen: "tuple[NamedPoint, ...]", folder: Path, strict: bool
+    protocols: "list[LatencyProtocol]", chosen: "tuple[NamedPoint, ...]", folder: Path, strict: bool, as_json: bool
 ) -> None:
     from segsearch.leaderboard.run import run_leaderboard
-    from segsearch.report.bars import bar
-    from segsearch.report.console import show
+    from segsearch.report.console import bar, show
     from segsearch.report.leaderboard import shown, write_leaderboard
+    from segsearch.report.leaderboard_csv import leaderboard_frame
 
     with _kept(folder), bar("leaderboard") as report:
         found = run_leaderboard(chosen, protocols, folder, report=report, note=_say)
-    show(shown(found))
+    if as_json:
+        print(leaderboard_frame(found.boards).to_json(orient="records", indent=2))
+    else:
+        show(shown(found))
     if not any(board.entries for board in found.boards):
         raise typer.Exit(1)
     paths = write_leaderboard(found, folder, command=shlex.join(["segsearch", *sys.argv[1:]]))
-    print("  ".join(map(str, paths)))
+    if not as_json:
+        print("  ".join(map(str, paths)))
     refuse_unsteady([entry.latency for board in found.boards for entry in board.entries], strict)
     if found.failed:
         raise typer.Exit(1)
@@ -218,6 +223,7 @@ def rerank(
     quick: QuickOption = False,
     strict: StrictOption = False,
     all_trials: Annotated[bool, typer.Option("--all", help="Every trained network, not only the front.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Time a study's networks again for another device or backend, without training; show the new Pareto front.
 
@@ -227,9 +233,8 @@ def rerank(
     """
     from segsearch.leaderboard.rerank import FOLDER, study_protocol
     from segsearch.leaderboard.rerank import rerank as run
-    from segsearch.report.bars import bar
-    from segsearch.report.console import show
-    from segsearch.report.rerank import shown, write_rerank
+    from segsearch.report.console import bar, show
+    from segsearch.report.rerank import rerank_frame, shown, write_rerank
 
     wanted = size_hw(size) if size else None
     count, timer = how_careful(processes, quick)
@@ -245,8 +250,13 @@ def rerank(
     )
     with _kept(study / FOLDER), bar("rerank") as report:
         found = run(study, protocol, all_trials=all_trials, report=report, note=_say)
-    show(shown(found))
-    print("  ".join(map(str, write_rerank(found, study))))
+    if as_json:
+        print(rerank_frame(found).to_json(orient="records", indent=2))
+    else:
+        show(shown(found))
+    paths = write_rerank(found, study)
+    if not as_json:
+        print("  ".join(map(str, paths)))
     refuse_unsteady([net.again for net in found.networks], strict)
 
 

@@ -1,4 +1,4 @@
-"""Verbs around images and files of weights: predict, import-weights, data."""
+"""Verbs around files of weights and data: import-weights, data."""
 
 import json
 from pathlib import Path
@@ -14,33 +14,6 @@ if TYPE_CHECKING:
     from segsearch.data.config import DataSpec
 
 data = typer.Typer(help="Look at data before it is trained on.", no_args_is_help=True)
-OutFolder = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the pictures.")]
-
-
-def predict(
-    model: Annotated[
-        Path, typer.Argument(metavar="MODEL", help="What `segsearch export` wrote: its folder, .onnx, .xml or .pt2.")
-    ],
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE|FOLDER...", help="Images, or folders of them.")],
-    out: OutFolder = Path("predictions"),
-    blend: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of the colours over the image.")] = 0.5,
-    masks: Annotated[bool, typer.Option("--masks", help="Also write the masks of class ids.")] = False,
-) -> None:
-    """Run an exported model over images and write colour overlays.
-
-    Folders are read at any depth, and the results keep their structure.
-
-    Example: segsearch predict winner photos --out overlays
-    """
-    from segsearch.artefacts.load import load_model
-    from segsearch.export.images import find_images, said_of
-    from segsearch.export.predict import predict_files
-    from segsearch.report.bars import bar
-
-    loaded, found = load_model(model), find_images(images, but=out)
-    with bar("predict") as report:
-        written = predict_files(loaded, found.names, out, blend=blend, masks=masks, report=report)
-    print(f"{len(written)} files in {out}{said_of(found.skipped)}")
 
 
 def import_weights(
@@ -63,7 +36,7 @@ def import_weights(
     from segsearch.importer import import_state, release_of
     from segsearch.models.checkpoint_file import read_checkpoint
     from segsearch.space.lower import lower
-    from segsearch.train.weights import save_weights
+    from segsearch.training.weights import save_weights
 
     name, choices = read_point(point)
     spec = lower(choices)
@@ -95,7 +68,7 @@ def data_check(
     """
     from segsearch.data.open import open_data
     from segsearch.data.survey import judge, survey
-    from segsearch.report.bars import bar
+    from segsearch.report.console import bar
     from segsearch.report.data import as_plain, classes_table, reshaped, sound, splits_table, words
 
     with bar("check") as report:
@@ -123,15 +96,15 @@ def _described(what: str, root: str | None) -> "tuple[DataSpec, bool]":
     from segsearch.cli.study import changed
     from segsearch.data.open import find_data
     from segsearch.files import expanded
-    from segsearch.search.config import load_study
-    from segsearch.search.store import StudyFolder
+    from segsearch.study.config import load_study
+    from segsearch.study.store import StudyFolder
 
     path = expanded(what)
     of_study = (path / "study.json").is_file()
     found = None if of_study else find_data(path)
     if found is None:
         config = StudyFolder(path).read_study().config if of_study else load_study(what)
-        return changed(config, trials=None, seed=None, fps=None, root=root).data, True
+        return changed(config, root=root).data, True
     if root is not None:
         raise InputError("--root", "is only for a study", "the path of the data instead")
     return found, False

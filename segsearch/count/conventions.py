@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from segsearch.count.cost import CONVOLUTIONS, TRANSPOSED, Call, macs_of, record_calls
-from segsearch.errors import MissingExtraError, unknown
+from segsearch.errors import MissingExtraError
 from segsearch.frozen import Frozen
 from segsearch.quiet import quiet
 
@@ -123,14 +123,8 @@ def tally(network: nn.Module, size_hw: tuple[int, int], batch: int = 1) -> Tally
 
 
 def counts_as_resize(call: Call) -> bool:
-    """Whether a counter that hooks upsample modules would have seen this call.
-
-    True for ``nn.Upsample``, and for a module of class ``Resize`` unless its attribute ``counted_as_module`` is False
-    (the authors used the functional form there). A resize to the size it already has is none.
-    """
-    module = call.module
-    hooked = type(module).__name__ == "Resize" and bool(getattr(module, "counted_as_module", True))
-    return (hooked or isinstance(module, nn.Upsample)) and call.input_shape != call.output_shape
+    """Whether a counter that hooks ``nn.Upsample`` would have counted this call; a resize to the same size is none."""
+    return isinstance(call.module, nn.Upsample) and call.input_shape != call.output_shape
 
 
 def macs(counts: Tally) -> int:
@@ -181,17 +175,6 @@ CONVENTIONS: dict[str, Callable[[Tally], int]] = {
     "sfnet": sfnet,
     "tfprof": tfprof,
 }
-
-
-def count_by(network: nn.Module, size_hw: tuple[int, int], convention: str) -> int:
-    """Count one image of (3, H, W) by a named convention.
-
-    Raises:
-        InputError: the convention is not in `CONVENTIONS`, or ``size_hw`` is not positive.
-    """
-    if convention not in CONVENTIONS:
-        raise unknown("convention", convention, CONVENTIONS)
-    return CONVENTIONS[convention](tally(network, size_hw))
 
 
 def _is_conv(module: nn.Module) -> bool:

@@ -22,7 +22,7 @@ _GREY = (0.299, 0.587, 0.114)
 
 @dataclass(frozen=True, kw_only=True)
 class Augment:
-    """How images are varied; the fields mean what those of `segsearch.train.recipe.Recipe` mean that are called so.
+    """How images are varied; the fields mean what those of `segsearch.training.recipe.Recipe` mean that are called so.
 
     Images are mirrored, magnified by a factor in ``scale``, turned by up to ``rotate`` degrees, and cut to ``crop``
     (h, w) or left whole.

@@ -1,16 +1,24 @@
 """Which data set, and how it is cut: plain values as they stand in a study file."""
 
+from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
+from segsearch.deployment.images import Fit
 from segsearch.errors import InputError, unknown
-from segsearch.export.images import Fit
-from segsearch.frozen import Frozen, YesNo
+from segsearch.frozen import Frozen, HeightByWidth, YesNo
 
 Side = Annotated[int, Field(ge=16, le=8192)]
-SizeHW = tuple[Side, Side]
-"""Height and width in pixels."""
+SizeHW = Annotated[
+    tuple[Side, Side],
+    HeightByWidth,
+    Field(description="height and width in pixels that images are brought to: [512, 1024] or 512x1024"),
+]
+Fitted = Annotated[
+    Fit,
+    Field(description="of images of another shape: stretch, each axis by its own factor; pad, with a margin to ignore"),
+]
 
 
 class DataConfig(Frozen):
@@ -23,6 +31,11 @@ class DataConfig(Frozen):
     name: str
     size: SizeHW
 
+    @property
+    def title(self) -> str:
+        """Name for people, and for folders of runs."""
+        return self.name
+
     @model_serializer(mode="wrap")
     def _with_name(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         # The name is a default of its class and would be left out of canonical JSON: two data sets could share an id.
@@ -34,9 +47,9 @@ class StreetsData(DataConfig):
 
     name: Literal["streets"] = "streets"
     size: SizeHW = (128, 192)
-    train: Annotated[int, Field(ge=1, le=1_000_000)] = 160
-    val: Annotated[int, Field(ge=1, le=1_000_000)] = 40
-    seed: Annotated[int, Field(ge=0)] = 0
+    train: int = Field(default=160, ge=1, le=1_000_000, description="images to learn from")
+    val: int = Field(default=40, ge=1, le=1_000_000, description="images that validate")
+    seed: int = Field(default=0, ge=0, description="of what is drawn")
 
 
 class Holdout(Frozen):
@@ -46,9 +59,9 @@ class Holdout(Frozen):
     not learnt from, as neighbours of a validated frame show nearly the same picture.
     """
 
-    blocks: Annotated[int, Field(ge=2, le=100)] = 5
-    fold: Annotated[int, Field(ge=0)] = 0
-    gap: Annotated[int, Field(ge=0, le=1000)] = 2
+    blocks: int = Field(default=5, ge=2, le=100, description="stretches that each training sequence is cut into")
+    fold: int = Field(default=0, ge=0, description="the stretch that validates, counted from 0")
+    gap: int = Field(default=2, ge=0, le=1000, description="frames beside it, on either side, that are not learnt from")
 
     @model_validator(mode="after")
     def _fold_exists(self) -> "Holdout":
@@ -60,10 +73,8 @@ class Holdout(Frozen):
 class FileData(DataConfig):
     """What data sets of files share: where they lie, and how images of another shape are brought to ``size``."""
 
-    root: Annotated[str, Field(min_length=1)]
-    fit: Fit = Field(
-        default="stretch", description="stretch: each axis by its own factor; pad: whole, with a margin to ignore"
-    )
+    root: str = Field(min_length=1, description="where the data lies")
+    fit: Fitted = "stretch"
 
 
 class CamVid(FileData):
@@ -74,8 +85,11 @@ class CamVid(FileData):
     then tells nothing of new images. The official test split is never read.
     """
 
-    split: Literal["holdout", "official", "trainval"] = "holdout"
-    holdout: Holdout = Holdout()
+    split: Literal["holdout", "official", "trainval"] = Field(
+        default="holdout",
+        description="blocks of train validate; or the official val does; or both are learnt, for a last training",
+    )
+    holdout: Holdout = Field(default=Holdout(), description="which blocks of train validate")
 
     @model_validator(mode="after")
     def _holdout_is_used(self) -> "CamVid":
@@ -107,7 +121,7 @@ class CityscapesData(FileData):
 
     name: Literal["cityscapes"] = "cityscapes"
     size: SizeHW = (1024, 2048)
-    coarse: YesNo = False
+    coarse: YesNo = Field(default=False, description="learn from the coarsely labelled images, too")
 
 
 class Ade20kData(FileData):
@@ -118,7 +132,7 @@ class Ade20kData(FileData):
 
     name: Literal["ade20k"] = "ade20k"
     size: SizeHW = (512, 704)
-    fit: Fit = "pad"
+    fit: Fitted = "pad"
 
 
 class PascalContextData(FileData):
@@ -129,7 +143,7 @@ class PascalContextData(FileData):
 
     name: Literal["pascal_context"] = "pascal_context"
     size: SizeHW = (512, 512)
-    fit: Fit = "pad"
+    fit: Fitted = "pad"
 
 
 class MapillaryData(FileData):
@@ -137,9 +151,11 @@ class MapillaryData(FileData):
 
     name: Literal["mapillary"] = "mapillary"
     size: SizeHW = (1024, 1376)
-    fit: Fit = "pad"
-    version: Literal["v1.2", "v2.0"] = "v1.2"
-    classes: Literal["vistas", "cityscapes"] = "vistas"
+    fit: Fitted = "pad"
+    version: Literal["v1.2", "v2.0"] = Field(default="v1.2", description="of the labels")
+    classes: Literal["vistas", "cityscapes"] = Field(
+        default="vistas", description="its own, or merged to the 19 of Cityscapes, which needs v1.2"
+    )
 
     @model_validator(mode="after")
     def _can_be_merged(self) -> "MapillaryData":
@@ -153,6 +169,24 @@ class FolderData(FileData):
 
     name: Literal["folder"] = "folder"
 
+    @property
+    def title(self) -> str:
+        """The name of the file that describes it."""
+        return Path(self.root).stem
+
+
+class OwnData(DataConfig):
+    """What a script gives by `segsearch.data.own.own_data`, and only while it runs: no file can describe it."""
+
+    name: Literal["own"] = "own"
+    label: Annotated[str, Field(min_length=1)] = Field(description="what the script calls it")
+    fit: Fitted = "stretch"
+
+    @property
+    def title(self) -> str:
+        """What the script calls it."""
+        return self.label
+
 
 AnyData = (
     StreetsData
@@ -163,6 +197,7 @@ AnyData = (
     | PascalContextData
     | MapillaryData
     | FolderData
+    | OwnData
 )
 DataSpec = Annotated[AnyData, Field(discriminator="name")]
 

@@ -1,13 +1,14 @@
 """Label files turned into arrays; whatever is wrong with a file becomes one line that names it."""
 
+import os
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from segsearch.deployment.images import check_depth, opened, raw_mode
 from segsearch.errors import InputError
-from segsearch.export.images import check_depth, opened, raw_mode
 
 LABEL_SUFFIXES = (".png", ".bmp", ".tif", ".tiff")
 """Formats that keep every value."""
@@ -22,6 +23,25 @@ def read_size(path: Path) -> tuple[int, int]:
         # Pillow turns the size of a TIFF itself; a PNG's own `getexif` would read its pixels
         turned = image.format != "TIFF" and Image.Image.getexif(image).get(_ORIENTATION, 1) in (5, 6, 7, 8)
     return (width, height) if turned else (height, width)
+
+
+_END_MARKS = {".png": b"IEND", ".jpg": b"\xff\xd9", ".jpeg": b"\xff\xd9"}
+"""What stands at the end of a file, and in no data before it."""
+_TAIL_BYTES = 4096
+"""At most so many may follow the mark, before a file is looked at as a whole."""
+
+
+def check_whole(path: Path) -> None:
+    """Raise as `opened` where a PNG or JPEG is cut short; only one without the mark at its end is decoded for that."""
+    mark = _END_MARKS.get(path.suffix.lower())
+    if mark is None:
+        return
+    with path.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
+        whole = mark in file.read()
+    if not whole:
+        with opened(path) as image:
+            image.load()
 
 
 def read_ids(path: Path) -> NDArray[np.uint8]:

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from segsearch.data.dataset import IGNORE, Memory, Pair
-from segsearch.data.decode import read_size
+from segsearch.data.decode import check_whole, read_size
 from segsearch.data.labels import LabelReader, Tally
 from segsearch.data.pairs import FilePair, Pairing
 from segsearch.data.palette import Colour
+from segsearch.deployment.images import Fit, read_image, resize_image, resize_label
 from segsearch.errors import InputError
-from segsearch.export.images import Fit, read_image, resize_image, resize_label
 
 READERS = 4
 """Threads that read files: Pillow decodes without Python's lock."""
@@ -120,10 +120,9 @@ class FileDataset:
         unknown = list(tally.unknown)
         return Look(tally=tally, problems=(self.read_label.refusal(path, unknown),) if unknown else ())
 
-    def headers(self) -> Iterator[InputError]:
-        """Say what is wrong with the files as far as their headers tell: no images, or two sizes in a pair."""
-        for found in in_threads(_check_headers, self.pairs):
-            yield from found
+    def headers(self) -> Iterator[list[InputError]]:
+        """Say of each pair what is wrong with it as far as headers and ends tell: no image, a cut one, or two sizes."""
+        yield from in_threads(_check_headers, self.pairs)
 
 
 def in_threads(call: Callable[[In], Out], items: Iterable[In]) -> Iterator[Out]:
@@ -142,9 +141,12 @@ def _digest(path: Path) -> bytes:
 
 def _check_headers(pair: FilePair) -> list[InputError]:
     try:
-        return _differing(pair, read_size(pair.image), read_size(pair.label))
+        sizes = read_size(pair.image), read_size(pair.label)
+        for path in (pair.image, pair.label):
+            check_whole(path)
     except InputError as error:
         return [error]
+    return _differing(pair, *sizes)
 
 
 def _differing(pair: FilePair, image: tuple[int, int], label: tuple[int, int]) -> list[InputError]:

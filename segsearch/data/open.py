@@ -9,11 +9,14 @@ from segsearch.data.config import CONFIGS, DataSpec, FolderData, StreetsData, pa
 from segsearch.data.dataset import Splits
 from segsearch.data.filedataset import FileDataset
 from segsearch.data.folder import open_folder
+from segsearch.data.headers import check_headers
 from segsearch.data.layout import placements
+from segsearch.data.own import open_own
 from segsearch.data.pairs import refuse
 from segsearch.data.published import LAYOUTS, open_published
 from segsearch.data.streets.dataset import Streets
 from segsearch.errors import InputError
+from segsearch.progress import Report, silent
 from segsearch.yaml12 import load_yaml
 
 ANY_SIZE = (512, 1024)
@@ -33,10 +36,11 @@ OPENERS: dict[str, Callable[[Any, Path | None], Splits]] = {
     "camvid": open_camvid,
     "camvid_colour": open_camvid,
     "folder": open_folder,
+    "own": lambda config, cache: open_own(config),
 }
 
 
-def open_data(config: DataSpec, cache: Path | None = None, *, check: bool = True) -> Splits:
+def open_data(config: DataSpec, cache: Path | None = None, *, check: bool = True, report: Report = silent) -> Splits:
     """Open a data set; files are checked as far as their headers tell, pixels when they are first read.
 
     Images and the labels to learn from are brought to the data set's size. The labels of splits that are scored keep
@@ -46,6 +50,7 @@ def open_data(config: DataSpec, cache: Path | None = None, *, check: bool = True
         config: which one.
         cache: a folder that keeps what is drawn.
         check: refuse files that do not fit together; `segsearch.data.survey` lists all of them instead.
+        report: told of every pair whose headers are read, see `segsearch.data.headers`.
 
     Raises:
         InputError: something is missing or does not fit together.
@@ -57,7 +62,7 @@ def open_data(config: DataSpec, cache: Path | None = None, *, check: bool = True
     if check:
         more = ", all of which `segsearch data check` lists"
         refuse([problem for dataset in files.values() for problem in dataset.problems], more)
-        refuse([problem for dataset in files.values() for problem in dataset.headers()], more)
+        refuse(check_headers(list(files.values()), report), more)
     return splits
 
 

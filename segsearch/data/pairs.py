@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from segsearch.data.decode import LABEL_SUFFIXES
+from segsearch.deployment.images import SUFFIXES, list_files, said_of
 from segsearch.errors import InputError
-from segsearch.export.images import SUFFIXES, list_files, said_of
 from segsearch.files import expanded
 
 _WILD = {"*": "(.*)", "?": "(.)"}

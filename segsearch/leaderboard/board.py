@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from segsearch.latency import LatencyProtocol, LatencyStore
 from segsearch.leaderboard.order import Order, Speed, geometric_mean, kendall_tau, order_of
 from segsearch.measure.record import LatencyRecord
 from segsearch.space.points import NamedPoint, Published
 from segsearch.spec.network import scaled_size
+from segsearch.timing import LatencyProtocol, LatencyStore
 
 DATASET = "Cityscapes"
 NOT_SAID = "not said"

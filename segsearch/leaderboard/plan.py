@@ -9,12 +9,12 @@ import torch
 from torch import nn
 
 from segsearch.count.cost import count
-from segsearch.latency import LatencyProtocol, LatencyStore
 from segsearch.leaderboard.run import Candidate
 from segsearch.measure.backends.table import FILE_BACKENDS
 from segsearch.measure.machine import find_device
-from segsearch.models.build import build
+from segsearch.models.network import build
 from segsearch.progress import Report, silent
+from segsearch.timing import LatencyProtocol, LatencyStore
 
 CONVOLUTION = (64, 64, 128)
 """Channels, height and width of the map whose 3x3 convolution stands for the device when nothing is measured yet."""
@@ -37,7 +37,7 @@ class Planned:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class TimingPlan:
     """What a leaderboard is about to do under one protocol."""
 
     protocol: LatencyProtocol
@@ -58,7 +58,7 @@ def plan(
     *,
     exporting: bool = True,
     report: Report = silent,
-) -> Plan:
+) -> TimingPlan:
     """Count what is missing, and guess its time from what is measured or, before that, from one convolution.
 
     ``exporting``: whether a file must be exported for it; an earlier protocol's file serves, too.
@@ -73,7 +73,7 @@ def plan(
         seconds = _seconds(macs / rate, protocol) + (EXPORTING_SECONDS if exported else 0.0)
         planned.append(Planned(name=candidate.name, macs=macs, seconds=seconds))
         report("count", done, len(missing))
-    return Plan(protocol=protocol, wanted=len(candidates), missing=tuple(planned))
+    return TimingPlan(protocol=protocol, wanted=len(candidates), missing=tuple(planned))
 
 
 def _macs(candidate: Candidate, protocol: LatencyProtocol) -> int:

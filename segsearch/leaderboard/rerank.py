@@ -7,7 +7,6 @@ from pathlib import Path
 
 from segsearch.errors import DeviceError, InputError
 from segsearch.files import make_folder
-from segsearch.latency import LatencyProtocol, LatencyStore, settle
 from segsearch.leaderboard.order import geometric_mean, kendall_tau
 from segsearch.leaderboard.run import MEASURED, fill, unique
 from segsearch.lock import locked
@@ -15,9 +14,10 @@ from segsearch.measure.conditions import Conditions
 from segsearch.measure.record import LatencyRecord
 from segsearch.measure.timer import TimerSettings
 from segsearch.progress import Report, silent
-from segsearch.search.pareto import front
-from segsearch.search.record import TrialRecord
-from segsearch.search.store import StudyFolder
+from segsearch.study.pareto import front
+from segsearch.study.record import TrialRecord
+from segsearch.study.store import StudyFolder
+from segsearch.timing import LatencyProtocol, LatencyStore, protocol_for
 
 FOLDER = "rerank"
 """Below the study's folder; nothing else in it is touched."""
@@ -95,7 +95,7 @@ def study_protocol(
 ) -> LatencyProtocol:
     """Take a study's way of measuring, with what is given here in its place.
 
-    Raises: as `segsearch.latency.settle`, and InputError where there is no study or nothing is trained.
+    Raises: as `segsearch.timing.protocol_for`, and InputError where there is no study or nothing is trained.
     """
     store = StudyFolder(folder)
     config = store.read_study().config
@@ -108,7 +108,7 @@ def study_protocol(
     )
     scores = _trained(store)[0].scores
     assert scores is not None, "trained trials are scored"
-    return settle(size_hw or config.data.size, under, classes=len(scores.iou), processes=processes)
+    return protocol_for(size_hw or config.data.size, under, classes=len(scores.iou), processes=processes)
 
 
 def rerank(

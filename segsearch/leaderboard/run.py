@@ -8,7 +8,6 @@ from pathlib import Path
 
 from segsearch.errors import DeviceError, InputError, ProofError, machine_fault
 from segsearch.files import make_folder
-from segsearch.latency import LatencyProtocol, LatencyStore, NetworkSubject, Subject, exported, latency_of
 from segsearch.leaderboard.board import Agreement, Board, agreement, board_of
 from segsearch.lock import locked
 from segsearch.measure.backends.table import FILE_BACKENDS, file_backend
@@ -16,6 +15,7 @@ from segsearch.measure.record import LatencyRecord
 from segsearch.progress import Report, silent
 from segsearch.space.points import NamedPoint, named_point, points_of
 from segsearch.spec.network import NetworkSpec, check_size
+from segsearch.timing import LatencyProtocol, LatencyStore, NetworkSubject, Subject, exported, latency_of
 
 MEASURED = "measured.jsonl"
 """File of the measurements, in the folder of a leaderboard."""

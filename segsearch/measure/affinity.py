@@ -13,14 +13,14 @@ from pathlib import Path
 import psutil
 
 Processors = tuple[int, ...]
-Hold = Callable[[], None]
+Pin = Callable[[], None]
 """Holds the threads that were started since, too."""
 _SYSTEM = Path("/sys/devices/system/cpu")
 
 
 @contextlib.contextmanager
-def held(threads: int) -> Iterator[tuple[Processors | None, Hold]]:
-    """Hold all threads of this process to ``threads`` processors inside the block; then let them go where they could.
+def pinned(threads: int) -> Iterator[tuple[Processors | None, Pin]]:
+    """Pin all threads of this process to ``threads`` processors inside the block; then let them go where they could.
 
     Gives these processors and what holds threads that are started later. The processors are None, and nothing is held,
     where there are no more of them than threads, or where the system cannot do it.

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from segsearch.errors import InputError
-from segsearch.measure.affinity import held
+from segsearch.measure.affinity import pinned
 from segsearch.measure.backends.base import Backend, Prepared
 from segsearch.measure.backends.onnx_file import size_of
 from segsearch.measure.backends.table import file_backend, find_backend
@@ -162,7 +162,7 @@ def measure_ready(
         memory_errors(where),
         torch.cuda.device(where) if where.type == "cuda" else contextlib.nullcontext(),
         # now, as OpenVINO's threads go where they could when they were prepared; with a GPU they only launch
-        held(torch.get_num_threads() if where.type == "cpu" else 0) as (processors, hold),
+        pinned(torch.get_num_threads() if where.type == "cpu" else 0) as (processors, hold),
     ):
         memory, stopwatch = MemoryWatch(where), stopwatch_of(where)
         report("prepare", 0, 1)

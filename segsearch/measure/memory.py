@@ -35,6 +35,11 @@ def memory_errors(device: torch.device) -> Iterator[None]:
         raise FullDeviceError(line) from error
 
 
+def counts_memory(kind: str) -> bool:
+    """Whether memory can be told on this machine, of ``cpu`` or ``cuda``."""
+    return kind == "cuda" or (_PROCESS / "clear_refs").exists()
+
+
 class MemoryWatch:
     """Knows what was held on a GPU before the network came there."""
 

@@ -4,7 +4,7 @@ import dataclasses
 
 from torch import Tensor, nn
 
-from segsearch.export.deploy import Deployed
+from segsearch.deployment.deploy import Deployed
 from segsearch.frozen import Frozen
 from segsearch.measure.conditions import PLAIN, Conditions
 from segsearch.measure.latency import example_image, measure

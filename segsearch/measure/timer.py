@@ -41,23 +41,42 @@ Laps = Sequence[float]
 class TimerSettings(Frozen):
     """When warm-up and sampling end. A slow network always gets its ``min_samples``, however long they take."""
 
-    min_samples: int = Field(default=50, ge=1, le=MOST_SAMPLES)
-    min_seconds: float = Field(default=1.0, ge=0, le=3600)
-    """Sampling ends once both this time has passed and ``min_samples`` are taken."""
-    warmup_block_calls: int = Field(default=5, ge=1, le=MOST_SAMPLES)
-    warmup_block_seconds: float = Field(default=0.1, ge=0, le=3600)
-    """A warm-up block ends once this time has passed and this many calls are made; there are two blocks or more."""
-    warmup_tolerance: float = Field(default=0.01, ge=0)
-    """Warm-up ends once the median of a block is no more than this fraction below that of the block before: latencies
-    fall while caches fill and clocks rise. Where others disturb them, they also rise, and more calls do not help."""
-    max_warmup_seconds: float = Field(default=10.0, ge=0, le=3600)
-    """Warm-up ends with the first call that passes this, settled or not, even inside the first block."""
-    blocks: int = Field(default=5, ge=1, le=MOST_SAMPLES)
-    """Samples are taken in so many blocks, with the reference network before, between and after."""
-    reference_tolerance: float = Field(default=0.03, ge=0)
-    """A block is disturbed if the reference beside it is off its level by more than this fraction."""
-    retakes: int = Field(default=6, ge=0, le=MOST_SAMPLES)
-    """Most blocks that are taken in place of disturbed ones."""
+    min_samples: int = Field(default=50, ge=1, le=MOST_SAMPLES, description="samples that are taken in any case")
+    min_seconds: float = Field(
+        default=1.0, ge=0, le=3600, description="sampling ends once this time has passed and min_samples are taken"
+    )
+    warmup_block_calls: int = Field(
+        default=5, ge=1, le=MOST_SAMPLES, description="calls of a warm-up block, at least; there are two blocks or more"
+    )
+    warmup_block_seconds: float = Field(
+        default=0.1, ge=0, le=3600, description="a warm-up block ends once this time has passed and its calls are made"
+    )
+    warmup_tolerance: float = Field(
+        default=0.01,
+        ge=0,
+        description="warm-up ends once a block's median is no more than this fraction below that of the block before",
+    )
+    """Latencies fall while caches fill and clocks rise. Where others disturb them, they rise as well, however many."""
+    max_warmup_seconds: float = Field(
+        default=10.0,
+        ge=0,
+        le=3600,
+        description="warm-up ends with the first call that passes this, settled or not, even inside the first block",
+    )
+    blocks: int = Field(
+        default=5,
+        ge=1,
+        le=MOST_SAMPLES,
+        description="blocks that samples are taken in, with the reference network before, between and after",
+    )
+    reference_tolerance: float = Field(
+        default=0.03,
+        ge=0,
+        description="a block is disturbed if the reference beside it is off its level by more than this fraction",
+    )
+    retakes: int = Field(
+        default=6, ge=0, le=MOST_SAMPLES, description="most blocks that are taken in place of disturbed ones"
+    )
 
     @model_validator(mode="before")
     @classmethod

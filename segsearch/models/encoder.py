@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from segsearch.models.attention import FcAttention, GatedFcAttention
 from segsearch.models.blocks.table import BLOCKS
 from segsearch.models.ops import Channels, ConvNorm, Features
-from segsearch.spec.channels import encoder_levels, level_stages, stage_inputs, stage_out, stages_at, stages_out
+from segsearch.spec.channels import encoder_levels, level_stages, stage_inputs, stage_out, stages_at
 from segsearch.spec.encoder import EncoderSpec, StageSpec, StemSpec
 
 
@@ -89,10 +89,6 @@ class Encoder(nn.Module):
         maps[-1] = self.attention(maps[-1])
         features |= {stride: maps[i] for stride, i in level_stages(self.spec).items()}
         return {stride: features[stride] for stride in self.channels}
-
-    def stage_channels(self, stride: int, in_channels: int) -> int:
-        """Channels that `make_stage` with the same arguments returns."""
-        return stages_out(stages_at(self.spec, stride), in_channels)
 
     def make_stage(self, stride: int, in_channels: int) -> nn.Sequential:
         """Build the stages of one stride again, on ``in_channels``, with fresh, unshared weights (DFANet, figure 3).

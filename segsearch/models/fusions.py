@@ -11,11 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segsearch.export.seen import Seen
+from segsearch.deployment.deployable import Deployable, Seen
 from segsearch.models.ops import ConvNorm, Nearest, Resize, conv_of, size_of
 
 
-class PairFusion(nn.Module):
+class PairFusion(Deployable):
     """Fuses a deep map (B, deep, h, w) into a shallow one (B, shallow, H, W), giving (B, width, H, W)."""
 
     projects: ClassVar[bool]
@@ -49,7 +49,7 @@ class FPN(PairFusion):
         return shallow + up
 
 
-class Warp(nn.Module):
+class Warp(Deployable):
     """Samples a map where a flow field points (SFNet, equation 3). Flow is in half pixels of the fine map."""
 
     zero_flow: Tensor | None

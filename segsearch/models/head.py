@@ -6,14 +6,14 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from segsearch.export.seen import Seen
+from segsearch.deployment.deployable import Deployable, Seen
 from segsearch.models.coarse import CoarseMerge, cheaper_before_resize
 from segsearch.models.necks.nodes import Separable, WeightedSum
 from segsearch.models.ops import Channels, ConvNorm, Features, Resize, size_of
 from segsearch.spec.head import ConcatHead, HeadSpec, PlainHead, WeightedHead
 
 
-class Head(nn.Module):
+class Head(Deployable):
     """Turns fused levels into logits (B, K, H/s, W/s) at the finest stride s."""
 
     classify: nn.Module

@@ -1,9 +1,9 @@
-"""`Network`: the parts of a spec, joined."""
+"""`Network`: the parts of a spec, joined; and `build`, the one builder for named and sampled points alike."""
 
 import torch
 from torch import Tensor, nn
 
-from segsearch.export.seen import Seen
+from segsearch.deployment.deployable import Deployable, Seen
 from segsearch.models.auxiliary import Auxiliary, AuxiliaryHead, auxiliary_heads
 from segsearch.models.context import build_context
 from segsearch.models.encoder import Encoder
@@ -12,13 +12,13 @@ from segsearch.models.levels import Levels
 from segsearch.models.necks.absorb import absorb_weights
 from segsearch.models.necks.base import Site
 from segsearch.models.necks.table import build_neck
-from segsearch.models.ops import Features, Resize, size_of
+from segsearch.models.ops import ConvNorm, Features, Resize, size_of
 from segsearch.models.timm_encoder import TimmEncoder
 from segsearch.spec.encoder import TimmSpec
 from segsearch.spec.network import NetworkSpec, scaled_size
 
 
-class Network(nn.Module):
+class Network(Deployable):
     """Encoder, levels, context on the coarsest level, neck, head. Normalised images in, logits of the same size out."""
 
     def __init__(self, spec: NetworkSpec, classes: int, auxiliary: Auxiliary = "none") -> None:
@@ -110,3 +110,15 @@ def _padded(classify: nn.Module) -> nn.Sequential:
     """
     pad, pointwise = nn.ReplicationPad2d((0, 1, 0, 1)), getattr(classify, "kernel_size", None) == (1, 1)
     return nn.Sequential(pad, classify) if pointwise else nn.Sequential(classify, pad)
+
+
+def build(spec: NetworkSpec, classes: int = 19, auxiliary: Auxiliary = "none") -> Network:
+    """Build a network with fresh weights, in train mode. Weights follow torch's global random state.
+
+    Convolutions with BatchNorm are initialised as in He et al. 2015; classifiers and flows keep torch's default.
+    """
+    network = Network(spec, classes, auxiliary)
+    for module in network.modules():
+        if isinstance(module, ConvNorm):
+            nn.init.kaiming_normal_(module.conv.weight, mode="fan_out", nonlinearity="relu")
+    return network

@@ -100,16 +100,18 @@ def conv_of(like: nn.Conv2d, weight: Tensor, bias: Tensor | None) -> nn.Conv2d:
     return conv
 
 
-class Resize(nn.Module):
-    """Bilinear resize to the size of another map; exact for any pair of sizes, so odd inputs need no padding."""
+class Resize(nn.Upsample):
+    """Bilinear resize to the size of another map; exact for any pair of sizes, so odd inputs need no padding.
 
-    counted_as_module = True
+    It is an ``nn.Upsample``, so that what counts upsampling modules counts it.
+    """
+
+    align_corners: bool
 
     def __init__(self, align_corners: bool) -> None:
-        super().__init__()
-        self.align_corners = align_corners
+        super().__init__(mode="bilinear", align_corners=align_corners)
 
-    def forward(self, x: Tensor, size_hw: tuple[int, int]) -> Tensor:
+    def forward(self, x: Tensor, size_hw: tuple[int, int]) -> Tensor:  # type: ignore[override]  # the size is given at the call
         """Tensor (B, C, h, w) to (B, C, *size_hw)."""
         if x.shape[-2:] == size_hw:
             return x

@@ -8,8 +8,9 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from segsearch.deployment.deployable import Deployable
+from segsearch.deployment.fold_running import fold_by_running, same_maps
 from segsearch.errors import InputError, MissingExtraError, one_line
-from segsearch.export.fold_running import fold_by_running, same_maps
 from segsearch.models.ops import Channels, Features
 from segsearch.spec.channels import encoder_levels
 from segsearch.spec.encoder import TimmSpec
@@ -19,7 +20,7 @@ HASHED = re.compile(r".*-[0-9a-f]{8,64}\.(pth|safetensors)")
 """File names that contain the first digits of their sha256."""
 
 
-class TimmEncoder(nn.Module):
+class TimmEncoder(Deployable):
     """An encoder of timm's; ``channels`` declares what it returns, as every encoder's does.
 
     Raises:

@@ -14,8 +14,8 @@ from typing import TypeVar
 
 import torch
 
+from segsearch.deployment.deploy import Deployed
 from segsearch.errors import DeviceError, InputError, WorkerError
-from segsearch.export.deploy import Deployed
 from segsearch.frozen import Frozen
 from segsearch.measure.backends.base import FileBackend
 from segsearch.measure.backends.table import file_backend
@@ -170,7 +170,7 @@ def measure_remote(
     """Export a network, have a worker time the file at batch 1, and believe the answer only if it is of that file.
 
     Args:
-        deployed: as `segsearch.export.deploy.deploy` makes it.
+        deployed: as `segsearch.deployment.deploy.deploy` makes it.
         worker: on the other machine.
         under: as for a measurement here, but by the worker's devices, threads and memory, and of a backend that runs
             exported files.
@@ -185,7 +185,7 @@ def measure_remote(
     Raises:
         WorkerError: it cannot be reached, dies, refuses the job or the token, or answers for another graph.
         DeviceError: it cannot run this network. InputError: a backend that runs no exported graph.
-        MissingExtraError, ProofError: as `segsearch.export.onnx.to_onnx`.
+        MissingExtraError, ProofError: as `segsearch.deployment.onnx.to_onnx`.
     """
     runner = check_offer(worker, under).backend
     with working(torch.device("cpu")):

@@ -8,12 +8,12 @@ from typing import Any
 
 import torch
 
+from segsearch.deployment.deploy import Deployed
+from segsearch.deployment.lint import check_graph
+from segsearch.deployment.metadata import Metadata
+from segsearch.deployment.onnx import to_onnx
+from segsearch.deployment.onnx_walk import is_outside, tensors
 from segsearch.errors import InputError, MissingExtraError, ProofError, SegsearchError, one_line
-from segsearch.export.deploy import Deployed
-from segsearch.export.graph import check_graph
-from segsearch.export.metadata import Metadata
-from segsearch.export.onnx import to_onnx
-from segsearch.export.onnx_walk import is_outside, tensors
 
 SPEC = "spec"
 """The note inside an artefact that holds the id of its spec."""
@@ -22,7 +22,7 @@ SPEC = "spec"
 def graph_bytes(deployed: Deployed, spec_id: str, holds: str | None = None) -> bytes:
     """Export as the artefact is exported, with the spec's id inside and weights of the format ``holds``.
 
-    Raises: InputError for int8, which only files hold; else as `segsearch.export.onnx.to_onnx`.
+    Raises: InputError for int8, which only files hold; else as `segsearch.deployment.onnx.to_onnx`.
     """
     if holds == "int8":
         raise InputError("precision", "int8 comes from a quantised ONNX file, not from a network")

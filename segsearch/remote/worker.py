@@ -218,7 +218,7 @@ class _Watch:
         """Give lines as they come, and None a few times a second; end when the process has."""
         out, words = self._process.stdout, self._process.stderr
         assert out is not None and words is not None
-        line, open_ones = bytearray(), {out, words}
+        line, open_ones, watched = bytearray(), {out, words}, time.monotonic()
         while True:
             ended = self._process.poll() is not None  # asked first: what it has told lies in the pipes then
             ready, _, _ = select.select(open_ones, [], [], 0 if ended else _WATCH_SECONDS)
@@ -230,15 +230,19 @@ class _Watch:
                     self._words = (self._words + piece)[-_WORDS_BYTES:]
                 else:
                     line += piece
+                    if len(line) > MOST_LINE_BYTES:
+                        return
                     if b"\n" in piece:
                         *whole, rest = bytes(line).split(b"\n")
                         yield from whole
                         line = bytearray(rest)
-            if len(line) > MOST_LINE_BYTES or (ended and not ready):
+            if ended and not ready:
                 return
             if not open_ones and not ended:
                 time.sleep(_WATCH_SECONDS)
-            yield None
+            if time.monotonic() - watched >= _WATCH_SECONDS:  # not at every piece: that slows a long line
+                yield None
+                watched = time.monotonic()
 
     def _beyond(self) -> Event | None:
         """Say which limit is passed, if one is."""

@@ -2,16 +2,16 @@
 
 from pathlib import Path
 
-from segsearch.export.artefact import Artefact
-from segsearch.export.card import Card
-from segsearch.export.card_page import RESTLESS, choice_lines
-from segsearch.export.markdown import percent
+from segsearch.deployment.artefact import Artefact
+from segsearch.deployment.card import Card
+from segsearch.deployment.card_page import RESTLESS, choice_lines
+from segsearch.deployment.markdown import percent
 
 
 def lines(card: Card, folder: Path) -> list[str]:
     """Say what was exported, how it was proven, and whether the file itself meets the budget."""
     said = [f"{card.name} (id {card.spec}) is in {folder / card.file}"]
-    if card.study is None:
+    if card.study is None or card.retrained is not None:
         said.append(f"weights: {card.weights}")
     said += [_proof(form, card) for form in card.artefacts]
     if card.miou is not None:
@@ -31,11 +31,14 @@ def _proof(form: Artefact, card: Card) -> str:
     files = " + ".join(file.name for file in form.files)
     if form.precision == "int8":
         time = f", {form.timing.latency_ms:.2f} ms" if form.timing else ""
-        return f"int8: {form.agreement.fraction:.3%} of the pixels as the network in torch{time}: {files}"
-    agreed = f"{form.agreement.fraction:.3%} of {form.agreement.pixels:,} pixels as the network in torch"
+        return (
+            f"int8: {percent(form.agreement.fraction, digits=3)} of the pixels as the network in torch{time}: {files}"
+        )
+    agreed = f"{percent(form.agreement.fraction, digits=3)} of {form.agreement.pixels:,} pixels as the network in torch"
     own = ""
     if form.default_agreement is not None and form.default_agreement != form.agreement:
-        own = f" ({form.default_agreement.fraction:.3%} in {form.default_precision}, which it takes by default here)"
+        share = percent(form.default_agreement.fraction, digits=3)
+        own = f" ({share} in {form.default_precision}, which it takes by default here)"
     return f"proof: {agreed}, on {form.agreement.images} {card.proven_on}: {files}{own}"
 
 

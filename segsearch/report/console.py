@@ -1,4 +1,4 @@
-"""Tables on standard output."""
+"""What a terminal shows: tables on standard output, a progress bar on standard error."""
 
 import sys
 from collections.abc import Iterator
@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from rich.console import Console, RenderableType
 
 from segsearch.errors import SegsearchError, one_line
+from segsearch.progress import Report, silent
 
 WIDTH = 140
 """Of a log or a pipe, in columns: a table cut to 80 is of no use there."""
@@ -32,3 +33,22 @@ def optional(what: str, *, refusals: bool = False) -> Iterator[None]:
         if isinstance(error, SegsearchError) and not refusals:
             raise
         print(f"note: {what} was left out: {one_line(error)}", file=sys.stderr)
+
+
+@contextmanager
+def bar(title: str, *, shown: bool = True) -> Iterator[Report]:
+    """Show a bar while the block runs, if stderr is a terminal; yields what functions take as ``report=``."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    if not console.is_terminal or not shown:
+        yield silent
+        return
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task(title, total=None)
+
+        def report(what: str, done: int, total: int) -> None:
+            progress.update(task, description=f"{title}: {what}", completed=done, total=total)
+
+        yield report

@@ -7,13 +7,13 @@ from rich.table import Table
 
 from segsearch.files import write_atomic
 from segsearch.leaderboard.board import Board
-from segsearch.leaderboard.plan import Plan
+from segsearch.leaderboard.plan import TimingPlan
 from segsearch.leaderboard.run import Leaderboard
 from segsearch.report import leaderboard_csv, leaderboard_md, leaderboard_plot
 from segsearch.report.console import optional
 from segsearch.report.latency import least_most, marked
 from segsearch.report.words import duration
-from segsearch.search.budget import short
+from segsearch.study.budget import short
 
 
 def write_leaderboard(leaderboard: Leaderboard, folder: Path, *, command: str) -> tuple[Path, ...]:
@@ -40,7 +40,7 @@ def shown(leaderboard: Leaderboard) -> Group:
     return Group(*pieces)  # type: ignore[arg-type]  # all are renderables
 
 
-def plan_table(plan: Plan, left_out: tuple[str, ...]) -> Group:
+def plan_table(plan: TimingPlan, left_out: tuple[str, ...]) -> Group:
     """Return what would be timed, and about how long it takes."""
     table = Table(title=f"would be timed: {plan.protocol}", title_justify="left")
     for heading, side in (("network", "left"), ("MACs", "right"), ("about", "right")):

@@ -2,20 +2,30 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from segsearch.files import write_atomic
 from segsearch.leaderboard.board import Board, Entry
 from segsearch.space.points import Published
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 NAME = "leaderboard.csv"
 
 
 def write_csv(boards: Sequence[Board], path: Path) -> None:
     """Write ``path``; ``pandas.read_csv`` reads it back. Raises InputError where it cannot be written."""
+    write_atomic(path, leaderboard_frame(boards).to_csv(index=False, lineterminator="\n"))
+
+
+def leaderboard_frame(boards: Sequence[Board]) -> "DataFrame":
+    """Return a row per point and protocol."""
     import pandas as pd
 
-    rows = [_row(board, rank, entry) for board in boards for rank, entry in enumerate(board.entries, start=1)]
-    write_atomic(path, pd.DataFrame(rows).to_csv(index=False, lineterminator="\n"))
+    return pd.DataFrame(
+        [_row(board, rank, entry) for board in boards for rank, entry in enumerate(board.entries, start=1)]
+    )
 
 
 def _row(board: Board, rank: int, entry: Entry) -> dict[str, object]:

@@ -1,12 +1,12 @@
 """A leaderboard in Markdown: which printed speeds hold up in order, and every network fastest first."""
 
-from segsearch.export.markdown import table
+from segsearch.deployment.markdown import table
 from segsearch.leaderboard.board import Agreement, Board, Entry, device_and_runtime
 from segsearch.leaderboard.order import Order, Swap
 from segsearch.leaderboard.run import Leaderboard
 from segsearch.report.latency import least_most, marked
-from segsearch.search.budget import short
 from segsearch.space.points import Published
+from segsearch.study.budget import short
 
 NAME = "leaderboard.md"
 MOST_SWAPS = 20

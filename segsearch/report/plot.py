@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from segsearch.report.canvas import INK, SOFT, canvas, write_png
 from segsearch.report.labels import Box, Label, Segment, text_box, write_labels
-from segsearch.search.budget import Budget
-from segsearch.search.pareto import front
-from segsearch.search.pick import candidates, pick
-from segsearch.search.record import TrialRecord
+from segsearch.report.words import aims
+from segsearch.study.budget import USUAL, Budget
+from segsearch.study.pareto import front
+from segsearch.study.pick import candidates, pick
+from segsearch.study.record import TrialRecord
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,9 +45,10 @@ def study_figure(
 ) -> "Figure":
     """Draw a study: trained networks are dots, those that no other one beats lie on the stepped front.
 
-    Named points are squares. Networks rejected before training have no mIoU: they are ticks at the foot. What failed is
-    left out. What the budget forbids is shaded. The winner, the papers' networks and the front have their names, or, in
-    a crowd, their trial's number. A hollow mark has a latency that was measured on an unsteady machine.
+    Named points are squares. Networks rejected before training have no mIoU: they are ticks at the foot. What failed,
+    or was stopped at a rung, is left out. What the budget forbids is shaded. The winner, the papers' networks and the
+    front have their names, or, in a crowd, their trial's number. A hollow mark has a latency that
+    was measured on an unsteady machine.
 
     Args:
         records: the study's trials.
@@ -54,7 +56,7 @@ def study_figure(
         subtitle: the data's name; size, device, backend and threads are added.
         budget: what the winner keeps.
     """
-    measured = [record for record in records if record.latency is not None and record.state != "failed"]
+    measured = [r for r in records if r.latency is not None and r.state not in ("failed", "stopped")]
     with canvas(*SIZE_INCHES, font_points=10.5) as figure:
         axes = figure.add_axes((0.09, 0.195, 0.885, 0.675))
         _frame(axes, measured, budget)
@@ -64,7 +66,7 @@ def study_figure(
         best = _winner(measured, budget)
         if best is not None:
             axes.scatter([best.latency_ms], [100 * best.miou], s=110, facecolors="none", edgecolors=INK, zorder=4)
-        _headings(figure, axes, title, _measured_on(measured, subtitle))
+        _headings(figure, axes, title, _measured_on(measured, subtitle, sum(r.state == "stopped" for r in records)))
         marks = [_place(axes, record) for record in measured]
         write_labels(
             axes, _labels(axes, measured, best, budget), marks, taken=texts, lines=_segments(axes, steps, budget)
@@ -136,16 +138,16 @@ def _rejected(axes: "Axes", measured: Sequence[TrialRecord]) -> None:
 
 
 def _trained(axes: "Axes", measured: Sequence[TrialRecord], budget: Budget | None) -> list[tuple[float, float]]:
-    """Draw the front, the dots on and beneath it, and the papers' squares; return the front's corners in data units."""
+    """Draw the front of mIoU and latency as a line, and what is trained; return the line's corners in data units."""
     best = front(measured, budget)
     numbers = {record.number for record in best}
     trained = [record for record in measured if record.trained]
     corners: list[tuple[float, float]] = []
-    if best:
+    if line := front(measured, budget and budget.towards(USUAL)):
         floor, right = axes.get_ylim()[0], (budget and budget.limit_ms) or axes.get_xlim()[1]
-        heights = [floor, *(100 * r.miou for r in best)]
-        corners = [(r.latency_ms, y) for r, pair in zip(best, itertools.pairwise(heights), strict=True) for y in pair]
-        corners.append((max(right, best[-1].latency_ms), heights[-1]))
+        heights = [floor, *(100 * r.miou for r in line)]
+        corners = [(r.latency_ms, y) for r, pair in zip(line, itertools.pairwise(heights), strict=True) for y in pair]
+        corners.append((max(right, line[-1].latency_ms), heights[-1]))
         axes.plot(*zip(*corners, strict=True), color=ACCENT, linewidth=1.6, alpha=0.8, zorder=3)
     _dots(axes, [r for r in trained if r.number not in numbers and not r.named], "o", BEATEN, 34)
     _dots(axes, [r for r in best if not r.named], "o", ACCENT, 48)
@@ -245,7 +247,7 @@ def _legend(
 
     trained = [record for record in measured if record.trained]
     marks: tuple[tuple[str, str, dict[str, Any], bool], ...] = (
-        ("on the Pareto front", "o", {"color": ACCENT}, bool(trained)),
+        ("on the Pareto front" + aims(budget), "o", {"color": ACCENT}, bool(trained)),
         ("trained, beaten", "o", {"color": BEATEN}, len(trained) > len(front(trained, budget))),
         ("a paper's network", "s", {"color": PAPER}, any(record.named for record in measured)),
         ("rejected, never trained", "|", {"color": SOFT}, len(measured) > len(trained)),
@@ -285,7 +287,7 @@ def _legend(
         )
 
 
-def _measured_on(measured: Sequence[TrialRecord], data: str) -> str:
+def _measured_on(measured: Sequence[TrialRecord], data: str, stopped: int) -> str:
     """Say what stands behind the numbers: data, size, backend, device, threads, and how many networks."""
     latency = measured[0].latency if measured else None
     if latency is None:
@@ -294,4 +296,5 @@ def _measured_on(measured: Sequence[TrialRecord], data: str) -> str:
     threads = f", {latency.threads} thread{'s' * (latency.threads != 1)}" if latency.device_kind == "cpu" else ""
     height, width = latency.size_hw
     parts = (data, f"{height}x{width} pixels", f"{latency.backend} on {latency.where}{threads}")
-    return "; ".join(filter(None, (*parts, f"{trained} trained, {len(measured) - trained} rejected")))
+    counts = f"{trained} trained, {len(measured) - trained} rejected" + (f", {stopped} stopped" if stopped else "")
+    return "; ".join(filter(None, (*parts, counts)))

@@ -8,6 +8,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from segsearch.deployment.markdown import percent
+
 if TYPE_CHECKING:  # these load torch, which the list of points does without
     from segsearch.count.conventions import OtherCount
     from segsearch.describe import Comparison, Description
@@ -90,7 +92,7 @@ def _point(shown: "Description") -> Table:
 def _parts(shown: "Description") -> Table:
     table = _table("cost", ("part", "left"), ("params", "right"), ("MACs", "right"), ("share", "right"))
     for part in shown.cost.parts:
-        table.add_row(part.name, f"{part.params:,}", f"{part.macs:,}", f"{part.macs / max(1, shown.cost.macs):.1%}")
+        table.add_row(part.name, f"{part.params:,}", f"{part.macs:,}", percent(part.macs / max(1, shown.cost.macs)))
     table.add_section()
     table.add_row("total", f"{shown.cost.params:,}", f"{shown.cost.macs:,}", "")
     return table

@@ -18,6 +18,7 @@ from segsearch.report.words import percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from pandas import DataFrame
 
 SIZE_INCHES = (11.0, 5.2)
 
@@ -30,14 +31,17 @@ def write_rerank(found: Reranked, study: Path) -> tuple[Path, Path]:
     """
     stem = study / FOLDER / found.protocol.words
     csv, png = stem.with_name(f"{stem.name}.csv"), stem.with_name(f"{stem.name}.png")
-    import pandas as pd
-
-    write_atomic(
-        csv, pd.DataFrame([_row(found, net) for net in found.networks]).to_csv(index=False, lineterminator="\n")
-    )
+    write_atomic(csv, rerank_frame(found).to_csv(index=False, lineterminator="\n"))
     with optional(png.name):
         plot_rerank(found, png)
     return csv, png
+
+
+def rerank_frame(found: Reranked) -> "DataFrame":
+    """Return a row per network."""
+    import pandas as pd
+
+    return pd.DataFrame([_row(found, net) for net in found.networks])
 
 
 def shown(found: Reranked) -> Group:

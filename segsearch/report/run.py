@@ -9,11 +9,12 @@ from segsearch.report.words import duration, percent
 from segsearch.space.points import Published, named_points
 
 if TYPE_CHECKING:  # these load torch, which a command's help does without
-    from segsearch.run.folder import RunFile
-    from segsearch.run.train import Check, Ready, Run
-    from segsearch.train.evaluate import Evaluation
-    from segsearch.train.rehearse import Rehearsal
-    from segsearch.train.scores import Scores
+    from segsearch.run.course import Check
+    from segsearch.run.folder import RunFile, RunResult
+    from segsearch.run.train import Ready, Run
+    from segsearch.training.evaluate import Evaluation
+    from segsearch.training.rehearse import Rehearsal
+    from segsearch.training.scores import Scores
 
 
 def scores_table(scores: "Scores") -> Table:
@@ -61,17 +62,25 @@ def planned(ready: "Ready", taken: "Rehearsal") -> str:
 
 
 def finished(run: "Run") -> Iterator[str]:
+    """Say what was trained, how it scores, what the paper prints of it, and which files there are."""
+    yield from told(run.file, run.result)
+    yield f"{run.folder}: weights.safetensors, result.json, metrics.jsonl, curves.png"
+
+
+def told(file: "RunFile", result: "RunResult") -> Iterator[str]:
     """Say what was trained, how it scores, and what the paper prints of it."""
-    file, result, row = run.file, run.result, printed(run.file)
+    row = printed(file)
     how = f"by {file.recipe_name}, seed {file.seed}: {result.steps} steps in {duration(result.seconds)}"
-    yield f"{file.name} (id {file.spec.id}) on {file.data_name} {how} on {file.hardware}"
-    yield scored(result.scores, f"{file.data_name}/val", file.data.size)
+    yield f"{file.name} (id {file.spec.id}) on {file.data.title} {how} on {file.hardware}"
+    yield scored(result.scores, f"{file.data.title}/val", file.data.size)
     if result.report_scores is not None:
-        yield scored(result.report_scores, f"{file.data_name}/report", file.data.size)
+        yield scored(result.report_scores, f"{file.data.title}/report", file.data.size)
+    if result.best is not None and result.best.step < result.steps:
+        better = f"{percent(result.best.miou)} after step {result.best.step}: best.safetensors (evaluate --best)"
+        yield f"best of the checks on the way: mIoU {better}; chosen by these very images, it is not what is reported"
     yield from (f"note: {line}" for line in result.notes)
     if row is not None:
         yield from beside(result.scores, file, row)
-    yield f"{run.folder}: weights.safetensors, result.json, metrics.jsonl, curves.png"
 
 
 def beside(scores: "Scores", file: "RunFile", row: Published) -> Iterator[str]:

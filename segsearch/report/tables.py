@@ -7,22 +7,30 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from segsearch.report.words import duration, percent
-from segsearch.search.budget import Budget, short
-from segsearch.search.pareto import front
-from segsearch.search.record import TrialRecord
+from segsearch.report.words import aims, duration, percent
+from segsearch.study.budget import Budget, short
+from segsearch.study.pareto import front
+from segsearch.study.promotion import Scores, agreements
+from segsearch.study.record import TrialRecord
 
 
 def study_table(records: Sequence[TrialRecord], *, title: str, budget: Budget | None = None) -> RenderableType:
-    """Return the Pareto front, fastest first, and beneath it how many trials ended how."""
-    return Group(front_table(records, title=title, budget=budget), Text(summary(records, budget)))
+    """Return the Pareto front, fastest first, and beneath it how many trials ended how, and what the rungs said."""
+    table, lines = front_table(records, title=title, budget=budget), [summary(records, budget), *rung_lines(records)]
+    return Group(table, *map(Text, lines))
+
+
+def rung_lines(records: Sequence[TrialRecord]) -> list[str]:
+    """Say how far the order of the networks at each rung was their order at the next."""
+    rungs = sorted({rung.epochs for record in records for rung in record.rungs if rung.epochs})
+    return [f"rank correlation {agreement}" for agreement in agreements(Scores.of(records), rungs)]
 
 
 def front_table(records: Sequence[TrialRecord], *, title: str, budget: Budget | None = None) -> Table:
-    """Return the networks within a budget that no other such beats in both mIoU and latency, fastest first."""
-    table = _table(f"{title}: Pareto front")
+    """Return the networks within a budget that no other such beats in all objectives, fastest first."""
+    table = _table(f"{title}: Pareto front{aims(budget)}", budget)
     for record in front(records, budget):
-        table.add_row(*_row(record))
+        table.add_row(*_row(record, budget))
     return table
 
 
@@ -43,7 +51,7 @@ def trials_table(
     """
     weights = {record.number for record in (records if exportable is None else exportable)}
     best = {record.number for record in front(records, budget)}
-    table = _table(f"{title}: all trials")
+    table = _table(f"{title}: all trials", budget)
     table.add_column("state", overflow="fold")
     for record in records:
         state = record.state if record.trained else f"{record.state}: {record.reason}"
@@ -53,7 +61,7 @@ def trials_table(
             state = "over the budget"
         if record.trained and record.number not in weights:
             state += ", weights deleted"
-        table.add_row(*_row(record), state, style=None if record.trained else "dim")
+        table.add_row(*_row(record, budget), state, style=None if record.trained else "dim")
     return table
 
 
@@ -62,22 +70,29 @@ def summary(records: Sequence[TrialRecord], budget: Budget | None = None) -> str
     states = Counter(record.state for record in records)
     over = sum(record.trained and not record.meets(budget) for record in records) if budget else 0
     trained = f"{states['complete']} trained" + (f" ({over} of them over the budget)" if over else "")
-    counts = f"{trained}, {states['rejected']} rejected before training, {states['failed']} failed"
+    stopped = f"{states['stopped']} stopped at a rung, " if states["stopped"] else ""
+    counts = f"{trained}, {stopped}{states['rejected']} rejected before training, {states['failed']} failed"
     seconds = sum(sum(record.seconds.values()) for record in records)
     limit = f"; budget: {budget}" if budget and str(budget) != "no limit" else ""
     return f"{counts}; {duration(seconds)} in all{limit}"
 
 
-def _table(title: str) -> Table:
+def _with_memory(budget: Budget | None) -> bool:
+    """Whether a study cares for memory."""
+    return budget is not None and "memory_mib" in {*budget.compared, *budget.limits}
+
+
+def _table(title: str, budget: Budget | None) -> Table:
     table = Table(title=title, title_justify="left")
     table.add_column("trial", justify="right")
     table.add_column("network", no_wrap=True)
-    for heading in ("mIoU", "ms", "p10-p90", "FPS", "timing", "params", "MACs"):
+    memory = ("MiB",) if _with_memory(budget) else ()
+    for heading in ("mIoU", "ms", "p10-p90", "FPS", "timing", "params", "MACs", *memory):
         table.add_column(heading, justify="right", no_wrap=True)
     return table
 
 
-def _row(record: TrialRecord) -> tuple[str, ...]:
+def _row(record: TrialRecord, budget: Budget | None) -> tuple[str, ...]:
     latency = record.quoted
     speed: tuple[str, ...] = ("", "", "", "")
     if latency is not None:
@@ -85,4 +100,6 @@ def _row(record: TrialRecord) -> tuple[str, ...]:
         speed = (f"{latency.median_ms:.2f}", spread, f"{record.fps:.1f}", record.doubt or "")
     miou = percent(record.miou) if record.trained else ""
     counted = [short(count) if count is not None else "" for count in (record.params, record.macs)]
-    return (str(record.number), record.name, miou, *speed, *counted)
+    mib = record.costs["memory_mib"]
+    memory = ("" if mib is None else f"{mib:.4g}",) if _with_memory(budget) else ()
+    return (str(record.number), record.name, miou, *speed, *counted, *memory)

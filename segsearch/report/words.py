@@ -1,7 +1,8 @@
 """Records in words and short numbers, for tables and lines."""
 
-from segsearch.export.markdown import percent as percent
-from segsearch.search.record import TrialRecord
+from segsearch.deployment.markdown import percent as percent
+from segsearch.study.budget import USUAL, Budget
+from segsearch.study.record import TrialRecord
 
 
 def outcome(record: TrialRecord) -> str:
@@ -19,3 +20,8 @@ def duration(seconds: float) -> str:
     if seconds < 100:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def aims(budget: Budget | None) -> str:
+    """Name the objectives of a study where they are not mIoU and latency: `` by miou, latency_ms, params``."""
+    return "" if budget is None or budget.objectives == USUAL else f" by {', '.join(budget.objectives)}"

@@ -1,17 +1,26 @@
 """Which data a command means: a known data set by its name, or the file or folder that describes one."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from segsearch.data.config import CONFIGS, DataSpec, parse_data
+from segsearch.data.config import CONFIGS, DataSpec, OwnData, parse_data
 from segsearch.data.open import find_data
-from segsearch.errors import InputError, meant
+from segsearch.errors import InputError, meant, unknown
 from segsearch.files import expanded
 from segsearch.yaml12 import load_yaml
 
+NAMES = tuple(name for name, kind in CONFIGS.items() if kind is not OwnData)
+"""Of data sets that a command can name: a program gives its own."""
 
-def read_data(written: str | DataSpec, *, root: str | None = None, size_hw: tuple[int, int] | None = None) -> DataSpec:
-    """Read what ``--data``, ``--root`` and ``--size`` say together.
+
+def read_data(
+    written: str | DataSpec,
+    *,
+    root: str | None = None,
+    size_hw: tuple[int, int] | None = None,
+    split: str | None = None,
+) -> DataSpec:
+    """Read what ``--data``, ``--root``, ``--size`` and ``--split`` say together.
 
     A data set that searches divide in their own way, as they do CamVid, is taken with its official split, unless its
     file says otherwise.
@@ -21,12 +30,14 @@ def read_data(written: str | DataSpec, *, root: str | None = None, size_hw: tupl
             description of data, to be changed by the others.
         root: where the data lies, in place of what the file says.
         size_hw: height and width of the images in pixels, in place of the data set's usual ones.
+        split: which images are learnt and which validate, where the data set has a choice.
 
     Raises:
-        InputError: no such data set, no root or size where one is needed, or a root for data that is drawn.
+        InputError: no such data set, no root or size where one is needed, a root for data that is drawn, or no such
+            split.
     """
     if isinstance(written, str):
-        plain: dict[str, Any] = {"name": written} if written in CONFIGS else _described(written)
+        plain: dict[str, Any] = {"name": written} if written in NAMES else _described(written)
     else:
         plain = written.model_dump(mode="json")
     fields = CONFIGS[plain["name"]].model_fields
@@ -36,6 +47,8 @@ def read_data(written: str | DataSpec, *, root: str | None = None, size_hw: tupl
         plain["root"] = str(expanded(root).absolute())
     if size_hw is not None:
         plain["size"] = list(size_hw)
+    if split is not None:
+        plain["split"] = _known_split(plain["name"], split)
     needed = {"root": "the folder that holds the data", "size": "HEIGHTxWIDTH in pixels, such as 512x1024"}
     for key, cure in needed.items():
         if key in fields and fields[key].is_required() and key not in plain:
@@ -45,13 +58,26 @@ def read_data(written: str | DataSpec, *, root: str | None = None, size_hw: tupl
     return parse_data(plain, "--data")
 
 
+def _known_split(name: str, split: str) -> str:
+    splits = {
+        each: get_args(kind.model_fields["split"].annotation)
+        for each, kind in CONFIGS.items()
+        if "split" in kind.model_fields
+    }
+    if name not in splits:
+        raise InputError("--split", f"{name} has one way to be divided", f"with {', '.join(splits)}")
+    if split not in splits[name]:
+        raise unknown("--split", split, splits[name])
+    return split
+
+
 def _described(written: str) -> dict[str, Any]:
     """Give the plain data of a file or folder, with a root that does not depend on where the command stands."""
     path = expanded(written)
     found = find_data(path)
     if found is None:
-        problem = f"'{written}' is neither a data set nor the file or folder of one{meant(written, CONFIGS)}"
-        raise InputError("--data", problem, CONFIGS)
+        problem = f"'{written}' is neither a data set nor the file or folder of one{meant(written, NAMES)}"
+        raise InputError("--data", problem, NAMES)
     plain, said = found.model_dump(mode="json", exclude_unset=True), load_yaml(path) if path.is_file() else {}
     if "size" not in said:  # `find_data` writes any where none is said
         plain.pop("size", None)

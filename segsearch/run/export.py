@@ -9,17 +9,17 @@ from segsearch.artefacts.make import Label
 from segsearch.artefacts.point import export_network, told_of
 from segsearch.artefacts.scenes import CALIBRATION_IMAGES, Scenes, images_of
 from segsearch.data.config import FileData
+from segsearch.deployment.artefact import check_fps
+from segsearch.deployment.card import Card
+from segsearch.deployment.parity import Masks
 from segsearch.describe import Description
 from segsearch.errors import InputError
-from segsearch.export.artefact import check_fps
-from segsearch.export.card import Card
-from segsearch.export.parity import Masks
 from segsearch.models.network import Network
 from segsearch.progress import Report, silent
 from segsearch.run.folder import read_result, read_run
 from segsearch.run.subject import images_for, load_subject
 from segsearch.study_files import WEIGHTS
-from segsearch.train.evaluate import evaluate_masks
+from segsearch.training.evaluate import evaluate_masks
 
 
 def export_run(

@@ -4,22 +4,33 @@
 has a result.
 """
 
+import re
 from pathlib import Path
 
-from segsearch.data.config import DataSpec, FolderData
+from segsearch.data.config import DataSpec
 from segsearch.errors import InputError
 from segsearch.files import write_atomic
-from segsearch.flat import flat
-from segsearch.frozen import Frozen
+from segsearch.frozen import Frozen, flat
 from segsearch.measure.machine import DeviceName
 from segsearch.space.nodes import Point
 from segsearch.spec.network import NetworkSpec
-from segsearch.study_files import RESULT, read_json
-from segsearch.train.recipe import Recipe
-from segsearch.train.scores import Scores
+from segsearch.study_files import RESULT, RUN, read_json
+from segsearch.training.recipe import PATHS, Recipe
+from segsearch.training.scores import Scores
 
-RUN, METRICS, CURVES, LAST = "run.json", "metrics.jsonl", "curves.png", "last.safetensors"
-"""Beside the checkpoint and the weights; ``last`` are the last step's own weights where the others are averaged."""
+METRICS, CURVES = "metrics.jsonl", "curves.png"
+LAST, BEST = "last.safetensors", "best.safetensors"
+"""Beside the checkpoint and the weights; ``last`` are the last step's own weights where the others are averaged, and
+``best`` those that scored best on the way."""
+
+
+class Start(Frozen):
+    """Weights of an earlier training that a run begins with, in place of fresh ones."""
+
+    file: str
+    sha256: str
+    reset_head: bool = False
+    """Whether the classifiers begin with fresh ones all the same."""
 
 
 class Training(Frozen):
@@ -34,11 +45,14 @@ class Training(Frozen):
     recipe: Recipe
     seed: int
     device: DeviceName
+    weights: Start | None = None
 
     @property
-    def data_name(self) -> str:
-        """Of the data set, for people: one's own goes by the name of the file that describes it."""
-        return Path(self.data.root).stem if isinstance(self.data, FolderData) else self.data.name
+    def folder_name(self) -> str:
+        """Of a run that is given none."""
+        size = "{}x{}".format(*self.data.size)
+        words = (self.name, self.data.title, size, self.recipe_name, f"seed{self.seed}")
+        return re.sub(r"[^\w.-]+", "-", "_".join(words))
 
 
 class RunFile(Training):
@@ -46,18 +60,30 @@ class RunFile(Training):
 
     classes: tuple[str, ...]
     content: dict[str, str]
-    """What the data holds: `segsearch.data.fingerprint`."""
+    """What the data holds: `segsearch.data.dataset`."""
+    teacher: str | None = None
+    """Of the recipe's teacher, the sha256 of its weights."""
     hardware: str
     """The device by its maker's name."""
     commit: str
     versions: dict[str, str]
 
 
+class Best(Frozen):
+    """Which weights of a run scored best on the validation images, of those that were scored on the way and the last.
+
+    They were chosen by these very images, so their score is better than that of other images would be.
+    """
+
+    step: int
+    miou: float
+
+
 class RunResult(Frozen):
     """What came of a run: ``result.json``."""
 
     scores: Scores
-    """On the validation images."""
+    """Of the weights after the last step on the validation images; never of the best ones."""
     report_scores: Scores | None = None
     """On the images that are only reported on, where the data has such a split."""
     steps: int
@@ -65,12 +91,14 @@ class RunResult(Frozen):
     seconds: float
     """Of training, over all sessions."""
     pretrained: str | None = None
-    """File and checksum of the encoder's first weights; None where it began with fresh ones."""
+    """File and checksum of the first weights, the encoder's or all; None where it began with fresh ones."""
+    best: Best | None = None
+    """None in runs older than this field."""
     notes: tuple[str, ...] = ()
     """What went otherwise than planned, in sentences."""
 
 
-def held(folder: Path) -> RunFile | None:
+def run_in(folder: Path) -> RunFile | None:
     """Return the run that a folder holds; None of an empty folder, or one that is not there.
 
     Raises:
@@ -90,7 +118,7 @@ def held(folder: Path) -> RunFile | None:
 
 def read_run(folder: Path) -> RunFile:
     """Read what a run was asked for. Raises InputError where there is none."""
-    found = held(folder)
+    found = run_in(folder)
     if found is None:
         raise InputError(folder, f"is not the folder of a run: it has no {RUN}")
     return found
@@ -108,7 +136,7 @@ def begin(folder: Path, run: RunFile) -> RunFile:
     Raises:
         InputError: it is another run, or something else, or the folder cannot be written.
     """
-    before = held(folder)
+    before = run_in(folder)
     if before is None:
         write_atomic(folder / RUN, run.lines())
         return run
@@ -119,11 +147,14 @@ def begin(folder: Path, run: RunFile) -> RunFile:
 def check_same(before: RunFile, now: Training, folder: Path) -> None:
     """Raise InputError, which names what differs, where ``now`` would train other weights than the folder's run.
 
-    Versions, commit and the number of a GPU may differ. What the data holds is compared where ``now`` says it.
+    Versions, commit and the number of a GPU may differ. What data and teacher hold is compared where ``now`` says it.
     """
     had, has = _decisions(before), _decisions(now)
     if isinstance(now, RunFile):
-        had, has = had | flat({"data holds": before.content}), has | flat({"data holds": now.content})
+        had, has = (
+            some | flat({"data holds": run.content, "teacher's sha256": run.teacher})
+            for some, run in ((had, before), (has, now))
+        )
     for key in dict.fromkeys((*has, *had)):
         if had.get(key) != has.get(key):
             problem = f"holds a run with {key} {had.get(key)}, not {has.get(key)}"
@@ -133,8 +164,8 @@ def check_same(before: RunFile, now: Training, folder: Path) -> None:
 def _decisions(run: Training) -> dict[str, object]:
     """All that must stay as it was, flat. Paths may change, and so may the words that a point is written in."""
     recipe = run.recipe.model_dump(mode="json")
-    if run.recipe.pretrained is not None:
-        recipe["pretrained"] = Path(run.recipe.pretrained).name
+    recipe |= {key: Path(recipe[key]).name for key in PATHS if recipe[key] is not None}
     plain = {"data": run.data.model_dump(mode="json", exclude={"root"}), "recipe": recipe}
     device = run.device.partition(":")[0]
-    return {"network": run.spec.id, **flat(plain), "seed": run.seed, "device": device}
+    weights = {} if run.weights is None else {"weights": run.weights.model_dump(mode="json", exclude={"file"})}
+    return {"network": run.spec.id, **flat(plain | weights), "seed": run.seed, "device": device}

@@ -6,26 +6,25 @@ from pathlib import Path
 from segsearch.artefacts.formats import ONNX
 from segsearch.artefacts.load import batched, load_model
 from segsearch.artefacts.point import UNKNOWN_CLASSES, classes_of
-from segsearch.data.config import FileData
+from segsearch.data.config import DataSpec, FileData
 from segsearch.data.dataset import Dataset
 from segsearch.data.normalise import MEAN, STD
 from segsearch.data.open import open_data
+from segsearch.deployment.deploy import network_masks
+from segsearch.deployment.parity import Masks
+from segsearch.deployment.predict import Model
 from segsearch.describe import read_point
 from segsearch.errors import InputError, unknown
-from segsearch.export.deploy import network_masks
-from segsearch.export.parity import Masks
-from segsearch.export.predict import Model
-from segsearch.models.build import build
-from segsearch.models.network import Network
+from segsearch.models.network import Network, build
 from segsearch.progress import Report, silent
 from segsearch.run.data import read_data
-from segsearch.run.folder import RUN, RunFile, read_run
+from segsearch.run.folder import BEST, RunFile, read_run
 from segsearch.space.lower import lower
 from segsearch.spec.network import check_size
-from segsearch.study_files import WEIGHTS
-from segsearch.train.evaluate import DEPLOYED, Evaluation, evaluate, evaluate_masks
-from segsearch.train.scores import Scores
-from segsearch.train.weights import load_weights
+from segsearch.study_files import RUN, WEIGHTS
+from segsearch.training.evaluate import DEPLOYED, Evaluation, evaluate, evaluate_masks
+from segsearch.training.scores import Scores
+from segsearch.training.weights import load_weights
 
 MODELS = (".onnx", ".xml", ".pt2")
 
@@ -62,7 +61,7 @@ class Subject:
     ) -> Scores:
         """Score it: a network by its logits on ``device``, a model, on the processor, by its masks.
 
-        Raises: as `segsearch.train.evaluate.evaluate`, and InputError for other ``settings`` with a model.
+        Raises: as `segsearch.training.evaluate.evaluate`, and InputError for other ``settings`` with a model.
         """
         if isinstance(self.segmenter, Network):
             return evaluate(self.segmenter, dataset, settings, device=device, report=report)
@@ -73,8 +72,8 @@ class Subject:
         return evaluate_masks(batched(self.masks()), dataset, report=report)
 
 
-def load_subject(written: str, weights: Path | None = None) -> Subject:
-    """Load a run's folder, what `segsearch export` wrote, or a POINT with a file of weights.
+def load_subject(written: str, weights: Path | None = None, *, best: bool = False) -> Subject:
+    """Load a run's folder, with the ``best`` weights or the last ones; an export; or a POINT with a file of weights.
 
     Raises:
         InputError: it is none of these, is not trained yet, or the weights are of another network.
@@ -84,12 +83,15 @@ def load_subject(written: str, weights: Path | None = None) -> Subject:
     is_run, is_model = (path / RUN).is_file(), path.suffix in MODELS or (path / ONNX).is_file()
     if weights is not None and (is_run or is_model):
         raise InputError("--weights", f"is only for a point, and {written} has its own")
+    if best and not is_run:
+        raise InputError("--best", f"is only for a run's folder, and {written} is none")
     if is_run:
-        run = read_run(path)
-        if not (path / WEIGHTS).exists():
-            raise InputError(path, f"has no {WEIGHTS} yet: the command that began it goes on with it")
+        run, file = read_run(path), BEST if best else WEIGHTS
+        if not (path / file).exists():
+            older = ", unless it is finished and older than this file" if best else ""
+            raise InputError(path, f"has no {file} yet: the command that began it goes on with it{older}")
         network = build(run.spec, len(run.classes))
-        load_weights(network, path / WEIGHTS)
+        load_weights(network, path / file)
         return Subject(written=written, segmenter=network.eval(), names=run.classes, run=run)
     if is_model:
         model = load_model(path)
@@ -108,7 +110,7 @@ def load_subject(written: str, weights: Path | None = None) -> Subject:
 
 
 def images_for(
-    subject: Subject, data: str | None, *, root: str | None, size_hw: tuple[int, int] | None, split: str
+    subject: Subject, data: str | DataSpec | None, *, root: str | None, size_hw: tuple[int, int] | None, split: str
 ) -> tuple[Dataset, tuple[int, int]]:
     """Open the split that a subject is to be seen on, and tell the size of the images.
 

@@ -1,16 +1,13 @@
 """One training in a folder: begun, taken up again, or only shown; and what it would take."""
 
 import copy
-import time
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Mapping
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from torch import nn
-
-from segsearch.data.dataset import Splits
-from segsearch.data.fingerprint import fingerprint
+from segsearch.artefacts.trained import find_teacher
+from segsearch.data.dataset import Splits, fingerprint
 from segsearch.data.open import open_data
 from segsearch.data.survey import check_labels
 from segsearch.errors import InputError
@@ -23,7 +20,9 @@ from segsearch.models.network import Network
 from segsearch.models.pretrained import IMAGENET, start_from
 from segsearch.progress import Report, silent
 from segsearch.provenance import commit, versions
+from segsearch.run.course import BestWeights, Check, Course
 from segsearch.run.folder import (
+    BEST,
     LAST,
     METRICS,
     RunFile,
@@ -31,25 +30,26 @@ from segsearch.run.folder import (
     Training,
     begin,
     check_same,
-    held,
     read_result,
     read_run,
+    run_in,
 )
-from segsearch.run.metrics import Metrics
+from segsearch.run.metrics import BOARD, Board, Metrics
 from segsearch.spec.network import check_size
 from segsearch.study_files import CHECKPOINT, RESULT, WEIGHTS
-from segsearch.train.evaluate import evaluate
-from segsearch.train.loop import TrainResult, train
-from segsearch.train.parallel import Team, joined
-from segsearch.train.rehearse import Rehearsal, rehearse
-from segsearch.train.session import Step
-from segsearch.train.weights import save_weights
+from segsearch.training.distill import Teacher
+from segsearch.training.evaluate import evaluate
+from segsearch.training.loop import TrainResult, train
+from segsearch.training.losses import auxiliary_losses
+from segsearch.training.parallel import Team, joined
+from segsearch.training.rehearse import Rehearsal, rehearse
+from segsearch.training.weights import CLASSES, class_names, save_weights, start_with
 from segsearch.trial import fresh_network
 
+Note = Callable[[str], None]
+"""Told a sentence."""
 CHECKS = 10
 """Times that a run is scored, the last one when it is done."""
-MUCH_WAITING = 0.05
-"""From this share of a step on, it is told how long steps wait for data."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,24 +62,13 @@ class Run:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Check:
-    """Where a run stands when it is scored."""
-
-    step: int
-    total: int
-    loss: float | None
-    """Mean of the last steps'; None before the first one of this session."""
-    miou: float
-    seconds_left: float
-
-
-@dataclass(frozen=True, kw_only=True)
 class Ready:
     """A training with its data open and checked."""
 
     file: RunFile
     splits: Splits
     steps: int
+    teacher: Teacher | None
     notes: tuple[str, ...]
     """What a person should know of the data, a sentence each."""
 
@@ -88,27 +77,39 @@ class Ready:
         """Times that every training image is shown."""
         return self.steps * self.file.recipe.batch_size / len(self.splits.train)
 
-    def network(self, report: Report = silent) -> tuple[Network, str | None]:
-        """Build the network as the training begins with it, and say which file its encoder's weights are from.
+    def network(self, report: Report = silent, note: Note = lambda line: None) -> tuple[Network, str | None]:
+        """Build the network as the training begins with it, and say which file its first weights are from.
 
         Raises:
-            InputError: a file of weights cannot be had, or is not for this encoder. MissingExtraError: nor its package.
+            InputError: a file of weights cannot be had, or is not for this network, its classes, or its encoder.
+            MissingExtraError: nor its package.
         """
         file, wanted = self.file, self.file.recipe.pretrained
         network = fresh_network(file.spec, len(file.classes), file.recipe.auxiliary, file.seed)
+        auxiliary_losses(file.recipe, len(network.auxiliary))
+        if file.weights is not None:
+            path = Path(file.weights.file)
+            if not start_with(network, path, file.classes, reset_head=file.weights.reset_head):
+                note(f"{path.name} has no such auxiliary heads, which begin with fresh weights")
+            return network, f"{path.name}#{file.weights.sha256[:12]}"
         if wanted is None:
             return network, None
         found = start_from(network.encoder, wanted, report)
         if found is None and wanted != IMAGENET:
             raise InputError("recipe.pretrained", f"{wanted} does not fit the encoder of {file.name}")
+        if found is None:
+            note("no published ImageNet weights are of this encoder, which begins with fresh ones")
         return network, found
 
 
-def prepare(training: Training) -> Ready:
+def prepare(training: Training, report: Report = silent) -> Ready:
     """Check everything that can be checked before the first step, and open the data.
 
+    ``report`` is told of the files that are looked at.
+
     Raises:
-        InputError: images or crops too small for the network, crops that no image fills, or data that cannot be used.
+        InputError: images or crops too small for the network, crops that no image fills, data that cannot be used, or a
+            teacher that is none or is for other classes.
         DeviceError: the device is not here.
     """
     recipe, size_hw = training.recipe, training.data.size
@@ -120,36 +121,44 @@ def prepare(training: Training) -> Ready:
             crop, whole = ("{}x{}".format(*size) for size in (recipe.crop, size_hw))
             problem = f"{crop} is larger than the images, {whole}, even magnified by {recipe.scale[1]:g}"
             raise InputError("recipe.crop", problem, "a larger --size, or a recipe with a smaller crop")
-    splits = open_data(training.data)
-    notes = check_labels(splits)
+    splits = open_data(training.data, report=report)
+    notes = check_labels(splits, report)
+    teacher = find_teacher(recipe, splits.train.classes)
     return Ready(
         file=RunFile(
             **dict(training),
             classes=splits.train.classes,
             content=fingerprint(splits),
+            teacher=None if teacher is None else teacher.sha256,
             hardware=device_name(device),
             commit=commit(),
             versions=versions(),
         ),
         splits=splits,
         steps=recipe.total_steps(len(splits.train)),
+        teacher=teacher,
         notes=notes,
     )
 
 
-def rehearse_run(training: Training) -> tuple[Ready, Rehearsal]:
+def rehearse_run(training: Training, *, compiled: bool = False, report: Report = silent) -> tuple[Ready, Rehearsal]:
     """Train a few steps, to tell how long all would take. Nothing is written. Raises as `prepare` and `rehearse`."""
-    ready = prepare(training)
-    return ready, rehearse(ready.network()[0], training.recipe, ready.splits.train, training.device)
+    ready = prepare(training, report)
+    network, _ = ready.network(report)
+    return ready, rehearse(
+        network, training.recipe, ready.splits.train, training.device, teacher=ready.teacher, compiled=compiled
+    )
 
 
 def train_run(
     training: Training,
     folder: Path,
     *,
+    compiled: bool = False,
+    tensorboard: bool = False,
     report: Report = silent,
     checked: Callable[[Check], None] = lambda check: None,
-    note: Callable[[str], None] = lambda line: None,
+    note: Note = lambda line: None,
 ) -> Run:
     """Train a network in a folder, go on with the training that lies there, or return it where it is finished.
 
@@ -159,40 +168,49 @@ def train_run(
     Args:
         training: what to do.
         folder: made if missing; see `segsearch.run.folder` for what it holds in the end.
-        report: told of every step, with the loss and the last mIoU, and of every image scored at the end.
+        compiled: run the steps through torch.compile; the same run may go on with or without it.
+        tensorboard: write event files for it, too, in a folder of the run.
+        report: told of files that are looked at first, of every step, with the loss and the last mIoU, and of every
+            image scored at the end.
         checked: told each time that the network is scored, about ten times.
         note: told in sentences what to know of the data, and what went otherwise than planned.
 
     Raises:
-        InputError: as `prepare`; the folder holds another run or something else, or is in use; a damaged checkpoint.
+        InputError: as `prepare`; the folder holds another run or something else, or is in use; a damaged checkpoint;
+            torch.compile failed.
         DeviceError: as `prepare`, or the device's memory is too small.
+        MissingExtraError: tensorboard is to be written, and is not installed.
         DivergedError: the loss is no longer a number.
         KeyboardInterrupt: let through, after the checkpoint.
     """
-    before = held(folder)
+    before = run_in(folder)
     if before is not None:
         check_same(before, training, folder)
         if (result := read_result(folder)) is not None:
             return Run(folder=folder, file=before, result=result)
+    board = Board(folder / BOARD) if tensorboard else None
     with joined(training.device) as (team, device):
         if not team.leads:
             report, checked, note = silent, lambda check: None, lambda line: None
-        ready = prepare(training)
-        network, pretrained = ready.network(report)
+        ready = prepare(training, report)
         for line in ready.notes:
             note(line)
-        if training.recipe.pretrained is not None and pretrained is None:
-            note("no published ImageNet weights are of this encoder, which begins with fresh ones")
+        network, pretrained = ready.network(report, note)
         if team.leads:
             make_folder(folder)
         team.wait()
-        with locked(folder, "training there") if team.leads else nullcontext():
+        metrics = Metrics(folder / METRICS, ready.epochs / ready.steps, board)
+        with locked(folder, "training there") if team.leads else nullcontext(), closing(metrics):
             if team.leads:
                 begin(folder, ready.file)
-            course = _Course(ready, Metrics(folder / METRICS, ready.epochs / ready.steps), report, checked)
-            trained = _trained(ready, network, folder, course, note, team, device)
+            facts = {"spec": ready.file.spec.id, "point": ready.file.name, CLASSES: class_names(ready.file.classes)}
+            best = BestWeights(folder / BEST, facts)
+            course = Course(ready.file, ready.splits.val, ready.steps, metrics, best, report, checked)
+            if compiled:
+                note("torch.compile works on the first step, which takes a minute or more")
+            trained = _trained(ready, network, folder, course, note, team, device, compiled)
             if team.leads:
-                result = _scored(ready, network, folder, trained, course, report)
+                result = _scored(ready, network, folder, trained, course, facts, report)
                 write_atomic(folder / RESULT, result.model_copy(update={"pretrained": pretrained}).lines())
         team.wait()
     file, found = read_run(folder), read_result(folder)
@@ -204,10 +222,11 @@ def _trained(
     ready: Ready,
     network: Network,
     folder: Path,
-    course: "_Course",
-    note: Callable[[str], None],
+    course: Course,
+    note: Note,
     team: Team,
     device: str,
+    compiled: bool,
 ) -> TrainResult:
     with stop_requests(note) as course.stop, memory_errors(find_device(device)), team.guarded(course.stop):
         trained = train(
@@ -221,6 +240,8 @@ def _trained(
             on_step=course.step if team.leads else course.end_if_asked,
             score_at=sorted({round(ready.steps * k / CHECKS) for k in range(1, CHECKS)} - {0, ready.steps}),
             score=course.score,
+            teacher=ready.teacher,
+            compiled=compiled,
             team=team,
         )
     for line in trained.notes:
@@ -229,11 +250,16 @@ def _trained(
 
 
 def _scored(
-    ready: Ready, network: Network, folder: Path, trained: TrainResult, course: "_Course", report: Report
+    ready: Ready,
+    network: Network,
+    folder: Path,
+    trained: TrainResult,
+    course: Course,
+    facts: Mapping[str, str],
+    report: Report,
 ) -> RunResult:
     """Save the weights and score them."""
     file, splits = ready.file, ready.splits
-    facts = {"spec": file.spec.id, "point": file.name}
     save_weights(network, folder / WEIGHTS, facts)
     if trained.last is not None:
         last = copy.deepcopy(network)
@@ -244,49 +270,12 @@ def _scored(
         for part, data in splits.parts()
         if part != "train"
     }
-    course.metrics.check(ready.steps, scores["val"])
     return RunResult(
         scores=scores["val"],
         report_scores=scores.get("report"),
         steps=trained.iterations,
         final_loss=trained.final_loss,
         seconds=trained.seconds,
+        best=course.take(ready.steps, network, scores["val"]),
         notes=trained.notes,
     )
-
-
-class _Course:
-    """Follows a training: notes its metrics, tells where it stands, and ends it where that was asked for."""
-
-    def __init__(self, ready: Ready, metrics: Metrics, report: Report, checked: Callable[[Check], None]) -> None:
-        self.metrics = metrics
-        self.stop: Callable[[], bool] = bool  # nobody has asked yet
-        self._ready, self._report, self._checked = ready, report, checked
-        self._begun, self._steps, self._miou = time.perf_counter(), 0, ""
-        self._loss: float | None = None
-        self._waited = 0.0
-
-    def step(self, step: Step) -> None:
-        """Take a finished step."""
-        self._steps += 1
-        self._loss = step.loss if self._loss is None else 0.9 * self._loss + 0.1 * step.loss
-        self._waited = 0.9 * self._waited + 0.1 * step.waited
-        waits = f", {100 * self._waited:.0f} % of the time waiting for data" if self._waited > MUCH_WAITING else ""
-        self.metrics.step(step)
-        self._report(f"loss {self._loss:.3f}{self._miou}{waits}", step.done, step.total)
-        self.end_if_asked()
-
-    def score(self, step: int, network: nn.Module) -> float:
-        """Score the weights that would be delivered now; return their mIoU."""
-        file = self._ready.file
-        scores = evaluate(network, self._ready.splits.val, device=file.device, report=self.end_if_asked)
-        self.metrics.check(step, scores)
-        self._miou = f", mIoU {100 * scores.miou:.1f} %"
-        left, total = self._ready.steps - step, self._ready.steps
-        seconds = (time.perf_counter() - self._begun) / max(1, self._steps) * left
-        self._checked(Check(step=step, total=total, loss=self._loss, miou=scores.miou, seconds_left=seconds))
-        return scores.miou
-
-    def end_if_asked(self, *_: object) -> None:
-        if self.stop():
-            raise KeyboardInterrupt  # the loop saves first

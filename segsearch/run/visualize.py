@@ -6,21 +6,21 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw
+from PIL import Image
 from torch import Tensor, nn
 
 from segsearch.data.dataset import IGNORE, Dataset
 from segsearch.data.palette import Colour, paint
+from segsearch.deployment.images import Bytes, Fit, resize_label, write_png
+from segsearch.deployment.legend import GAP
+from segsearch.deployment.legend import legend as legend_below
 from segsearch.errors import InputError
-from segsearch.export.images import Bytes, Fit, resize_label, write_png
 from segsearch.models.fusions import FAM, MEU, GatedMEU
 from segsearch.models.network import Network
 from segsearch.progress import Report, silent
 from segsearch.run.subject import Subject
 
 WRONG, IGNORED, RIGHT = (220, 30, 30), (128, 128, 128), (255, 255, 255)
-GAP, SWATCH = 4, 12
-"""White between panels, and the side of a colour in the legend, in pixels."""
 
 
 def visualize(subject: Subject, dataset: Dataset, out: Path, *, count: int = 8, report: Report = silent) -> list[Path]:
@@ -120,27 +120,8 @@ def _sheet(panels: Sequence[Bytes], legend: Mapping[str, Colour]) -> Bytes:
         if shown.size != (width, height):
             shown = shown.resize((width, height), Image.Resampling.NEAREST)
         sheet.paste(shown, (place * (width + GAP), 0))
-    below = _legend(sheet.width, legend)
+    below = legend_below(sheet.width, {**legend, "wrong": WRONG, "ignored": IGNORED})
     whole = Image.new("RGB", (sheet.width, sheet.height + below.height), "white")
     whole.paste(sheet, (0, 0))
     whole.paste(below, (0, sheet.height))
     return np.asarray(whole)
-
-
-def _legend(width: int, legend: Mapping[str, Colour]) -> Image.Image:
-    """Write the classes beside their colours, in as many rows as they need."""
-    words: dict[str, Colour] = {**legend, "wrong": WRONG, "ignored": IGNORED}
-    ruler = ImageDraw.Draw(Image.new("RGB", (1, 1)))
-    places, left, row = [], 0, 0
-    for name in words:
-        needed = 2 * SWATCH + round(ruler.textlength(name))
-        if left and left + needed > width:
-            left, row = 0, row + 1
-        places.append((left, row * (SWATCH + GAP)))
-        left += needed
-    picture = Image.new("RGB", (width, (row + 1) * (SWATCH + GAP)), "white")
-    draw = ImageDraw.Draw(picture)
-    for (x, y), (name, colour) in zip(places, words.items(), strict=True):
-        draw.rectangle((x, y, x + SWATCH - 2, y + SWATCH - 2), fill=colour)
-        draw.text((x + SWATCH + 2, y), name, fill="black")
-    return picture

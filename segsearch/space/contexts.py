@@ -1,9 +1,8 @@
 """Contexts: from a few choices to explicit widths. Each is a pure function, looked up in `CONTEXT_CHOICES`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
-from segsearch.space.nodes import Scalar
-from segsearch.space.numbers import numbers
+from segsearch.space.numbers import Choices, numbers
 from segsearch.spec.context import (
     AsppSpec,
     ContextSpec,
@@ -13,8 +12,6 @@ from segsearch.spec.context import (
     NonLocalSpec,
     PyramidPoolingSpec,
 )
-
-Choices = Mapping[str, Scalar]
 
 
 def aspp(choices: Choices, width: int) -> AsppSpec:

@@ -1,12 +1,10 @@
 """Heads: from a few choices to explicit widths. Each is a pure function, looked up in `HEAD_CHOICES`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Literal
 
-from segsearch.space.nodes import Scalar
+from segsearch.space.numbers import Choices
 from segsearch.spec.head import ConcatHead, HeadSpec, PlainHead, WeightedHead
-
-Choices = Mapping[str, Scalar]
 
 
 def plain(choices: Choices, width: int) -> PlainHead:

@@ -4,14 +4,13 @@ A choice without effect (the kind of pooling where no level is pooled) is lowere
 have equal specs.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from typing import cast, get_args
 
-from segsearch.space.nodes import Scalar
-from segsearch.space.numbers import level, rounded
+from segsearch.space.numbers import Choices, level, rounded
 from segsearch.spec.channels import encoder_levels, pooled_strides, pyramid_levels
 from segsearch.spec.encoder import AnyEncoder
 from segsearch.spec.neck import (
@@ -26,8 +25,6 @@ from segsearch.spec.neck import (
     Weights,
 )
 from segsearch.spec.words import Pool
-
-Choices = Mapping[str, Scalar]
 
 
 @dataclass(frozen=True, kw_only=True)

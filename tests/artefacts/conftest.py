@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from segsearch.artefacts.point import export_point
-from segsearch.export.card import Card
+from segsearch.deployment.card import Card
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from segsearch.artefacts.fresh import fresh
 from segsearch.artefacts.make import Label, make_artefacts
 from segsearch.data.palette import distinct
 from segsearch.data.streets.dataset import Streets
-from segsearch.export.artefact import Artefact
+from segsearch.deployment.artefact import Artefact
 from segsearch.space.load import load_space
 from segsearch.space.lower import lower
 from segsearch.space.nodes import Point

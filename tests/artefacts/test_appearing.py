@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from segsearch.artefacts.appearing import PARTS, appearing
+from segsearch.deployment.card import Card
 from segsearch.errors import InputError
-from segsearch.export.card import Card
 
 
 @pytest.fixture

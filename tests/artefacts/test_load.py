@@ -11,16 +11,16 @@ import pytest
 import torch
 
 from segsearch.artefacts.load import load_model
+from segsearch.deployment.artefact import Artefact, File
+from segsearch.deployment.card import Card
+from segsearch.deployment.card_page import write_card
+from segsearch.deployment.deploy import deploy
+from segsearch.deployment.onnx import to_onnx
+from segsearch.deployment.openvino import to_openvino
+from segsearch.deployment.parity import Agreement
+from segsearch.deployment.program import check_plain, to_program
 from segsearch.errors import InputError
-from segsearch.export.artefact import Artefact, File
-from segsearch.export.card import Card
-from segsearch.export.card_page import write_card
-from segsearch.export.deploy import deploy
-from segsearch.export.onnx import to_onnx
-from segsearch.export.openvino import to_openvino
-from segsearch.export.parity import Agreement
-from segsearch.export.program import check_plain, to_program
-from tests.export.networks import CLASSES, COLOURS, MEAN, SIZE, STD, Small, pictures, randomized
+from tests.deployment.networks import CLASSES, COLOURS, MEAN, SIZE, STD, Small, pictures, randomized
 
 AGREEMENT = Agreement(images=3, pixels=3000, equal=2999, fraction=2999 / 3000, worst=0.999, classes_seen=2)
 

@@ -12,12 +12,12 @@ from segsearch.artefacts.formats import write_form
 from segsearch.artefacts.fresh import fresh
 from segsearch.artefacts.point import export_point
 from segsearch.artefacts.scenes import scenes
+from segsearch.deployment.card import Card, read_card
+from segsearch.deployment.onnx import OnnxModel
 from segsearch.describe import read_point
 from segsearch.errors import InputError, ProofError
-from segsearch.export.card import Card, read_card
-from segsearch.export.onnx import OnnxModel
 from segsearch.space.lower import lower
-from segsearch.train.weights import save_weights
+from segsearch.training.weights import save_weights
 from tests.command import refusal, run
 
 from .proofs import named

@@ -33,6 +33,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     return run
 
 
+@pytest.mark.nightly
 def test_ratios_of_one_run(run: Run, tmp_path: Path) -> None:
     code, told = run("--points", "sgcpnet_backbone")
     assert code == 0, told

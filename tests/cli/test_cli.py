@@ -18,12 +18,12 @@ import torch
 import typer
 
 from segsearch import describe
-from segsearch.cli.app import app
+from segsearch.cli.app import EXIT_CODES, app
 from segsearch.measure.timer import TimerSettings
-from segsearch.models.build import build
+from segsearch.models.network import build
 from segsearch.space.load import load_space
 from segsearch.space.points import named_point, named_points
-from segsearch.train.weights import load_weights
+from segsearch.training.weights import load_weights
 from tests.command import parse, refusal, run
 
 
@@ -294,3 +294,8 @@ def test_import_weights_tells_what_is_left(tmp_path: Path) -> None:
     network = build(named_point("sgcpnet1").spec)
     assert load_weights(network, tmp_path / "b.safetensors")["point"] == "sgcpnet1"
     assert network.head.classify.bias.sum() == 19
+
+
+def test_help_lists_the_exit_codes() -> None:
+    told = " ".join(run("--help").stdout.split())
+    assert all(f"{code}: {meaning.split(',')[0]}" in told for code, meaning in EXIT_CODES.items())

@@ -113,7 +113,7 @@ def test_predict_keeps_folders_and_says_what_it_skips(tmp_path: Path, end: str) 
 
 
 def tiny(folder: Path) -> Path:
-    from tests.export.test_predict import brightest
+    from tests.deployment.test_predict import brightest
 
     folder.mkdir()
     return brightest(folder / "model.onnx").path

@@ -13,7 +13,7 @@ TRAIN = ("train", "tiny.json", "--data", "few.yaml", "--recipe", "short.yaml")
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished run in ``runs/tiny_streets_short_seed0``."""
+    """A finished run in ``runs/tiny_streets_32x48_short_seed0``."""
     folder = tmp_path_factory.mktemp("cli")
     for write in (write_point, write_streets, write_recipe):
         write(folder)
@@ -22,7 +22,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-RUN = "runs/tiny_streets_short_seed0"
+RUN = "runs/tiny_streets_32x48_short_seed0"
 
 
 def test_a_training_is_told_in_a_log_and_drawn(folder: Path) -> None:
@@ -55,6 +55,8 @@ def test_evaluate_as_json_is_the_runs_result(folder: Path) -> None:
     stored = json.loads((folder / RUN / "result.json").read_text())["scores"]
     assert {key: found[key] for key in stored} == stored
     assert (found["data"], found["size"]) == ("streets/val", [32, 48])
+    best = json.loads((folder / RUN / "result.json").read_text())["best"]
+    assert json.loads(run("evaluate", RUN, "--best", "--json", cwd=folder).stdout)["miou"] == best["miou"]
 
 
 def test_images_are_seen_as_it_is_asked_for(folder: Path) -> None:
@@ -77,11 +79,11 @@ def test_images_are_seen_as_it_is_asked_for(folder: Path) -> None:
         (["train", "fpenet", "--data", "streets", "--recipe", "strng"], "did you mean 'strong'?"),
         (["train", "fpenet", "--data", "streets", "--size", "16x64"], "--size: 16x64 is too small"),
         (["train", "fpenet", "--data", "streets", "--device", "cuda:99"], "cuda:99"),
-        (["train", "fpenet", "--data", "streets", "--epochs", "1"], "recipe.warmup: "),
         (["evaluate", "fpenet", "--data", "streets"], "--weights: is needed for a point"),
         (["evaluate", RUN, "--stride", "8x8"], "evaluate: stride must be at most the window"),
         (["evaluate", RUN, "--window", "8"], "--window: '8' is not a size"),
         (["evaluate", "/nowhere", "--data", "streets"], "/nowhere: no such file"),
+        (["evaluate", "fpenet", "--data", "streets", "--best"], "--best: is only for a run's folder, and fpenet is no"),
         (["evaluate", "nope.onnx", "--data", "streets"], "nope.onnx: there is no such file or folder"),
         (["visualize", "fpenet", "--weights", "x.safetensors", "--data", "streets"], "x.safetensors: cannot be read"),
         (["export", RUN, "--out", "x", "--weights", "w"], "--weights: is only for a study or a point"),

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-import segsearch.latency
+import segsearch.timing
+from segsearch.engine.driver import run_study
 from segsearch.measure.record import LatencyRecord
 from segsearch.measure.timer import TimerSettings
-from segsearch.search.driver import run_study
 from tests.command import run
-from tests.search.builders import latency
-from tests.search.studies import quick
+from tests.engine.builders import latency
+from tests.engine.studies import quick
 
 QUICK = ("--size", "64x64", "--threads", "1", "--samples", "3", "--quick", "--out", "board")
 POINTS = ("--points", "fpenet", "--points", "sgcpnet1")
@@ -34,8 +34,10 @@ def test_a_leaderboard_and_again(tmp_path: Path) -> None:
     assert f"Written by `segsearch leaderboard {' '.join(QUICK)}" in (folder / "leaderboard.md").read_text()
     stored = folder / "measured.jsonl"
     before = stored.read_bytes()
-    again = run("leaderboard", *QUICK, *POINTS, cwd=tmp_path)
+    again = run("leaderboard", *QUICK, *POINTS, "--json", cwd=tmp_path)
     assert stored.read_bytes() == before and "[2/2]" not in again.stderr
+    rows = json.loads(again.stdout)
+    assert {row["name"] for row in rows} == {"fpenet", "sgcpnet1"} and all(row["latency_ms"] > 0 for row in rows)
     protocol = json.loads(before.splitlines()[0])["protocol"]
     assert protocol["timer"]["min_samples"] == 3 and protocol["threads"] == 1
 
@@ -50,6 +52,13 @@ def test_a_study_timed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         assert piece in done.stdout
     kinds = sorted(p.suffix for p in (tmp_path / "study" / "rerank").iterdir() if p.name != ".lock")
     assert kinds == [".csv", ".jsonl", ".png"]
+    again = run("rerank", "study", "--all", "--quick", "--size", "64x64", "--json", cwd=tmp_path)
+    rows = json.loads(again.stdout)
+    assert {row["number"] for row in rows} == {1, 2} and len(rows) == 2
+    times = [row["latency_ms"] for row in rows]
+    assert times == sorted(times)
+    told = run("search", "study", "--json", cwd=tmp_path)
+    assert told.returncode == 0 and {row["number"] for row in json.loads(told.stdout)} <= {1, 2}
 
 
 def test_ctrl_c_keeps_what_is_measured(tmp_path: Path) -> None:
@@ -81,7 +90,7 @@ def test_what_is_not_steady_is_printed_and_only_refused_where_asked(
         asked.append(processes)
         return record
 
-    monkeypatch.setattr(segsearch.latency, "latency_of", made_up)
+    monkeypatch.setattr(segsearch.timing, "latency_of", made_up)
     done = run("measure", "fpenet", "--size", "64x64", *options)
     assert asked == [3] and done.returncode == (2 if options and not steady else 0)
     if "--json" in options:

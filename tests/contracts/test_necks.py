@@ -6,12 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from segsearch.deployment.deploy import fold
 from segsearch.errors import InputError
-from segsearch.export.deploy import fold
-from segsearch.models.build import build
 from segsearch.models.necks.nodes import WeightedSum
 from segsearch.models.necks.table import NECKS
-from segsearch.models.network import Network
+from segsearch.models.network import Network, build
 from segsearch.models.ops import Features
 from segsearch.spec.neck import Weights
 from segsearch.spec.network import NetworkSpec

@@ -2,9 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from segsearch.count.conventions import CONVENTIONS, Tally, count_by, tally
+from segsearch.count.conventions import CONVENTIONS, Tally, tally
 from segsearch.count.cost import count
-from segsearch.errors import InputError
 from tests.measure.networks import SIZE, ConvNorm, Mini, Resize
 
 
@@ -77,14 +76,13 @@ def test_a_known_block_meets_published_increments():
             return self.block(image.repeat(1, 22, 1, 1)[:, :64])
 
     assert count(Lifted(), (8, 8)).params == 36_224
-    assert count_by(Lifted(), (8, 8), "ptflops") == 64 * 36_800
+    assert CONVENTIONS["ptflops"](tally(Lifted(), (8, 8))) == 64 * 36_800
 
 
 @pytest.mark.parametrize(
     ("resize", "expected"),
     [
         (Resize(), 3 * 64 * 64),
-        (Resize(counted_as_module=False), 0),
         (nn.Upsample(size=(64, 64), mode="bilinear"), 3 * 64 * 64),
         (nn.UpsamplingBilinear2d(size=(64, 64)), 3 * 64 * 64),
         (nn.PixelShuffle(1), 0),
@@ -118,15 +116,6 @@ def test_relus_and_a_folded_network():
     network[0].norm = nn.Identity()
     counts = tally(network, (8, 8))
     assert (counts.norm_elements, counts.relu_elements) == (0, 2 * 4 * 64)
-
-
-def test_an_unknown_convention_is_one_line():
-    with pytest.raises(InputError) as error:
-        count_by(Mini(), SIZE, "flops")
-    assert (
-        str(error.value)
-        == "convention: 'flops' is not known, did you mean 'ptflops'? (allowed: macs, ptflops, sfnet, tfprof)"
-    )
 
 
 def test_elementwise_work_by_hand():

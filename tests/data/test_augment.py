@@ -14,7 +14,7 @@ from segsearch.data.dataset import IGNORE
 from segsearch.data.loader import batches
 from segsearch.data.normalise import MEAN, STD, to_tensor
 from segsearch.data.streets.dataset import Streets
-from segsearch.train.recipe import Recipe
+from segsearch.training.recipe import Recipe
 
 
 def chance(seed: int = 0) -> torch.Generator:

@@ -7,7 +7,7 @@ from segsearch.data.config import CamVidData, DataSpec, FolderData, Holdout, Str
 from segsearch.errors import InputError
 from segsearch.frozen import Frozen
 
-NAMES = "streets, camvid, camvid_colour, cityscapes, ade20k, pascal_context, mapillary, folder"
+NAMES = "streets, camvid, camvid_colour, cityscapes, ade20k, pascal_context, mapillary, folder, own"
 
 
 class Study(Frozen):
@@ -23,6 +23,14 @@ def test_the_name_chooses_the_kind() -> None:
         root="x", size=(32, 64)
     )
     assert Study.parse({"data": {"name": "streets"}}, "s").data == StreetsData()
+
+
+def test_a_size_may_be_written_as_options_take_it() -> None:
+    assert parse_data({"name": "folder", "root": "x", "size": "32x64"}, "s") == FolderData(root="x", size=(32, 64))
+    with pytest.raises(InputError, match=r"s\.size: '32' is not a size \(allowed: \[HEIGHT, WIDTH\] or HEIGHTxWIDTH"):
+        parse_data({"name": "folder", "root": "x", "size": "32"}, "s")
+    with pytest.raises(InputError, match=r"s\.size\[0\]: should be greater than or equal to 16, got 8"):
+        parse_data({"name": "folder", "root": "x", "size": "8x64"}, "s")
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ from PIL import Image
 
 from segsearch.data.dataset import IGNORE
 from segsearch.data.decode import read_colours, read_ids, read_palette, read_size
+from segsearch.deployment.images import read_image as read_any_image
+from segsearch.deployment.images import resize_image, resize_label
 from segsearch.errors import InputError
-from segsearch.export.images import read_image as read_any_image
-from segsearch.export.images import resize_image, resize_label
 
 from .samples import SIZE, save_image, save_label
 

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from segsearch.data.config import CamVidData, FolderData, StreetsData
-from segsearch.data.fingerprint import MOST_CHARACTERS, fingerprint
+from segsearch.data.dataset import MOST_CHARACTERS, fingerprint
 from segsearch.data.open import open_data
 from segsearch.errors import InputError
 

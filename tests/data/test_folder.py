@@ -8,9 +8,8 @@ import pytest
 from PIL import Image
 
 from segsearch.data.config import CamVidData, FolderData, StreetsData
-from segsearch.data.dataset import IGNORE, Splits
+from segsearch.data.dataset import IGNORE, Splits, fingerprint
 from segsearch.data.filedataset import FileDataset
-from segsearch.data.fingerprint import fingerprint
 from segsearch.data.open import find_data, open_data
 from segsearch.data.pairs import find_pairs
 from segsearch.errors import InputError

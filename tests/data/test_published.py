@@ -9,9 +9,8 @@ from PIL import Image
 from segsearch.data import classes
 from segsearch.data.camvid import open_camvid
 from segsearch.data.config import CONFIGS, CamVidData, parse_data
-from segsearch.data.dataset import Splits
+from segsearch.data.dataset import Splits, fingerprint
 from segsearch.data.filedataset import FileDataset
-from segsearch.data.fingerprint import fingerprint
 from segsearch.data.open import OPENERS, find_data, open_data
 from segsearch.data.published import LAYOUTS, camvid_split
 from segsearch.data.survey import check_labels, judge, survey
@@ -272,7 +271,7 @@ def test_tables_of_classes(means: classes.Classes, count: int, names: dict[int, 
 
 
 def test_every_data_set_has_a_description_and_an_opener() -> None:
-    assert set(OPENERS) == set(CONFIGS) == {*LAYOUTS, "streets", "folder"}
+    assert set(OPENERS) == set(CONFIGS) == {*LAYOUTS, "streets", "folder", "own"}
 
 
 def test_the_rule_divides_the_real_camvid_as_segnet_did() -> None:

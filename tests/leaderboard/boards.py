@@ -8,14 +8,14 @@ from pathlib import Path
 import torch
 
 from segsearch.count.cost import count
-from segsearch.latency import LatencyProtocol, LatencyStore
 from segsearch.leaderboard.board import Board, board_of
 from segsearch.measure.record import LatencyRecord
 from segsearch.measure.timer import TimerSettings
-from segsearch.models.build import build
+from segsearch.models.network import build
 from segsearch.space.points import named_point, named_points
 from segsearch.spec.network import NetworkSpec
-from tests.search.builders import latency
+from segsearch.timing import LatencyProtocol, LatencyStore
+from tests.engine.builders import latency
 
 TIMER = TimerSettings(
     min_samples=3,

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from segsearch.engine.driver import run_study
 from segsearch.errors import InputError
 from segsearch.leaderboard.rerank import FOLDER, Reranked, Retimed, rerank, study_protocol
 from segsearch.report.rerank import lines, shown, write_rerank
-from segsearch.search.driver import run_study
-from segsearch.search.pareto import front
-from segsearch.search.record import TrialRecord
-from segsearch.search.store import StudyFolder
-from tests.search.builders import record
-from tests.search.studies import quick
+from segsearch.study.pareto import front
+from segsearch.study.record import TrialRecord
+from segsearch.study.store import StudyFolder
+from tests.engine.builders import record
+from tests.engine.studies import quick
 
 from .boards import protocol
 

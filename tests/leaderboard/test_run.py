@@ -13,9 +13,6 @@ from typing import Any
 import pytest
 
 from segsearch.errors import DeviceError, InputError
-from segsearch.latency import FileSubject, LatencyProtocol, LatencyStore, NetworkSubject, Subject, latency_of, settle
-from segsearch.latency.store import read_lines
-from segsearch.latency.subjects import exported
 from segsearch.leaderboard import run as running
 from segsearch.leaderboard.plan import plan
 from segsearch.leaderboard.run import MEASURED, candidates_of, run_leaderboard
@@ -23,6 +20,17 @@ from segsearch.lock import locked
 from segsearch.measure.conditions import Conditions
 from segsearch.measure.record import LatencyRecord
 from segsearch.space.points import named_point
+from segsearch.timing import (
+    FileSubject,
+    LatencyProtocol,
+    LatencyStore,
+    NetworkSubject,
+    Subject,
+    latency_of,
+    protocol_for,
+)
+from segsearch.timing.store import read_lines
+from segsearch.timing.subjects import exported
 
 from .boards import TIMER
 
@@ -31,7 +39,7 @@ POINTS = [named_point(name) for name in NAMES]
 
 
 def quick(classes: int = 19, backend: str = "eager") -> LatencyProtocol:
-    return settle((64, 64), Conditions(threads=1, timer=TIMER, backend=backend), classes=classes)
+    return protocol_for((64, 64), Conditions(threads=1, timer=TIMER, backend=backend), classes=classes)
 
 
 def lines(folder: Path) -> list[dict]:
@@ -132,7 +140,7 @@ from pathlib import Path
 import torch
 torch.set_num_threads(1)
 from segsearch.leaderboard.run import run_leaderboard
-from segsearch.latency import LatencyProtocol
+from segsearch.timing import LatencyProtocol
 from segsearch.space.points import named_point
 protocol = LatencyProtocol.model_validate_json(sys.argv[1])
 print("ready", flush=True)

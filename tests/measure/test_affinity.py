@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from segsearch.measure.affinity import choose, held
+from segsearch.measure.affinity import choose, pinned
 
 ALLOWED = tuple(sorted(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else ()
 
@@ -73,7 +73,7 @@ def test_all_threads_are_held_and_go_free_again():
     before = threading.Thread(target=watch)
     before.start()
     assert before.native_id is not None
-    with held(1) as (processors, hold):
+    with pinned(1) as (processors, hold):
         young = threading.Thread(target=born_inside)
         young.start()
         hold()
@@ -89,7 +89,7 @@ def test_all_threads_are_held_and_go_free_again():
 
 @needs_several
 def test_a_thread_that_strays_is_fetched_back():
-    with held(1) as (processors, hold):
+    with pinned(1) as (processors, hold):
         os.sched_setaffinity(0, ALLOWED)
         hold()
         assert processors is not None and os.sched_getaffinity(0) == set(processors)
@@ -97,7 +97,7 @@ def test_a_thread_that_strays_is_fetched_back():
 
 @needs_several
 def test_an_error_inside_lets_go_too():
-    with pytest.raises(ZeroDivisionError), held(1):
+    with pytest.raises(ZeroDivisionError), pinned(1):
         1 // 0  # noqa: B018
     assert os.sched_getaffinity(0) == set(ALLOWED)
 
@@ -106,7 +106,7 @@ def test_an_error_inside_lets_go_too():
 def test_what_was_allowed_before_stays_the_limit():
     os.sched_setaffinity(0, ALLOWED[:1])
     try:
-        with held(1) as (processors, _):
+        with pinned(1) as (processors, _):
             assert processors is None  # no choice is left
         assert os.sched_getaffinity(0) == set(ALLOWED[:1])
     finally:
@@ -115,7 +115,7 @@ def test_what_was_allowed_before_stays_the_limit():
 
 @pytest.mark.parametrize("threads", [0, max(1, len(ALLOWED)), 4096])
 def test_nothing_is_held_where_there_is_no_choice(threads):
-    with held(threads) as (processors, hold):
+    with pinned(threads) as (processors, hold):
         hold()
         assert processors is None
         assert not ALLOWED or os.sched_getaffinity(0) == set(ALLOWED)

@@ -12,8 +12,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from segsearch.deployment.deploy import deploy
 from segsearch.errors import DeviceError, InputError, MissingExtraError
-from segsearch.export.deploy import deploy
 from segsearch.measure.backends.base import PRECISIONS
 from segsearch.measure.backends.cudagraph import over_static_image
 from segsearch.measure.backends.eager import Eager
@@ -199,7 +199,12 @@ def test_fewer_bits_give_nearly_the_same_mask(name, device, precision):
     network, image, truth = trained()
     expected = network.cpu()(image)
     assert equal(expected, truth.to(torch.uint8)) > 0.7, "the network learnt nothing"
-    prepared = prepare(name, device, network, image, precision=precision)
+    try:
+        prepared = prepare(name, device, network, image, precision=precision)
+    except DeviceError as error:
+        if (name, precision) != ("openvino", "bfloat16"):
+            raise
+        pytest.skip(str(error))  # by what instructions the processor has
     assert equal(prepared.mask(image), expected) >= 0.99
     network.cpu()
 
@@ -301,7 +306,7 @@ def test_openvino_is_imported_without_its_telemetry():
 import socket, sys
 def refuse(*_): raise AssertionError("the network was touched")
 socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
-from segsearch.export.openvino import core
+from segsearch.deployment.openvino import core
 core()
 assert "openvino_telemetry" not in sys.modules, "imported, or left hidden from others"
 assert "openvino.tools.ovc.telemetry_stub" in sys.modules

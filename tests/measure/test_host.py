@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from PIL import Image
 
-from segsearch.export import deploy
+from segsearch.deployment import deploy
 from segsearch.measure.conditions import Conditions
 from segsearch.measure.host import decode, example_jpeg, measure_host
 from segsearch.measure.latency import measure

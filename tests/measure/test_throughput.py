@@ -4,13 +4,13 @@ import pytest
 import torch
 
 from segsearch.data.normalise import MEAN, STD
-from segsearch.export.deploy import deploy
+from segsearch.deployment.deploy import deploy
 from segsearch.measure import throughput
 from segsearch.measure.conditions import Conditions
 from segsearch.measure.memory import FullDeviceError
 from segsearch.measure.throughput import Batched, measure_throughput
 from segsearch.measure.timer import TimerSettings
-from segsearch.models.build import build
+from segsearch.models.network import build
 from segsearch.space.points import named_point
 
 SIZE = (64, 96)

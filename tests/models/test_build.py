@@ -3,7 +3,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from segsearch.models.build import build
+from segsearch.models.network import build
 from segsearch.models.ops import ConvNorm
 from segsearch.space.points import named_points
 

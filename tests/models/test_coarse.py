@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from segsearch.export.folding import fold
+from segsearch.deployment.folding import fold
 from segsearch.models.coarse import CoarseMerge, cheaper_before_resize
 from segsearch.models.ops import ConvNorm, Resize
 

@@ -13,14 +13,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from segsearch.deployment.deploy import deploy, network_masks
+from segsearch.deployment.onnx import OnnxModel, to_onnx
+from segsearch.deployment.parity import agreement, prove
 from segsearch.errors import InputError, MissingExtraError
-from segsearch.export.deploy import deploy, network_masks
-from segsearch.export.onnx import OnnxModel, to_onnx
-from segsearch.export.parity import agreement, prove
 from segsearch.importer import import_state
 from segsearch.models import pretrained
-from segsearch.models.build import build
 from segsearch.models.encoder import Encoder
+from segsearch.models.network import build
 from segsearch.models.ops import SameConv2d
 from segsearch.models.pretrained import IMAGENET, SOURCES, check_fits, check_installed, fill, start_from
 from segsearch.space.families.table import FAMILIES
@@ -30,7 +30,7 @@ from segsearch.space.nodes import Point, Scalar
 from segsearch.space.points import named_point
 from segsearch.space.walk import check
 from segsearch.spec.encoder import EncoderSpec
-from tests.export.networks import CLASSES, COLOURS, MEAN, STD, pictures, randomized
+from tests.deployment.networks import CLASSES, COLOURS, MEAN, STD, pictures, randomized
 from tests.golden import OUTPUTS, assert_given, drawn, image, shapes
 
 VARIANTS = ("lite0", "lite1", "lite2")

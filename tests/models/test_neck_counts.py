@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from segsearch.count.cost import count
-from segsearch.models.build import build
-from segsearch.models.network import Network
+from segsearch.models.network import Network, build
 from segsearch.space.load import load_space
 from segsearch.space.lower import lower
 from segsearch.space.nodes import Point

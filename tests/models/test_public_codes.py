@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from segsearch.export.deploy import fold
+from segsearch.deployment.deploy import fold
 from segsearch.importer import Imported, import_state
-from segsearch.models.build import build
+from segsearch.models.network import build
 from segsearch.models.released import RELEASES, from_released
 from segsearch.models.renaming import renamed
 from segsearch.space.points import named_points

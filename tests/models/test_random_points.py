@@ -1,7 +1,8 @@
 """Any mixture of parts is a valid network: random points of the unified space, not only the named ones.
 
-Every run lowers 10,000 points and runs 300 networks; some 70, in which every pair of parts meets, also learn, are folded
-and exported. `make nightly` does that with 300 random ones, and runs a thousand at full size on the meta device.
+Every run lowers 3,000 points and runs 100 networks; some 70, in which every pair of parts meets, also learn and are
+folded, and a third of them is exported. `make nightly` does that with 300 random ones, and runs a thousand at full size
+on the meta device.
 """
 
 import itertools
@@ -11,9 +12,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from segsearch.export.deploy import fold
-from segsearch.models.build import build
-from segsearch.models.network import Network
+from segsearch.deployment.deploy import fold
+from segsearch.models.network import Network, build
 from segsearch.models.ops import Features
 from segsearch.space.load import load_space
 from segsearch.space.lower import lower
@@ -28,11 +28,11 @@ SIZE = (45, 61)
 CLASSES = 5
 
 
-def test_ten_thousand_points_lower_and_check() -> None:
+def test_three_thousand_points_lower_and_check() -> None:
     space = load_space("unified")
-    specs = [lower(check(space, point)) for point in sampled(10_000, 0)]
-    assert all(NetworkSpec.parse(json.loads(spec.canonical()), "spec") == spec for spec in specs[:1000])
-    assert len({spec.id for spec in specs}) > 9_000, "few points are the same network"
+    specs = [lower(check(space, point)) for point in sampled(3_000, 0)]
+    assert all(NetworkSpec.parse(json.loads(spec.canonical()), "spec") == spec for spec in specs[:300])
+    assert len({spec.id for spec in specs}) > 2_800, "few points are the same network"
 
 
 def test_every_pair_of_parts_occurs() -> None:
@@ -78,8 +78,8 @@ def assert_runs(network: Network, image: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("shard", range(4))
-def test_three_hundred_run(shard: int) -> None:
-    for point in sampled(75, 100 + shard):
+def test_a_hundred_run(shard: int) -> None:
+    for point in sampled(25, 100 + shard):
         network = build(lower(point), CLASSES).eval()
         assert assert_runs(network, torch.randn(1, 3, *SIZE)).isfinite().all()
 
@@ -115,13 +115,15 @@ def assert_learns(network: Network) -> None:
 
 
 @torch.no_grad()
-def assert_folds_and_exports(network: Network) -> None:
+def assert_folds_and_exports(network: Network, *, exports: bool = True) -> None:
     image = torch.randn(1, 3, *SIZE)
     logits = assert_runs(network, image)
     assert logits.isfinite().all()
     folded = fold(network)
     assert not [m for m in folded.modules() if isinstance(m, nn.BatchNorm2d)]
     close(folded(image), logits)
+    if not exports:
+        return
     exported = torch.export.export(folded, (image,), strict=False)
     close(exported.module()(image), logits)
 
@@ -130,10 +132,12 @@ def assert_folds_and_exports(network: Network) -> None:
 def test_any_pair_of_parts_learns_folds_and_exports(point: Point) -> None:
     network = build(lower(point), CLASSES, "both")
     assert_learns(network)
-    assert_folds_and_exports(as_if_trained(network))
+    assert_folds_and_exports(as_if_trained(network), exports=covering().index(point) % 3 == 0)
 
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("seed", range(300))
 def test_any_point_learns_folds_and_exports(seed: int) -> None:
-    test_any_pair_of_parts_learns_folds_and_exports(sampled(1, 1000 + seed)[0])
+    network = build(lower(sampled(1, 1000 + seed)[0]), CLASSES, "both")
+    assert_learns(network)
+    assert_folds_and_exports(as_if_trained(network))

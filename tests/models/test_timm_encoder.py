@@ -10,12 +10,11 @@ import torch
 from torch import nn
 
 from segsearch.count.cost import count
+from segsearch.deployment.deploy import deploy, fold, network_masks
+from segsearch.deployment.onnx import OnnxModel, to_onnx
+from segsearch.deployment.parity import agreement, prove
 from segsearch.errors import InputError, MissingExtraError
-from segsearch.export.deploy import deploy, fold, network_masks
-from segsearch.export.onnx import OnnxModel, to_onnx
-from segsearch.export.parity import agreement, prove
-from segsearch.models.build import build
-from segsearch.models.network import Network
+from segsearch.models.network import Network, build
 from segsearch.models.timm_encoder import TimmEncoder, published_url, word_of
 from segsearch.space.families.timm import MODEL
 from segsearch.space.load import load_space

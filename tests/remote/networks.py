@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segsearch.export.deploy import Deployed, deploy
+from segsearch.deployment.deploy import Deployed, deploy
 from segsearch.measure.timer import TimerSettings
 from segsearch.remote.graph import digest
 from segsearch.remote.protocol import Job

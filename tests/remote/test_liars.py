@@ -14,7 +14,7 @@ from segsearch.remote.access import Address
 from segsearch.remote.client import Worker, check_offer, record_of
 from segsearch.remote.graph import digest
 from segsearch.remote.protocol import MOST_LINE_BYTES
-from tests.search.builders import latency
+from tests.engine.builders import latency
 
 from .networks import QUICK, SIZE, SPEC, job
 

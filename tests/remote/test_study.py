@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from segsearch.engine.driver import run_study
+from segsearch.engine.watch import Silent
 from segsearch.errors import InputError, WorkerError
-from segsearch.search.config import StudyConfig
-from segsearch.search.driver import run_study
-from segsearch.search.store import StudyFolder
-from segsearch.search.watch import Silent
-from tests.search.studies import quick
+from segsearch.study.config import StudyConfig
+from segsearch.study.store import StudyFolder
+from tests.engine.studies import quick
 
 from .processes import TOKEN, Running, running
 

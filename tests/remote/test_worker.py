@@ -185,7 +185,7 @@ time.sleep(99)
         ("print('<html>', flush=True)", "request", "the process that measures talks nonsense: "),
         ("print('{}', flush=True)", "request", "the process that measures talks nonsense: "),
         ("print('[' * 10**6, flush=True)", "request", "the process that measures talks nonsense: "),
-        ("print('x' * 2**26, flush=True)", "request", "the process that measures tells a line of more than 33554432 bytes"),
+        ("print('x' * (2**25 + 1), flush=True)", "request", "the process that measures tells a line of more than 33554432 bytes"),
         ("print('x' * 2**20, end='', flush=True)", "network", "ended after 2 s, this worker's limit (stage: sample)"),
     ],
 )  # fmt: skip

@@ -9,15 +9,15 @@ from pathlib import Path
 import matplotlib
 import pytest
 
+from segsearch.engine.prepare import prepare
 from segsearch.errors import InputError
 from segsearch.report import plot
 from segsearch.report.console import optional
 from segsearch.report.plot import plot_study
-from segsearch.search.store import StudyFolder
-from segsearch.search.study import prepare
+from segsearch.study.store import StudyFolder
 from tests.command import run
-from tests.search.builders import record
-from tests.search.studies import quick
+from tests.engine.builders import record
+from tests.engine.studies import quick
 
 
 @pytest.fixture

@@ -3,9 +3,9 @@ from typing import Any
 
 import pytest
 
-from segsearch.export.artefact import Artefact, File, Timing
-from segsearch.export.card import Card
-from segsearch.export.parity import Agreement
+from segsearch.deployment.artefact import Artefact, File, Timing
+from segsearch.deployment.card import Card
+from segsearch.deployment.parity import Agreement
 from segsearch.report.card import lines
 
 AGREEMENT = Agreement(images=3, pixels=3000, equal=2999, fraction=2999 / 3000, worst=0.999, classes_seen=2)
@@ -78,8 +78,8 @@ def test_every_form_has_its_line() -> None:
         timing=TIMING,
     )
     text = said(artefacts=(openvino, rounded))
-    assert "model.xml + model.bin (50.000% in bf16, which it takes by default here)" in text
-    assert "int8: 50.000% of the pixels" in text and "mIoU in int8 25.0 %" in text
+    assert "model.xml + model.bin (50.000 % in bf16, which it takes by default here)" in text
+    assert "int8: 50.000 % of the pixels" in text and "mIoU in int8 25.0 %" in text
 
 
 def test_a_point_says_whose_weights_it_has() -> None:

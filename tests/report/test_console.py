@@ -2,7 +2,7 @@ import pytest
 
 from segsearch.report import console
 from segsearch.report.tables import study_table, trials_table
-from tests.search.builders import record
+from tests.engine.builders import record
 
 
 def test_what_stands_in_brackets_is_printed_as_it_is(

@@ -5,7 +5,7 @@ from segsearch.measure.load import Contention, GpuLog, GpuState
 from segsearch.measure.record import unsteady_words
 from segsearch.measure.throughput import Throughput
 from segsearch.report.latency import latency_json, sentence, side_by_side, throughput_line, warnings
-from tests.search.builders import latency
+from tests.engine.builders import latency
 
 QUIET = latency(10.0, "net").model_copy(update={"spec_id": "abc", "reference_ms": 2.0, "steady": True})
 BUSY = Contention(

@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 from PIL import Image
 from rich.console import Console
 
-from segsearch.latency import LatencyStore
 from segsearch.leaderboard.board import Board, board_of
 from segsearch.leaderboard.run import Leaderboard
 from segsearch.report import leaderboard_plot
@@ -19,6 +18,7 @@ from segsearch.report.labels import overlap
 from segsearch.report.leaderboard import shown, write_leaderboard
 from segsearch.report.leaderboard_md import markdown, order_lines
 from segsearch.space.points import named_point, named_points
+from segsearch.timing import LatencyStore
 from tests.leaderboard.boards import board, every_point, protocol
 
 SFNETS = {"sfnet_r18": 50.0, "sfnet_df1": 40.0, "sfnet_df2": 30.0}

@@ -12,12 +12,12 @@ from PIL import Image
 from segsearch.report.canvas import DPI
 from segsearch.report.labels import Box, overlap, text_box
 from segsearch.report.plot import SIZE_INCHES, plot_study, study_figure
-from segsearch.search.budget import Budget
-from segsearch.search.pareto import front
-from segsearch.search.pick import pick
-from segsearch.search.record import TrialRecord
 from segsearch.space.nodes import Point
-from tests.search.builders import record, some_point
+from segsearch.study.budget import Budget
+from segsearch.study.pareto import front
+from segsearch.study.pick import pick
+from segsearch.study.record import TrialRecord
+from tests.engine.builders import record, some_point
 
 SIZE = tuple(round(side * DPI) for side in SIZE_INCHES)
 NAMES = ("fpenet", "sfnet_r18", "eseg_lite_s", "dfanet")
@@ -182,3 +182,9 @@ def test_the_budget_is_written_inside_the_frame(fps: float, tmp_path: Path) -> N
     with Image.open(tmp_path / "p.png") as image:
         edge = image.convert("RGB").crop((SIZE[0] - 25, 0, SIZE[0], SIZE[1]))
         assert (201, 42, 42) not in {c for _, c in edge.getcolors(10**6) or []}
+
+
+def test_what_was_stopped_at_a_rung_is_no_rejected_network() -> None:
+    stopped = record(30, some_point(30), latency_ms=3.0, state="stopped", reason="mIoU 20.0% after 2 epochs")
+    figure = study_figure([*many(), stopped], title="t", subtitle="s")
+    assert any(text.get_text().endswith(" rejected, 1 stopped") for text in figure.texts)

@@ -4,11 +4,11 @@ from contextlib import suppress
 
 from rich.console import Console
 
+from segsearch.engine.watch import StudyProgress
 from segsearch.report.progress import Bars, Lines, Tally, _Tolerant, study_progress
 from segsearch.report.words import duration, outcome
-from segsearch.search.record import Proposal
-from segsearch.search.watch import StudyProgress
-from tests.search.builders import record
+from segsearch.study.record import Proposal
+from tests.engine.builders import record
 
 
 class Clock:

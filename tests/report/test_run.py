@@ -10,7 +10,7 @@ from segsearch.report.canvas import DPI
 from segsearch.report.curves import PANELS, SIZE_INCHES, curves_figure, plot_curves
 from segsearch.report.run import beside, printed, scores_table
 from segsearch.space.points import named_point
-from segsearch.train.scores import Scores
+from segsearch.training.scores import Scores
 
 SCORES = Scores(miou=0.6612, iou={"a": 0.6612, "b": None}, pixel_accuracy=0.9, images=101, confusion=((9, 1), (0, 0)))
 

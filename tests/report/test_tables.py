@@ -1,8 +1,8 @@
 from rich.console import Console, RenderableType
 
 from segsearch.report.tables import front_table, study_table, summary, trials_table
-from segsearch.search.budget import Budget
-from tests.search.builders import record
+from segsearch.study.budget import Budget
+from tests.engine.builders import record
 
 RECORDS = [
     record(1, miou=0.5, latency_ms=10.0, origin="named:fpenet"),

@@ -3,7 +3,7 @@ from pathlib import Path
 import pandas as pd
 
 from segsearch.report.trials_csv import trials_frame, write_csv
-from tests.search.builders import latency, record, scores, some_point
+from tests.engine.builders import latency, record, scores, some_point
 
 RECORDS = [
     record(1, some_point(1), miou=0.5, latency_ms=10.0, origin="named:fpenet"),

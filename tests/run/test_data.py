@@ -16,6 +16,7 @@ def test_a_known_name_takes_root_and_size(tmp_path: Path) -> None:
 
 def test_a_training_learns_the_official_split_unless_its_file_says_otherwise(tmp_path: Path) -> None:
     assert read_data("camvid", root=str(tmp_path)).split == "official"
+    assert read_data("camvid", root=str(tmp_path), split="trainval").split == "trainval"
     (tmp_path / "mine.yaml").write_text("{name: camvid, root: here, split: holdout}")
     found = read_data(str(tmp_path / "mine.yaml"))
     assert (found.split, found.root) == ("holdout", str(tmp_path / "here"))
@@ -49,6 +50,16 @@ def test_the_size_that_a_description_says_is_taken(tmp_path: Path) -> None:
         ("own/images", {}, "own/images: holds no known data set"),
         ("study.yaml", {}, "--data: 'study.yaml' is neither a data set nor the file or folder of one"),
         ("streets", {"size_hw": (3, 4)}, "--data.size"),
+        (
+            "streets",
+            {"split": "official"},
+            "--split: streets has one way to be divided (allowed: with camvid, camvid_c",
+        ),
+        (
+            "camvid",
+            {"root": ".", "split": "tranval"},
+            "--split: 'tranval' is not known, did you mean 'trainval'? (allo",
+        ),
     ],
 )
 def test_what_cannot_be_is_one_line(

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from segsearch.errors import InputError
 from segsearch.run.folder import METRICS
 from segsearch.study_files import RESULT, WEIGHTS
-from segsearch.train.parallel import ALONE, Team
+from segsearch.training.parallel import ALONE, Team
 
 from .runs import write_point, write_recipe, write_streets
 

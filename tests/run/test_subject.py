@@ -8,14 +8,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from segsearch.errors import InputError
-from segsearch.models.build import build
-from segsearch.models.network import Network
+from segsearch.models.network import Network, build
 from segsearch.run.export import export_run
 from segsearch.run.subject import images_for, load_subject
 from segsearch.run.train import Run, train_run
 from segsearch.study_files import RESULT, WEIGHTS
-from segsearch.train.evaluate import Evaluation
-from segsearch.train.weights import save_weights
+from segsearch.training.evaluate import Evaluation
+from segsearch.training.weights import save_weights
 from tests.data.samples import write_folder
 
 from .runs import SIZE, tiny, write_point, write_streets

@@ -13,16 +13,19 @@ from safetensors.torch import load_file
 
 from segsearch.errors import InputError
 from segsearch.lock import locked
-from segsearch.models.build import build
+from segsearch.models.network import build
+from segsearch.report.run import finished
 from segsearch.run import train as running
 from segsearch.run.ask import ask
-from segsearch.run.folder import LAST, METRICS, RUN, read_run
+from segsearch.run.course import BestWeights, Check
+from segsearch.run.folder import BEST, LAST, METRICS, Best, read_run
 from segsearch.run.metrics import read_metrics
-from segsearch.run.train import Check, Run, prepare, rehearse_run, train_run
+from segsearch.run.subject import images_for, load_subject
+from segsearch.run.train import Run, prepare, rehearse_run, train_run
 from segsearch.space.points import named_point
 from segsearch.spec.network import NetworkSpec
-from segsearch.study_files import CHECKPOINT, RESULT, WEIGHTS
-from segsearch.train.weights import save_weights
+from segsearch.study_files import CHECKPOINT, RESULT, RUN, WEIGHTS
+from segsearch.training.weights import save_weights
 from tests.test_full_disk import room_for
 
 from .runs import SIZE, tiny, write_point, write_recipe, write_streets
@@ -41,7 +44,7 @@ def same(one: Path, other: Path) -> bool:
 
 def test_a_run_leaves_all_that_was_promised(run: Run) -> None:
     names = {path.name for path in run.folder.iterdir() if not path.name.startswith(".")}
-    assert names == {RUN, CHECKPOINT, METRICS, WEIGHTS, LAST, RESULT}
+    assert names == {RUN, CHECKPOINT, METRICS, WEIGHTS, LAST, BEST, RESULT}
     result, file = run.result, read_run(run.folder)
     assert file == run.file and isinstance(file.spec, NetworkSpec)
     assert (result.steps, result.scores.images, file.recipe.epochs) == (12, 3, 3)
@@ -57,6 +60,30 @@ def test_metrics_have_every_check_and_the_last_loss(run: Run) -> None:
     assert lines[-1]["miou"] == run.result.scores.miou and lines[-1]["epoch"] == 3
     losses = [line for line in lines if "loss" in line]
     assert losses[-1]["step"] == 12 and all(line["rate"] > 0 and 0 <= line["waited"] < 1 for line in losses)
+
+
+def test_the_best_weights_are_kept_beside_the_last_which_are_reported(run: Run) -> None:
+    checks = {line["step"]: line["miou"] for line in read_metrics(run.folder / METRICS) if "miou" in line}
+    best = max(checks, key=lambda step: (checks[step], -step))
+    assert run.result.best == Best(step=best, miou=checks[best]) and best < 12 == run.result.steps
+    for chosen, step in ((True, best), (False, 12)):
+        subject = load_subject(str(run.folder), best=chosen)
+        val, _ = images_for(subject, None, root=None, size_hw=None, split="val")
+        assert subject.score(val).miou == checks[step]
+    assert run.result.scores.miou == checks[12] < checks[best]
+    told = "\n".join(finished(run))
+    assert f"after step {best}: best.safetensors (evaluate --best); chosen by these very images, it is not" in told
+
+
+def test_best_weights_that_are_damaged_or_done_again_are_written_anew(tmp_path: Path) -> None:
+    path, network = tmp_path / BEST, build(named_point("fpenet").spec)
+    for content in (b"", b"cut"):
+        path.write_bytes(content)
+        assert BestWeights(path, {}).take(3, 0.5, network) == Best(step=3, miou=0.5)
+    before = path.stat().st_mtime_ns
+    for step, miou, kept in ((2, 0.4, 3), (3, 0.5, 3), (4, 0.5, 3)):
+        assert BestWeights(path, {}).take(step, miou, network).step == kept and path.stat().st_mtime_ns == before
+    assert BestWeights(path, {}).take(3, 0.3, network) == Best(step=3, miou=0.3), "other batches after a retreat"
 
 
 def test_a_finished_run_is_shown_without_its_data_and_unchanged(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,7 +114,8 @@ def test_taken_up_again_it_ends_with_the_same_weights(run: Run, tmp_path: Path, 
             '{"step": 11, "epoch": 1.0, "loss": 9, "seconds": 1}\n{"step": 12, "ep'
         )  # of a session that was lost
     again = train_run(training, tmp_path / "out")
-    assert same(run.folder / WEIGHTS, again.folder / WEIGHTS) and same(run.folder / LAST, again.folder / LAST)
+    assert all(same(run.folder / name, again.folder / name) for name in (WEIGHTS, LAST, BEST))
+    assert again.result.best == run.result.best
     assert again.result.scores == run.result.scores
     lines = read_metrics(again.folder / METRICS)
     steps = [line["step"] for line in lines]

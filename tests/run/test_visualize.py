@@ -10,10 +10,10 @@ from PIL import Image
 from segsearch.data.dataset import IGNORE
 from segsearch.data.palette import CAMVID_CLASSES, CAMVID_COLOURS, paint
 from segsearch.data.streets.dataset import Streets
-from segsearch.models.build import build
-from segsearch.models.network import Network
+from segsearch.deployment.legend import GAP
+from segsearch.models.network import Network, build
 from segsearch.run.subject import Subject
-from segsearch.run.visualize import GAP, IGNORED, RIGHT, WRONG, attention_grey, errors, flow_colours, visualize
+from segsearch.run.visualize import IGNORED, RIGHT, WRONG, attention_grey, errors, flow_colours, visualize
 from segsearch.space.points import named_point
 
 SIZE = (64, 96)

@@ -7,7 +7,7 @@ from torch import nn
 from segsearch.count.cost import count
 from segsearch.errors import InputError
 from segsearch.models.auxiliary import Auxiliary
-from segsearch.models.build import build
+from segsearch.models.network import build
 from segsearch.space.load import load_space
 from segsearch.space.lower import lower
 from segsearch.space.nodes import Point

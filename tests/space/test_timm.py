@@ -5,7 +5,7 @@ import random
 import pytest
 
 from segsearch.errors import InputError
-from segsearch.search.naming import network_name
+from segsearch.samplers.proposals import network_name
 from segsearch.space.families.timm import MODEL, expand_point, expand_values, timm, written
 from segsearch.space.load import load_space, narrow, parse_space
 from segsearch.space.lower import lower

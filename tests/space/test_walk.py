@@ -5,14 +5,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segsearch.errors import InputError
-from segsearch.search.budget import Budget
-from segsearch.search.sampler import Tpe
+from segsearch.samplers.sampler import Optuna
 from segsearch.space.load import load_space, narrow, parse_space
 from segsearch.space.lower import lower
 from segsearch.space.nodes import OneOf, Point, Scalar
 from segsearch.space.points import named_points, override
 from segsearch.space.walk import check, contains, every_point, sample, suggest
-from tests.search.builders import record
+from segsearch.study.budget import Budget
+from tests.engine.builders import record
 
 UNIFIED = load_space("unified")
 FPENET = named_points()["fpenet"].choices
@@ -190,7 +190,7 @@ def test_a_long_range_is_counted_and_drawn_from_without_listing_it() -> None:
 
 def test_a_long_range_is_learnt_from() -> None:
     tree = parse_space(HUGE, "t.yaml")
-    tpe = Tpe(tree, Budget())
+    tpe = Optuna(tree, Budget())
     tpe.began(1, {"n": 8, "m": 299_999_999})
     tpe.ended(record(1, miou=0.5).model_copy(update={"point": {"n": 8, "m": 299_999_999}}))
     assert tpe.learnt == 1 and contains(tree, tpe.ask(seed=1))

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from segsearch.errors import UnfitError, one_line
 from segsearch.measure.backends.base import Prepared
-from segsearch.measure.backends.compiler import need_compiler
+from segsearch.measure.backends.compiled import need_compiler
 from segsearch.measure.backends.torch_network import TorchBackend, TorchNetwork, adapt
 from segsearch.quiet import quiet
 

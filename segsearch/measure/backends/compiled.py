@@ -1,15 +1,28 @@
 """torch.compile: kernels written for this network, this size and this number of threads."""
 
+import os
+import shutil
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from segsearch.errors import UnfitError, one_line
+from segsearch.errors import DeviceError, UnfitError, one_line
 from segsearch.measure.backends.base import Backend, Prepared
-from segsearch.measure.backends.compiler import need_compiler
 from segsearch.measure.backends.torch_network import Call, TorchBackend, TorchNetwork, adapt
 from segsearch.quiet import quiet
+
+
+def need_compiler(backend: str) -> None:
+    """Check that there is a C++ compiler: the one of the variable CXX, else g++, as torch itself looks for it.
+
+    Raises:
+        DeviceError: there is none.
+    """
+    name = os.environ.get("CXX", "g++")
+    if shutil.which(name.split()[0] if name.strip() else "g++") is None:
+        raise DeviceError(f"backend: {backend} needs a C++ compiler, and {name!r} is not here (available: set CXX)")
+
 
 _MOST_NETWORKS = 100_000
 """All networks share one ``forward``, and torch gives up on a function after eight versions of it, with a warning."""

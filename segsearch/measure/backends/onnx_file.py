@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from segsearch.deployment.deploy import Deployed
+from segsearch.deployment.onnx import trace, trace_module
 from segsearch.errors import InputError, MissingExtraError, one_line
-from segsearch.export.deploy import Deployed
-from segsearch.export.onnx import trace, trace_module
 
 _QUANTISING = {"QuantizeLinear", "DequantizeLinear", "QLinearConv", "ConvInteger", "DynamicQuantizeLinear"}
 _TYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}

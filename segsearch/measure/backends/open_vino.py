@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from segsearch.deployment.openvino import core, openvino, read_model
 from segsearch.errors import DeviceError, UnfitError, one_line
-from segsearch.export.openvino import core, openvino, read_model
 from segsearch.measure.backends.base import Prepared
 from segsearch.measure.backends.checks import check_ability
 from segsearch.measure.backends.onnx_file import as_held, check_file, precision_of, written

@@ -3,13 +3,13 @@
 import torch
 from torch import Tensor, nn
 
-from segsearch.export.seen import Seen
+from segsearch.deployment.deployable import Deployable, Seen
 from segsearch.models.blocks.basic import projected
 from segsearch.models.ops import ACTIVATIONS, ConvNorm, conv_of
 from segsearch.spec.encoder import StageSpec
 
 
-class FPEBlock(nn.Module):
+class FPEBlock(Deployable):
     """Feature pyramid encoding: depthwise branches of growing rate, each added to the next (FPENet, section 3.1)."""
 
     def __init__(self, in_channels: int, stage: StageSpec, stride: int) -> None:

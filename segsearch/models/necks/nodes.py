@@ -5,11 +5,12 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from segsearch.deployment.deployable import Deployable
 from segsearch.models.ops import ConvNorm
 from segsearch.spec.neck import Weights
 
 
-class WeightedSum(nn.Module):
+class WeightedSum(Deployable):
     """Sum of maps, each times one learnt weight (EfficientDet, section 3.3; ESeg, section 3.2; SGCPNet's SW-Sum).
 
     softmax: w = softmax(w). relu: w = relu(w) / (sum relu(w) + 1e-4). plain: no weights.

@@ -1,7 +1,6 @@
 """DF1 and DF2."""
 
-from segsearch.space.families.choices import Choices
-from segsearch.space.numbers import repeated, rounded
+from segsearch.space.numbers import Choices, repeated, rounded
 from segsearch.spec.encoder import EncoderSpec, StageSpec, StemSpec
 
 VARIANTS = {

@@ -1,7 +1,6 @@
 """MobileNetV3-Small as SGCPNet has it."""
 
-from segsearch.space.families.choices import Choices
-from segsearch.space.numbers import repeated, rounded
+from segsearch.space.numbers import Choices, repeated, rounded
 from segsearch.spec.encoder import EncoderSpec, Kernel, StageSpec, StemSpec
 from segsearch.spec.words import Activation
 

@@ -2,8 +2,7 @@
 
 from typing import Literal
 
-from segsearch.space.families.choices import Choices, limit_stride
-from segsearch.space.numbers import numbers, rounded
+from segsearch.space.numbers import Choices, limit_stride, numbers, rounded
 from segsearch.spec.encoder import BlockName, EncoderSpec, StageSpec, StemSpec
 
 DEPTHS: dict[int, tuple[BlockName, tuple[int, ...]]] = {

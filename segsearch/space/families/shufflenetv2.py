@@ -1,7 +1,6 @@
 """ShuffleNetV2."""
 
-from segsearch.space.families.choices import Choices
-from segsearch.space.numbers import numbers, rounded
+from segsearch.space.numbers import Choices, numbers, rounded
 from segsearch.spec.encoder import EncoderSpec, StageSpec, StemSpec
 
 WIDTHS = {0.5: 48, 1.0: 116, 1.5: 176, 2.0: 244}

@@ -4,8 +4,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from segsearch.errors import InputError
-from segsearch.space.families.choices import Choices
 from segsearch.space.nodes import Point, Scalar
+from segsearch.space.numbers import Choices
 from segsearch.spec.encoder import TimmSpec
 
 MODEL = "encoder.timm.model"

@@ -2,8 +2,7 @@
 
 from typing import Literal
 
-from segsearch.space.families.choices import Choices
-from segsearch.space.numbers import numbers, rounded
+from segsearch.space.numbers import Choices, numbers, rounded
 from segsearch.spec.encoder import EncoderSpec, StageSpec, StemSpec
 
 VARIANTS = {"a": (48, 96, 192), "b": (32, 64, 128)}

@@ -1,0 +1,368 @@
+"""What a script needs, each in one call.
+
+Sizes are height and width in pixels, ``(512, 1024)`` or ``"512x1024"``. A POINT is a name of `list_models`, a YAML or
+JSON file of choices, an exported model's folder, or a study's trial, ``"runs/my_study#12"``. Data is a known set
+(``"streets"``, or ``"camvid"`` with ``root``), a YAML file or folder of one, or what `own_data` returned. A value that
+cannot be raises `InputError`, with one line that says where, what is wrong, and what is allowed.
+"""
+
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from segsearch.artefacts.load import load_model as load_artefact
+from segsearch.artefacts.point import classes_of, export_point
+from segsearch.artefacts.trained import weights_of
+from segsearch.count.cost import Cost, count
+from segsearch.data.config import DataSpec
+from segsearch.data.normalise import MEAN, STD, to_tensor
+from segsearch.data.own import own_data as own_data
+from segsearch.deployment.card import Card
+from segsearch.deployment.deploy import Deployed
+from segsearch.deployment.deploy import deploy as deployed
+from segsearch.deployment.predict import Model
+from segsearch.describe import read_point
+from segsearch.engine.ask import open_study as open_study
+from segsearch.engine.driver import run_study
+from segsearch.engine.own_training import Objective
+from segsearch.errors import InputError
+from segsearch.frozen import height_by_width
+from segsearch.measure.conditions import Conditions
+from segsearch.measure.record import LatencyRecord
+from segsearch.models.network import Network, build
+from segsearch.models.pretrained import IMAGENET, start_from
+from segsearch.report.console import bar
+from segsearch.report.progress import study_progress
+from segsearch.run.ask import ask
+from segsearch.run.export import export_run
+from segsearch.run.subject import images_for, load_subject
+from segsearch.run.train import Run, train_run
+from segsearch.space.lower import lower
+from segsearch.space.points import named_points
+from segsearch.spec.network import check_size
+from segsearch.study.config import StudyConfig, load_study
+from segsearch.study.outcome import StudyOutcome
+from segsearch.study_files import RUN, STUDY
+from segsearch.timing import NetworkSubject, latency_of
+from segsearch.training.evaluate import Evaluation
+from segsearch.training.scores import Scores
+from segsearch.training.weights import load_weights, start_with
+from segsearch.training.weights import save_weights as save_weights
+from segsearch.trial import fresh_network
+from segsearch.winner.export import export_winner
+
+Size = tuple[int, int] | str
+
+CITYSCAPES_CLASSES = 19
+
+
+def list_models(pattern: str = "*") -> list[str]:
+    """Return the names of the published networks that match a shell pattern: ``list_models("sgcp*")``."""
+    return [name for name in named_points() if fnmatchcase(name, pattern)]
+
+
+def create_model(
+    point: str, classes: int = CITYSCAPES_CLASSES, *, pretrained: str | Path | None = None, seed: int = 0
+) -> Network:
+    """Build a network, in train mode: a `torch.nn.Module` from images to logits.
+
+    Args:
+        point: a POINT.
+        classes: K, of the logits. The network takes images (B, 3, H, W) as `normalise` gives them, and returns logits
+            (B, K, H, W).
+        pretrained: ``"imagenet"`` for published weights of the encoder; or the weights of a training: a run's folder, a
+            study's trial, or a ``.safetensors`` file, of whose classifiers none is taken where it has other classes.
+        seed: of the fresh weights.
+
+    Raises:
+        InputError: no such point, no ImageNet weights for its encoder, or weights of another network.
+        MissingExtraError: the package with the weights is not installed.
+    """
+    spec = lower(read_point(point)[1])
+    network = fresh_network(spec, classes, "none", seed)
+    if pretrained == IMAGENET:
+        if start_from(network.encoder, IMAGENET) is None:
+            raise InputError("pretrained", f"no ImageNet weights are published for the encoder of {point}")
+    elif pretrained is not None:
+        path = weights_of(str(pretrained), "pretrained")
+        if classes_of(path) == classes:
+            load_weights(network, path)
+        else:
+            start_with(network, path, (), reset_head=True)
+    return network
+
+
+def load_model(path: str | Path) -> Network | Model:
+    """Load what was trained or exported, ready to segment.
+
+    Args:
+        path: a run's folder, or a study's trial, whose network comes with its weights, in eval mode; or the folder or
+            file of an exported model, whose ``predict`` turns an image, uint8 (H, W, 3), into a mask, uint8 (H, W).
+
+    Raises:
+        InputError: none of these, or not trained yet. MissingExtraError: a library for the model is not installed.
+    """
+    written = str(path)
+    if (Path(path) / RUN).is_file():
+        return cast(Network, load_subject(written).segmenter)
+    if "#" in written:
+        return cast(Network, load_subject(written, weights_of(written, "path")).segmenter)
+    return load_artefact(Path(path))
+
+
+def normalise(images: Tensor | NDArray[np.uint8]) -> Tensor:
+    """Turn images, uint8 (B, H, W, 3) RGB, into what networks take: float32 (B, 3, H, W), by ImageNet's statistics."""
+    return to_tensor(images)
+
+
+def cost(model: Network | str, size: Size = (1024, 2048)) -> Cost:
+    """Count parameters and multiply-adds at a size, in total (``.params``, ``.macs``) and per part (``.parts``).
+
+    Raises: InputError for a POINT or size that cannot be, or a size too small for the network.
+    """
+    network, size_hw = _network(model), _size(size)
+    check_size(network.spec, size_hw)
+    return count(network, size_hw)
+
+
+def latency(
+    model: Network | str,
+    size: Size = (1024, 2048),
+    *,
+    backend: str = "eager",
+    device: str = "cpu",
+    precision: str | None = None,
+    threads: int | None = None,
+    processes: int | None = None,
+) -> LatencyRecord:
+    """Time one image after another through the deployed network: ``.median_ms``, its spread, and whether it is steady.
+
+    Args:
+        model: a network, or a POINT.
+        size: of the image.
+        backend: one that ``segsearch backends`` lists: eager, onnxruntime, openvino, cudagraph, tensorrt and others.
+        device: ``cpu``, ``cuda`` or ``cuda:N``.
+        precision: one that the backend knows; default: float32.
+        threads: of the processor; default: torch's number.
+        processes: new processes to time it in, one after another; default: this process.
+
+    Raises: as `segsearch.timing.latency_of`.
+    """
+    network, size_hw = _network(model), _size(size)
+    check_size(network.spec, size_hw)
+    under = Conditions(device=device, backend=backend, precision=precision, threads=threads)
+    subject = NetworkSubject(spec=network.spec, classes=network.classes, size_hw=size_hw, network=network)
+    return latency_of(subject, under, processes=processes)
+
+
+def deploy(model: Network | str, size: Size, *, logits: bool = False) -> Deployed:
+    """Make the module that is shipped: BatchNorm folded, normalisation and argmax inside, one fixed size.
+
+    Args:
+        model: a network, which is not touched, or a POINT.
+        size: of the image that it takes, uint8 (1, 3, H, W).
+        logits: give logits (1, K, H, W) in place of the mask, uint8 (1, H, W).
+
+    Raises: InputError for a size that is too small for the network.
+    """
+    network, size_hw = _network(model), _size(size)
+    check_size(network.spec, size_hw)
+    return deployed(network, size_hw, MEAN, STD, logits=logits)
+
+
+def train(
+    point: str,
+    data: str | DataSpec,
+    recipe: str | None = None,
+    *,
+    root: str | None = None,
+    size: Size | None = None,
+    epochs: int | None = None,
+    seed: int = 0,
+    device: str = "cpu",
+    out: str | Path | None = None,
+    split: str | None = None,
+    weights: str | None = None,
+    reset_head: bool = False,
+    teacher: str | None = None,
+    compiled: bool = False,
+    tensorboard: bool = False,
+) -> Run:
+    """Train a network, as ``segsearch train`` does, and score it; the same call goes on with what was stopped.
+
+    Args:
+        point: a POINT.
+        data: see the head of this module.
+        recipe: a shipped name or a file; default: its paper's for this data, else ``strong``.
+        root: where the data lies, in place of what its file says.
+        size: that images are brought to; default: the data's own.
+        epochs: in place of the recipe's.
+        seed: of weights, batches and augmentation.
+        device: ``cpu``, ``cuda`` or ``cuda:N``.
+        out: the run's folder; default: a name in ``runs`` that says point, data, size, recipe and seed.
+        split: which images are learnt and which validate, where the data set has a choice: CamVid's ``trainval``.
+        weights: of an earlier training to begin with: a run's folder, a study's trial, or a file.
+        reset_head: let the classifiers begin anew, as data with other classes needs it.
+        teacher: a run's folder or a study's trial whose outputs are learnt, too; in place of the recipe's.
+        compiled: run the steps through torch.compile.
+        tensorboard: write event files in the run's folder, too.
+
+    Returns:
+        The folder, what was asked for, and the scores: ``run.result.scores.miou``.
+
+    Raises: InputError for a point, data or recipe that cannot be. DeviceError: the device is not there.
+    """
+    size_hw = None if size is None else _size(size)
+    training = ask(
+        point,
+        data,
+        root=root,
+        recipe=recipe,
+        seed=seed,
+        device=device,
+        size_hw=size_hw,
+        epochs=epochs,
+        split=split,
+        weights=weights,
+        reset_head=reset_head,
+        teacher=teacher,
+    )
+    folder = Path(out) if out is not None else Path("runs") / training.folder_name
+    with bar("train") as report:
+        return train_run(training, folder, compiled=compiled, tensorboard=tensorboard, report=report)
+
+
+def evaluate(
+    model: str | Path,
+    data: str | DataSpec | None = None,
+    *,
+    weights: str | Path | None = None,
+    split: str = "val",
+    root: str | None = None,
+    size: Size | None = None,
+    settings: Evaluation | None = None,
+    device: str = "cpu",
+) -> Scores:
+    """Score what was trained or exported, at the labels' own size: ``.miou``, ``.iou`` per class, ``.confusion``.
+
+    Args:
+        model: a run's folder, an exported model, or a POINT with ``weights``.
+        data: default: a run's own.
+        weights: of a POINT.
+        split: ``train``, ``val`` or ``report``.
+        root: where the data lies.
+        size: that images are brought to; default: a run's, or the data's own.
+        settings: sliding windows, scales, mirrored images; default: as it is deployed.
+        device: where a network computes.
+
+    Raises: InputError for a model, data or size that cannot be, or data with other classes.
+    """
+    subject = load_subject(str(model), None if weights is None else Path(weights))
+    size_hw = None if size is None else _size(size)
+    dataset, _ = images_for(subject, data, root=root, size_hw=size_hw, split=split)
+    with bar("evaluate") as report:
+        return subject.score(dataset, settings or Evaluation(), device=device, report=report)
+
+
+def search(
+    study: str | Path | StudyConfig | Mapping[str, object],
+    out: str | Path | None = None,
+    *,
+    objective: Objective | None = None,
+) -> StudyOutcome:
+    """Run a study, as ``segsearch search`` does, or go on with it: ``.records`` has all trials.
+
+    Args:
+        study: a study's file, the name of a shipped one, a config, or a dict of what its file would say.
+        out: the study's folder; default: its name in ``runs``.
+        objective: your own training in place of the study's recipe. It is called with a network, to be trained in
+            place, and its trial (``.latency``, ``.point``, ``.folder``), which is within the budget; it returns the
+            mIoU, 0 to 1.
+
+    Raises: InputError for a study that cannot be. BudgetError: no network met the budget.
+    """
+    config = load_study(study)
+    folder = Path(out) if out is not None else Path("runs") / config.name
+    return run_study(config, folder, progress=study_progress(), objective=objective)
+
+
+def export(
+    what: str | Path,
+    out: str | Path,
+    *,
+    size: Size | None = None,
+    weights: str | Path | None = None,
+    classes: int | None = None,
+    fps: float | None = None,
+    formats: Sequence[str] | None = None,
+    int8: bool = False,
+    threads: int | None = None,
+) -> Card:
+    """Write a study's winner, a run, or a POINT as files for other runtimes, each proven and timed.
+
+    Args:
+        what: a study's or run's folder, or a POINT.
+        out: the new folder.
+        size: of the image; a POINT needs one, a run has its own, a study's is fixed.
+        weights: of a POINT; default: fresh ones.
+        classes: of a POINT; default: as its weights have them.
+        fps: images per second that the file should reach; a study picks by it.
+        formats: beside ONNX; default: all that are installed.
+        int8: also a form in int8.
+        threads: of the processor, for a run or POINT; default: torch's number.
+
+    Returns:
+        The model card: files, checksums, scores, latency, and what was proven.
+
+    Raises: InputError for what cannot be exported. ProofError: a file does not do what its network does.
+    """
+    path, size_hw = Path(what), None if size is None else _size(size)
+    with bar("export") as report:
+        if (path / STUDY).is_file():
+            return export_winner(path, out=Path(out), fps=fps, formats=formats, int8=int8, report=report)
+        if (path / RUN).is_file():
+            return export_run(
+                path,
+                out=Path(out),
+                size_hw=size_hw,
+                formats=formats,
+                int8=int8,
+                fps=fps,
+                threads=threads,
+                report=report,
+            )
+        if size_hw is None:
+            raise InputError("size", "is needed to export a point", "(height, width) in pixels, or HEIGHTxWIDTH")
+        return export_point(
+            str(what),
+            out=Path(out),
+            size_hw=size_hw,
+            classes=classes,
+            weights=None if weights is None else Path(weights),
+            formats=formats,
+            int8=int8,
+            fps=fps,
+            threads=threads,
+            report=report,
+        )
+
+
+def _network(model: Network | str) -> Network:
+    if isinstance(model, str):
+        return build(lower(read_point(model)[1]), CITYSCAPES_CLASSES)
+    if not isinstance(model, Network):
+        kind = "a torch module of another kind" if isinstance(model, nn.Module) else type(model).__name__
+        raise InputError("model", f"is {kind}", "what create_model or load_model returned, or a name of list_models")
+    return model
+
+
+def _size(size: Size) -> tuple[int, int]:
+    sides = height_by_width(size) if isinstance(size, str) else tuple(size)
+    if sides is None or len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):
+        raise InputError("size", f"{size!r} is not a size", "(height, width) in pixels, or HEIGHTxWIDTH")
+    return sides[0], sides[1]

@@ -1,0 +1,183 @@
+"""A study that is asked for networks and told what they reach, for those who train with code of their own.
+
+::
+
+    with segsearch.open_study("my_study.yaml", "runs/mine") as study:
+        while trial := study.ask():
+            miou = my_training(trial.network)
+            study.tell(trial, miou=miou, weights=trial.network)
+"""
+
+from collections import deque
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Self
+
+from torch import nn
+
+from segsearch.engine.driver import Driver
+from segsearch.engine.executors.base import Task
+from segsearch.engine.own_training import OwnTrial
+from segsearch.engine.pace import Pace
+from segsearch.engine.prepare import Study, prepare, run
+from segsearch.engine.watch import Silent, StudyProgress
+from segsearch.errors import InputError
+from segsearch.files import make_folder
+from segsearch.lock import locked
+from segsearch.result import TrialResult
+from segsearch.study.config import StudyConfig, load_study
+from segsearch.study.outcome import End
+from segsearch.study.pareto import front
+from segsearch.study.record import TrialRecord
+from segsearch.study.store import StudyFolder
+from segsearch.training.scores import Scores
+
+
+def open_study(
+    study: str | Path | StudyConfig | Mapping[str, object],
+    folder: str | Path | None = None,
+    *,
+    progress: StudyProgress | None = None,
+) -> "AskedStudy":
+    """Open a study in a folder, new or begun, to ask it for networks; `AskedStudy.close` it, or use it in a ``with``.
+
+    The study's file says what is searched, on which data's classes and size, within which budget, and how many trained
+    networks are wanted; of its recipe only the number of epochs is used, and that only where it has rungs: then
+    `OwnTrial.should_stop` says which trainings are not worth their end. Its records are those of any study: ``segsearch
+    pareto`` shows them, and ``segsearch export`` takes the winner where weights were told.
+
+    Args:
+        study: a study's file, the name of a shipped one, a config, or a dict of what its file would say.
+        folder: of the study; default: its name in ``runs``.
+        progress: told of everything that happens.
+
+    Raises:
+        InputError: the study cannot be, the folder holds another one, or another process has it open.
+        DeviceError, MissingExtraError: what it measures with is not here.
+    """
+    config = load_study(study)
+    path = Path(folder) if folder is not None else Path("runs") / config.name
+    return AskedStudy(prepare(config), path, progress or Silent())
+
+
+class _Given:
+    """An executor that runs nothing: what the driver submits is measured, or given out, by whoever asks."""
+
+    def __init__(self) -> None:
+        self.slots = 1
+        self.tasks = deque[Task]()
+
+    def submit(self, task: Task) -> None:
+        """Take a task."""
+        self.tasks.append(task)
+
+    def apart(self, task: Task) -> bool:
+        """Trainings are somebody else's."""
+        return task.stage == "train"
+
+    def collect(self) -> tuple[Task, TrialResult]:
+        """Refuse: results come by `tell`, so there is nothing to wait for."""
+        raise AssertionError("an asked study does not collect")
+
+    def close(self) -> None:
+        """Forget what was submitted."""
+        self.tasks.clear()
+
+
+class AskedStudy:
+    """A study that is asked and told; made by `open_study`, and open in one process at a time."""
+
+    def __init__(self, study: Study, folder: Path, progress: StudyProgress) -> None:
+        make_folder(folder)
+        self._study, self._store, self._given = study, StudyFolder(folder), _Given()
+        self._open: dict[int, OwnTrial] = {}
+        self._stack = ExitStack()
+        self.end: End | None = None
+        """Why the last `ask` gave nothing: ``finished``, ``proposals``, ``exhausted`` or ``failing``."""
+        with ExitStack() as stack:
+            stack.enter_context(locked(folder))
+            self._store.begin(study.file)
+            stack.callback(self._store.leave)
+            pace = Pace(study.config, self._store)
+            stack.callback(pace.write)
+            self._driver = Driver(study, self._store, self._given, progress, lambda: False, pace)
+            self._stack = stack.pop_all()
+
+    def ask(self) -> OwnTrial | None:
+        """Give a network to be trained, measured and within the budget; None where no more are wanted or found.
+
+        Several may be out at once. One that was given out and never told is given again by the next process.
+
+        Raises:
+            As `segsearch.trial.measure_trial`.
+        """
+        self._given.slots = len(self._open) + 1
+        while True:
+            self.end = self._driver.submit()
+            if not self._given.tasks:
+                return None
+            task = self._given.tasks.popleft()
+            if task.stage == "train":
+                trial = self._open[task.proposal.number] = OwnTrial(
+                    task, self._study.setup, goes_on=self._driver.goes_on
+                )
+                return trial
+            self._driver.take(task, run(self._study.setup, task, lambda *_: None))
+
+    def tell(
+        self,
+        trial: OwnTrial,
+        miou: float | None = None,
+        *,
+        scores: Scores | None = None,
+        weights: nn.Module | None = None,
+        error: str | None = None,
+    ) -> TrialRecord:
+        """Say what a trial has come to, and return its record.
+
+        Args:
+            trial: that `ask` gave; alone where it stopped at a rung, as `OwnTrial.should_stop` asked for.
+            miou: 0..1; one that is not a number makes a failed trial.
+            scores: all that `segsearch.api.evaluate` says, in place of ``miou``.
+            weights: the trained network, for `segsearch export`; a study keeps those on and near its front.
+            error: why there is no mIoU: the trial has failed.
+
+        Raises:
+            InputError: several of ``miou``, ``scores`` and ``error``, or none though the trial is not to stop; a trial
+                that was told before; an mIoU that cannot be; weights of another network.
+        """
+        if self._open.get(trial.number) is not trial:
+            raise InputError(f"trial {trial.number}", "is not one that was asked for and not told yet")
+        said = miou if scores is None else scores
+        given = 3 - [miou, scores, error].count(None)
+        stopped = given == 0 and trial.should_stop
+        if given != 1 and not stopped:
+            raise InputError(f"trial {trial.number}", "is told with one thing", "miou, scores, or error")
+        if stopped:
+            result = trial.stopped()
+        else:
+            result = trial.failed(error or "") if said is None else trial.result(said, weights)
+        del self._open[trial.number]
+        self._driver.take(trial.task, result)
+        return next(record for record in self.records if record.number == trial.number)
+
+    @property
+    def records(self) -> list[TrialRecord]:
+        """All finished trials by number, rejected and failed ones included."""
+        return self._driver.records
+
+    @property
+    def front(self) -> list[TrialRecord]:
+        """The trained networks that no other beats in mIoU and latency, the fastest first."""
+        return front(self.records, self._study.config.budget)
+
+    def close(self) -> None:
+        """Let the folder go; what was given out and not told is given out again by the next process."""
+        self._stack.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,1 @@
+"""What a study tries next: the papers' points, then what a sampler proposes."""

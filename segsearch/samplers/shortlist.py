@@ -1,0 +1,110 @@
+"""Networks measured before one of them becomes a trial: what is predicted ranks them, what is measured decides.
+
+Every measurement is kept in the study's folder under the number of the trial that it was made for. A study that is
+taken up again measures nothing twice, and proposes what it would have proposed.
+"""
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from segsearch.frozen import Frozen
+from segsearch.measure.record import LatencyRecord
+from segsearch.result import TrialResult
+from segsearch.space.lower import lower
+from segsearch.space.nodes import Scalar
+from segsearch.spec.network import NetworkSpec
+from segsearch.study.record import Proposal
+from segsearch.timing.store import append_line, read_lines
+
+SHORTLIST = "shortlist.jsonl"
+"""In a study's folder."""
+SHARE = 0.25
+"""Of the time of a training that measuring for one proposal may take, at most."""
+
+Measure = Callable[[Proposal, NetworkSpec, Path], TrialResult]
+"""Counts and measures a network; writes into a folder that is deleted afterwards."""
+
+
+class Measured(Frozen):
+    """One network of a shortlist."""
+
+    number: int
+    """The trial that it was measured for."""
+    point: dict[str, Scalar]
+    spec_id: str
+    latency: LatencyRecord | None
+    """None where the network cannot be measured."""
+    seconds: float
+
+
+@dataclass
+class Shortlist:
+    """Measures up to ``size`` networks for each proposal, as long as that takes little beside a training."""
+
+    size: int
+    measure: Measure
+    folder: Path
+    """Of the study."""
+    note: Callable[[str], None]
+    """Told what a person should know."""
+
+    def __post_init__(self) -> None:
+        self._lines = list(self._read())
+        self._training, self._measuring = list[float](), list[float]()
+        self._said: int | None = None
+
+    def _read(self) -> Sequence[Measured]:
+        path = self.folder / SHORTLIST
+        return [Measured.parse(line, f"{path}:{number}") for number, line in enumerate(read_lines(path), start=1)]
+
+    def trained(self, training: float | None, measuring: float | None) -> None:
+        """Learn how many seconds a trial took to train and to measure; None of what is not known."""
+        self._training += [training] if training else []
+        self._measuring += [measuring] if measuring else []
+
+    def before(self, number: int) -> list[Measured]:
+        """Return what was measured for the trials before one, in the order of their numbers."""
+        return sorted((line for line in self._lines if line.number < number), key=lambda line: line.number)
+
+    def worth(self, number: int) -> int:
+        """Return how many networks are to be measured for a trial; 0 where one alone could be."""
+        if not self._training:
+            return 0
+        took = self._measuring + [line.seconds for line in self.before(number)]
+        most = int(SHARE * statistics.median(self._training) / statistics.median(took)) if took else self.size
+        found = min(self.size, most)
+        if found < self.size and found != self._said:
+            told = f"{found} networks are" if found > 1 else "only the chosen network is"
+            self.note(f"{told} measured before a training, not {self.size}: trainings are too short for more")
+        self._said = found
+        return found if found > 1 else 0
+
+    def known(self, number: int, spec_id: str) -> LatencyRecord | None:
+        """Return how a network was measured for a trial; None where it was not."""
+        found = self._line(number, spec_id)
+        return found.latency if found else None
+
+    def _line(self, number: int, spec_id: str) -> Measured | None:
+        return next((line for line in self._lines if (line.number, line.spec_id) == (number, spec_id)), None)
+
+    def latency(self, proposal: Proposal) -> LatencyRecord | None:
+        """Measure a network, unless it was for this trial; None where it cannot be."""
+        known = self._line(proposal.number, proposal.spec_id)
+        if known is None:
+            start = time.perf_counter()
+            with tempfile.TemporaryDirectory() as folder:
+                result = self.measure(proposal, lower(proposal.point), Path(folder))
+            known = Measured(
+                number=proposal.number,
+                point=proposal.point,
+                spec_id=proposal.spec_id,
+                latency=result.latency,
+                seconds=time.perf_counter() - start,
+            )
+            append_line(self.folder / SHORTLIST, known.model_dump(mode="json"))
+            self._lines.append(known)
+        return known.latency

@@ -1,0 +1,89 @@
+"""The card of a study's winner."""
+
+from datetime import UTC, datetime
+from typing import Literal
+
+from segsearch.artefacts.formats import ONNX, libraries
+from segsearch.data.dataset import Dataset
+from segsearch.deployment.artefact import Artefact, Timing
+from segsearch.deployment.card import Card, Retrained, Rival
+from segsearch.deployment.onnx import Exported
+from segsearch.provenance import versions
+from segsearch.study.config import StudyConfig
+from segsearch.study.pick import Pick
+from segsearch.study.record import TrialRecord
+
+
+def rival(record: TrialRecord, miou: float, latency_ms: float, reason: Literal["missed", "slower"]) -> Rival:
+    """Name a network that was not taken; see `Rival` for what its figures are of."""
+    return Rival(
+        name=record.name,
+        spec=record.spec_id,
+        trial=record.number,
+        miou=miou,
+        latency_ms=latency_ms,
+        reason=reason,
+    )
+
+
+def winner_card(
+    config: StudyConfig,
+    record: TrialRecord,
+    dataset: Dataset,
+    *,
+    weights: str,
+    retrained: Retrained | None,
+    exported: Exported,
+    made: tuple[Artefact, ...],
+    artefact_miou: float,
+    budget_fps: float | None,
+    pick: Pick | None,
+    rivals: tuple[Rival, ...],
+) -> Card:
+    """Gather all that is known of an exported network; the ONNX file is the first of ``made``."""
+    latency = record.quoted
+    assert latency is not None and record.scores is not None, "only trained networks are exported"
+    assert record.params is not None and record.macs is not None
+    return Card(
+        name=record.name,
+        spec=record.spec_id,
+        point=record.point,
+        study=config.name,
+        data=dataset.name,
+        weights=weights,
+        retrained=retrained,
+        classes=dataset.classes,
+        size_hw=latency.size_hw,
+        params=record.params,
+        macs=record.macs,
+        images=record.scores.images,
+        miou=record.miou,
+        standard_error=record.scores.standard_error,
+        iou=record.scores.iou,
+        artefact_miou=artefact_miou,
+        report_miou=record.report_scores.miou if record.report_scores else None,
+        search=Timing(
+            latency_ms=latency.median_ms,
+            covers="mask",
+            backend=latency.backend,
+            device=latency.where,
+            threads=latency.threads if latency.device_kind == "cpu" else None,
+            fresh_process=latency is record.confirmed,
+            steady=latency.steady,
+        ),
+        artefact=made[0].timing,
+        budget_fps=budget_fps,
+        pick=pick,
+        rivals=rivals,
+        agreement=made[0].agreement,
+        artefacts=made,
+        recipe=record.recipe_id,
+        settings=record.recipe.model_dump(mode="json"),
+        seed=record.seed,
+        versions=versions() | libraries(),
+        file=ONNX,
+        sha256=exported.sha256,
+        opset=exported.opset,
+        nodes=exported.nodes,
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )

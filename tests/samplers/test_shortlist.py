@@ -1,0 +1,225 @@
+"""Networks that are measured before one is chosen, by a clock that is made up."""
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from segsearch.engine.driver import run_study
+from segsearch.engine.executors.base import Task
+from segsearch.progress import Report
+from segsearch.result import Rung, TrialResult
+from segsearch.samplers.proposals import Proposer
+from segsearch.samplers.shortlist import SHORTLIST, Shortlist
+from segsearch.samplers.surrogate import Surrogate
+from segsearch.space.lower import lower
+from segsearch.space.nodes import Point
+from segsearch.spec.network import NetworkSpec
+from segsearch.study.budget import Budget
+from segsearch.study.record import Proposal, TrialRecord
+from segsearch.study.store import StudyFolder
+from segsearch.study_files import LATENCY
+from segsearch.trial import read_measurements
+from tests.engine.builders import latency, record, result, unified
+from tests.engine.studies import study
+
+SIZE = (64, 96)
+
+
+def takes_ms(point: Point) -> float:
+    """Latency of a network: mostly its width and its input."""
+    noise = int(hashlib.sha256(lower(point).id.encode()).hexdigest()[:4], 16) / 0xFFFF
+    return 2 + 8 * float(point["encoder_width"]) * float(point["input_scale"]) + 0.3 * noise
+
+
+def quality(point: Point) -> float:
+    return min(0.9, 0.2 + 0.05 * takes_ms(point) + 0.1 * (point["context"] != "none"))
+
+
+def told(number: int, point: Point, train_seconds: float = 600.0) -> TrialRecord:
+    found = record(number, point, miou=quality(point), latency_ms=takes_ms(point))
+    return found.model_copy(update={"seconds": {"measure": 3.0, "train": train_seconds}})
+
+
+class Clock:
+    """Measures in no time, and remembers what."""
+
+    def __init__(self) -> None:
+        self.measured: list[tuple[int, str]] = []
+
+    def __call__(self, proposal: Proposal, spec: NetworkSpec, folder: Path) -> TrialResult:
+        assert folder.is_dir() and spec.id == proposal.spec_id
+        self.measured.append((proposal.number, spec.id))
+        return result(proposal.point, latency_ms=takes_ms(proposal.point))
+
+
+def proposer(folder: Path, clock: Any, notes: list[str] | None = None, size: int = 4, **settings: Any) -> Proposer:
+    note = (notes if notes is not None else []).append
+    shortlist = Shortlist(size, clock, folder, note)
+    given: dict[str, Any] = {
+        "budget": Budget(),
+        "size_hw": SIZE,
+        "seed": 0,
+        "startup": 8,
+        "shortlist": shortlist,
+    } | settings
+    return Proposer(unified(), [], **given)
+
+
+def run(chooser: Proposer, numbers: Sequence[int], **facts: Any) -> list[Proposal]:
+    found = []
+    for number in numbers:
+        proposal = chooser.next(number)
+        assert proposal is not None
+        chooser.began(proposal)
+        chooser.ended(told(number, proposal.point, **facts))
+        found.append(proposal)
+    return found
+
+
+def test_several_are_measured_and_one_of_them_is_proposed(tmp_path: Path) -> None:
+    clock = Clock()
+    chooser = proposer(tmp_path, clock)
+    proposals = run(chooser, range(1, 12))
+    for number in (10, 11):
+        measured = [spec_id for n, spec_id in clock.measured if n == number]
+        assert len(set(measured)) == 4
+        assert proposals[number - 1].spec_id in measured
+    latency = chooser.latency(proposals[-1])
+    assert latency is not None and latency.median_ms == takes_ms(proposals[-1].point)
+
+
+def test_a_study_taken_up_again_measures_nothing_twice_and_proposes_the_same(tmp_path: Path) -> None:
+    clock = Clock()
+    proposals = run(proposer(tmp_path, clock), range(1, 12))
+    before = list(clock.measured)
+    again = proposer(tmp_path, clock)
+    for number, proposal in enumerate(proposals[:-1], start=1):
+        again.began(proposal)
+        again.ended(told(number, proposal.point))
+    assert again.next(11) == proposals[-1]
+    assert clock.measured == before
+    text = (tmp_path / SHORTLIST).read_bytes()
+    (tmp_path / SHORTLIST).write_bytes(text[:-40])  # stopped in the middle of a line
+    torn = proposer(tmp_path, clock)
+    for number, proposal in enumerate(proposals[:-1], start=1):
+        torn.began(proposal)
+        torn.ended(told(number, proposal.point))
+    assert torn.next(11) == proposals[-1]
+    assert len(clock.measured) == len(before) + 1
+
+
+def test_what_is_measured_over_the_budget_is_left_to_those_within(tmp_path: Path) -> None:
+    budget = Budget(latency_ms=5.0)
+    proposals = run(proposer(tmp_path, Clock(), budget=budget), range(1, 12))
+    assert all(takes_ms(p.point) <= 5.0 for p in proposals[8:])
+
+
+def test_measuring_takes_little_beside_a_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    notes: list[str] = []
+    clock = Clock()
+    monkeypatch.setattr("segsearch.samplers.shortlist.time.perf_counter", iter(range(0, 10_000, 3)).__next__)
+    run(proposer(tmp_path, clock, notes, size=8), range(1, 11), train_seconds=40.0)
+    # a quarter of 40 seconds is enough for three of 3 seconds
+    assert {number: [n for n, _ in clock.measured].count(number) for number in range(1, 11)} == {1: 0} | {
+        number: 3 for number in range(2, 11)
+    }
+    assert notes.count("3 networks are measured before a training, not 8: trainings are too short for more") == 1
+    assert re.match(
+        r"trial 10 was chosen of 3 networks that were measured; their latency was predicted within \d+ %", notes[-1]
+    )
+
+
+def test_before_a_training_has_ended_nothing_is_measured(tmp_path: Path) -> None:
+    clock = Clock()
+    assert proposer(tmp_path, clock).next(1) is not None
+    assert clock.measured == []
+
+
+def test_a_network_that_cannot_be_measured_is_not_chosen(tmp_path: Path) -> None:
+    broken: list[str] = []
+
+    def measure(proposal: Proposal, spec: NetworkSpec, folder: Path) -> TrialResult:
+        found = result(proposal.point, latency_ms=takes_ms(proposal.point))
+        if len(broken) % 2 == 0:
+            found = found.model_copy(update={"latency": None, "state": "failed"})
+        broken.append(spec.id)
+        return found
+
+    proposals = run(proposer(tmp_path, measure), range(1, 12))
+    failed = set(broken[::2])
+    assert failed and not failed & {p.spec_id for p in proposals[1:]}
+
+
+def test_latencies_are_predicted_from_those_known_and_the_error_is_told() -> None:
+    model = Surrogate(unified(), Budget(), seed=0, startup=4)
+    assert model.error is None
+    for number in range(1, 41):
+        known = told(number, record(number).point)
+        model.began(number, known.point)
+        model.ended(known)
+    assert model.error is not None and model.error < 0.2
+    assert model.learnt == 40
+
+
+def test_going_on_is_worth_most_to_the_best_at_a_rung() -> None:
+    model = Surrogate(unified(), Budget(), seed=0, startup=4, rungs=1)
+    for number in range(1, 13):
+        point = record(number).point
+        rung = Rung(steps=5, epochs=1, miou=0.05 * (number % 6) + 0.1)
+        model.began(number, point)
+        if number <= 6:
+            known = record(number, point, miou=2 * rung.miou, latency_ms=5.0 + number / 100)
+            model.ended(known.model_copy(update={"rungs": (rung,)}))
+        else:
+            paused = result(point, latency_ms=5.0, state="paused", rungs=(rung,), reason=None)
+            model.scored(number, paused)
+    merits = model.merits(range(7, 13))
+    assert max(merits, key=merits.__getitem__) == 11
+
+
+def test_a_study_measures_a_shortlist_and_its_trial_is_not_measured_again(tmp_path: Path) -> None:
+    def work(task: Task, report: Report) -> TrialResult:
+        if task.stage == "train":
+            return result(
+                task.proposal.point, miou=quality(task.proposal.point), latency_ms=None, seconds={"train": 1e6}
+            )
+        taken = read_measurements(task.folder / LATENCY) or [latency(takes_ms(task.proposal.point), task.spec.id)]
+        return result(task.proposal.point, state="passed", reason=None, latency_ms=taken[0].median_ms)
+
+    config = study(trials=6, sampler="pareto", shortlist=3, startup=4)
+    outcome = run_study(config, tmp_path, work=work)
+    assert outcome.end == "finished"
+    lines = [json.loads(line) for line in (tmp_path / SHORTLIST).read_text().splitlines()]
+    assert {line["number"] for line in lines} == set(range(2, 7))
+    for trained in StudyFolder(tmp_path).records()[1:]:
+        assert trained.spec_id in [line["spec_id"] for line in lines if line["number"] == trained.number]
+        assert read_measurements(tmp_path / "trials" / f"{trained.number:04d}" / LATENCY)
+
+
+def test_a_study_with_rungs_lets_those_go_on_that_the_model_expects_most_of(tmp_path: Path) -> None:
+    """For real but for the training: mIoU grows with the epochs, alike for all networks."""
+    asked: list[Sequence[int]] = []
+
+    def work(task: Task, report: Report) -> TrialResult:
+        point = task.proposal.point
+        if task.stage == "measure":
+            return result(point, state="passed", reason=None, latency_ms=takes_ms(point))
+        rung = Rung(steps=1, epochs=1, miou=quality(point) / 2)
+        if task.until is not None:
+            return result(point, state="paused", reason=None, latency_ms=None, rungs=(rung,))
+        return result(point, miou=quality(point), latency_ms=None, rungs=(rung,))
+
+    merits = Proposer.merits
+    recipe = {"epochs": 4, "batch_size": 8}
+    config = study(trials=4, sampler="pareto", shortlist=1, startup=4, rungs=[1], recipe=recipe)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Proposer, "merits", lambda self, numbers: asked.append(numbers) or merits(self, numbers))
+        outcome = run_study(config, tmp_path, work=work)
+    records = StudyFolder(tmp_path).records()
+    assert outcome.end == "finished" and asked
+    assert 0 < sum(r.trained for r in records) < len(records)
