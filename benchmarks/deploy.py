@@ -1,9 +1,10 @@
-"""Deployed networks against plain eager ones, as ratios of one run: ``python benchmarks/deploy.py --size 512x1024``.
+"""Deployed networks against plain ones, as ratios of one run: ``python benchmarks/deploy.py --threads 1``.
 
-Plain eager is the trained network in eval mode as a script would run it: not folded, float32, contiguous, from bytes
-over normalisation and forward to argmax. On a processor it meets the deployed network in onnxruntime and, where
-installed, OpenVINO, both float32 and from one exported file; on a GPU the deployed network in float16, recorded as a
-CUDA graph. All runtimes of a network take turns, block by block, so that a machine that drifts does so for all of them.
+On a processor, the file that segsearch exports meets, in onnxruntime and, where installed, in OpenVINO, what plain
+``torch.onnx.export`` makes of the same trained network: float32, the normalised image in, class indices out. Turning
+bytes into that image, which the plain file leaves outside, is timed apart. Beside them stands plain eager torch, from
+bytes over normalisation and forward to argmax; on a GPU it meets the deployed network in float16, recorded as a CUDA
+graph. All of a network take turns, block by block, so that a machine that drifts does so for all of them.
 
 One line per network is kept as soon as it is measured; the same command goes on with a run that was stopped.
 """
@@ -14,20 +15,23 @@ import json
 import platform
 import shlex
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from deploy_report import write_report
+from deploy_report import PLAIN, PREPARING, write_report
 from torch import Tensor, nn
 
 from segsearch.cli.arguments import size_hw
 from segsearch.count.cost import count
-from segsearch.data.normalise import MEAN, STD
+from segsearch.data.normalise import MEAN, STD, to_tensor
 from segsearch.deployment.deploy import deploy
+from segsearch.deployment.plain import PlainNetwork, write_plain
 from segsearch.errors import InputError, MissingExtraError, SegsearchError
 from segsearch.leaderboard.run import Candidate, candidates_of, choose_points
 from segsearch.measure.backends.base import Prepared
@@ -49,54 +53,56 @@ SLOW_MS = 200.0
 """From here on a block begins without an uncounted call: caches and threads no longer matter, but time does."""
 
 
-class Plain(nn.Module):
-    """The network as it was trained, from an image of bytes [1, 3, H, W] to class indices [1, H, W]."""
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-        self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1))
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Class indices of the image."""
-        logits: Tensor = self.network((image.float() / 255 - self.mean) / self.std)
-        return logits.argmax(1)
+def normalised(image: Tensor) -> Tensor:
+    """Bytes [1, 3, H, W] to what networks are trained on."""
+    return to_tensor(image.permute(0, 2, 3, 1))
 
 
 def plain_eager(network: nn.Module, example: Tensor) -> Prepared:
-    plain = Plain(network).eval().to(example.device)
+    plain = PlainNetwork(network).eval().to(example.device)
 
     @torch.inference_mode()
     def run() -> Tensor:
-        mask: Tensor = plain(example)
+        mask: Tensor = plain(normalised(example))
         return mask
 
     @torch.inference_mode()
     def mask(image: Tensor) -> Tensor:
-        found: Tensor = plain(image.to(example.device))
+        found: Tensor = plain(normalised(image.to(example.device)))
         return found.to("cpu", torch.uint8)
 
     return Prepared(run=run, mask=mask)
 
 
+def plain_export(name: str, path: Path, example: Tensor) -> Prepared:
+    backend: Any = find_backend(name, "cpu", "float32")
+    opened: Prepared = backend.open(path, normalised(example), precision="float32")
+    return Prepared(run=opened.run, mask=lambda image: opened.mask(normalised(image)).to(torch.uint8))
+
+
+def preparing(example: Tensor) -> Prepared:
+    """From bytes to the image that a plain export takes, in numpy, as a script would do it."""
+    pixels, middle, width = example.numpy(), *(np.array(v, np.float32).reshape(1, 3, 1, 1) for v in (MEAN, STD))
+    return Prepared(run=lambda: (pixels.astype(np.float32) / 255 - middle) / width, mask=lambda image: image)
+
+
 @contextlib.contextmanager
 def runtimes(network: nn.Module, size: tuple[int, int], device: torch.device) -> Iterator[dict[str, Prepared]]:
-    """Plain eager first, then every runtime of the deployed network that is here."""
+    """Plain eager first, then every runtime that is here, of the plain export and of the deployed network."""
     example = example_image(size).to(device)
     deployed, found = deploy(network, size, MEAN, STD), {"eager": plain_eager(network, example)}
     if device.type == "cuda":
         graph = find_backend("cudagraph", "cuda", "float16")
         yield found | {"cudagraph": graph.prepare(deployed.to(device), example, precision="float16")}
         return
-    with written(deployed, example, "float32") as path:
+    with written(deployed, example, "float32") as path, tempfile.TemporaryDirectory() as folder:
+        plain = Path(folder) / "plain.onnx"
+        write_plain(network, size, plain)
         for name in installed():
             backend: Any = find_backend(name, "cpu", "float32")
+            found[f"{PLAIN}{name}"] = plain_export(name, plain, example)
             found[name] = backend.open(path, example, precision="float32")
-        yield found
+        yield found | {PREPARING: preparing(example)}
 
 
 def installed() -> dict[str, str]:
@@ -134,6 +140,8 @@ def first_calls(found: dict[str, Prepared], size: tuple[int, int]) -> tuple[dict
     """Share of pixels on which each runtime says what plain eager says; and those whose first call was slow."""
     image, masks, slow = example_image(size), dict[str, Tensor](), set[str]()
     for name, prepared in found.items():
+        if name == PREPARING:
+            continue
         start = time.perf_counter()
         masks[name] = prepared.mask(image)
         if 1000 * (time.perf_counter() - start) > SLOW_MS:
@@ -211,7 +219,7 @@ def one(candidate: Candidate, names: list[str], options: argparse.Namespace, pea
 def header(options: argparse.Namespace) -> dict[str, Any]:
     """All that has to be the same for two lines to stand in one table."""
     return {
-        "benchmark": "deploy 1",
+        "benchmark": "deploy 2",
         "size": list(options.size),
         "device": device_name(find_device(options.device)),
         "threads": torch.get_num_threads(),
@@ -257,7 +265,7 @@ def measure_all(store: Path, head: dict[str, Any], lines: list[dict[str, Any]], 
 
 def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--size", type=size_hw, default=(512, 1024), metavar="HxW")
+    parser.add_argument("--size", type=size_hw, default=(256, 512), metavar="HxW")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
     parser.add_argument("--threads", type=int, help="of the processor; torch's number without")
     parser.add_argument("--points", action="append", default=[], metavar="NAME", help="only this one; may be repeated")

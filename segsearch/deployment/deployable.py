@@ -77,5 +77,9 @@ class Deployable(nn.Module):
         """Return the convolutions that read the image, resized or not, and nothing else; none where not known."""
         return ()
 
-    def overshoot(self, seen: Seen) -> None:
-        """Compute a few pixels more than the mask needs, where that is quicker."""
+    def coarse_logits(self, seen: Seen) -> tuple[tuple[int, int], bool] | None:
+        """Tell height and width that the last resize is given, and whether it aligns corners; None where not known."""
+        return None
+
+    def leave_coarse(self) -> None:
+        """Give logits without the last resize from now on, for which `coarse_logits` must know what it is given."""

@@ -1,11 +1,14 @@
 """The module that is shipped: normalisation, a network without training's parts, the mask."""
 
+import copy
 from collections.abc import Sequence
-from typing import cast
+from typing import Self, cast
 
 import torch
 from torch import Tensor, nn
 
+from segsearch.deployment.deployable import Deployable
+from segsearch.deployment.masks import PlainMask, mask_of
 from segsearch.errors import InputError
 
 
@@ -18,6 +21,8 @@ class Deployed(nn.Module):
         classes: K, the number of classes.
         logits: whether it returns logits in place of the mask.
         scales: whether it multiplies by ``scale``; False where the network's first weights have taken it over.
+        coarse: height and width of the logits before their last resize, and whether that aligns corners; None where it
+            is not known.
     """
 
     scale: Tensor
@@ -37,6 +42,8 @@ class Deployed(nn.Module):
         self.mean, self.std = tuple(mean), tuple(std)
         self.classes = int(cast(int, network.classes))
         self.logits, self.scales = logits, True
+        self.coarse: tuple[tuple[int, int], bool] | None = None
+        self.mask: nn.Module = PlainMask()
         middle, width = torch.tensor(self.mean), torch.tensor(self.std)
         self.register_buffer("scale", (1 / (255 * width)).view(1, 3, 1, 1))
         self.register_buffer("shift", (-middle / width).view(1, 3, 1, 1))
@@ -61,6 +68,16 @@ class Deployed(nn.Module):
         logits: Tensor = self.network(pixels + self.shift)
         if self.logits:
             return logits
-        height, width = self.size_hw
-        # a network may give more than was asked for: see `segsearch.deployment.steps.overshoot`
-        return logits.argmax(1)[:, :height, :width].to(torch.uint8)
+        mask: Tensor = self.mask(logits)
+        return mask
+
+    def fused(self) -> Self:
+        """Copy it with the last resize and the argmax as one, which runtimes of exported files are quicker at.
+
+        Compilers such as torch's join the two themselves. Where the last resize is not known, the copy is as it was.
+        """
+        fused = copy.deepcopy(self)
+        if self.coarse is not None and isinstance(fused.network, Deployable):
+            fused.network.leave_coarse()
+            fused.mask = mask_of(self.coarse[0], self.size_hw, self.coarse[1]).to(self.scale)
+        return fused

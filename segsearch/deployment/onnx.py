@@ -68,8 +68,8 @@ def to_onnx(
 
 
 def trace(deployed: Deployed, opset: int = OPSET) -> Any:
-    """Run torch's exporter on a deployed network at its size. Arguments, result and errors: as `trace_module`."""
-    return trace_module(deployed, torch.zeros(1, 3, *deployed.size_hw, dtype=torch.uint8), opset)
+    """Run torch's exporter on a deployed network, its mask fused, at its size. Result and errors: as `trace_module`."""
+    return trace_module(deployed.fused(), torch.zeros(1, 3, *deployed.size_hw, dtype=torch.uint8), opset)
 
 
 def trace_module(network: nn.Module, example: Tensor, opset: int = OPSET) -> Any:

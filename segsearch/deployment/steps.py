@@ -64,21 +64,17 @@ def normalisation(deployed: Deployed, seen: Seen) -> None:
     deployed.scales = False
 
 
-def overshoot(deployed: Deployed, seen: Seen) -> None:
-    """Let the network compute a few pixels more than the mask needs, if it can (``overshoot``).
-
-    Class maps whose sizes are powers of two collide in the cache, so that argmax over classes evicts what it reads next
-    and takes three to four times as long in onnxruntime (`benchmarks/deploy_steps.py`).
-    """
+def mask(deployed: Deployed, seen: Seen) -> None:
+    """Note what the last resize is given, so that `Deployed.fused` can have it and the argmax as one."""
     if not deployed.logits and isinstance(deployed.network, Deployable):
-        deployed.network.overshoot(seen)
+        deployed.coarse = deployed.network.coarse_logits(seen)
 
 
 STEPS: dict[str, Step] = {
     "pools": pools,
     **{name: partial(call_hook, hook) for name, hook in HOOKS.items()},
     "normalisation": normalisation,
-    "overshoot": overshoot,
+    "mask": mask,
 }
 """Steps for one image size, in order, after those of `FOLDING`."""
 

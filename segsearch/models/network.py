@@ -12,7 +12,7 @@ from segsearch.models.levels import Levels
 from segsearch.models.necks.absorb import absorb_weights
 from segsearch.models.necks.base import Site
 from segsearch.models.necks.table import build_neck
-from segsearch.models.ops import ConvNorm, Features, Resize, size_of
+from segsearch.models.ops import ConvNorm, Features, Resize, Unresized, size_of
 from segsearch.models.timm_encoder import TimmEncoder
 from segsearch.spec.encoder import TimmSpec
 from segsearch.spec.network import NetworkSpec, scaled_size
@@ -25,7 +25,7 @@ class Network(Deployable):
         super().__init__()
         self.spec, self.classes = spec, classes
         align = spec.align_corners
-        self.resize = Resize(align)
+        self.resize, self.enlarge = Resize(align), Resize(align)
         encoder = spec.encoder
         self.encoder = TimmEncoder(encoder) if isinstance(encoder, TimmSpec) else Encoder(encoder)
         self.levels = Levels(spec.pyramid, spec.encoder)
@@ -44,7 +44,6 @@ class Network(Deployable):
         self.neck = build_neck(spec.neck, site)
         self.head = build_head(spec.head, {s: self.neck.channels[s] for s in self.neck.read}, classes, align)
         self.auxiliary = auxiliary_heads(auxiliary, self.encoder.channels, self.neck.channels, classes)
-        self.beyond = (0, 0)
 
     def forward(self, image: Tensor) -> Tensor:
         """Image (B, 3, H, W), normalised, to logits (B, K, H, W)."""
@@ -60,24 +59,14 @@ class Network(Deployable):
         """Convolutions that read the image, resized or not, and nothing else; none where they are not known."""
         return (self.encoder.stem.first.conv,) if isinstance(self.encoder, Encoder) else ()
 
-    def overshoot(self, seen: Seen) -> None:
-        """Extend the logits beyond the image by one coarse pixel at the bottom and the right: see `export.steps`.
+    def coarse_logits(self, seen: Seen) -> tuple[tuple[int, int], bool]:
+        """See `Deployable.coarse_logits`."""
+        coarse, _ = seen(self.enlarge)
+        return size_of(coarse), self.enlarge.align_corners
 
-        A row and a column repeated at the end change no other pixel where the resize is by a whole number and no
-        corners are aligned.
-        """
-        (image,), (coarse,) = seen(self), seen(self.head.classify)
-        (height, width), (rows, columns) = size_of(image), size_of(coarse)
-        step = (height // rows, width // columns)
-        whole = not self.resize.align_corners and (rows * step[0], columns * step[1]) == (height, width)
-        if (
-            whole
-            and step > (1, 1)
-            and _collides(height * width)
-            and not _collides((height + step[0]) * (width + step[1]))
-        ):
-            self.head.classify = _padded(self.head.classify)
-            self.beyond = step
+    def leave_coarse(self) -> None:
+        """See `Deployable.leave_coarse`."""
+        self.enlarge = Unresized(self.enlarge.align_corners)
 
     def absorb_weights(self, seen: Seen) -> None:
         """Fold the factors of weighted sums into convolutions: see `necks.absorb`."""
@@ -93,23 +82,8 @@ class Network(Deployable):
         features = self.levels(encoded)
         coarsest = max(features)
         fused = self.neck.fuse(features | {coarsest: self.context(features[coarsest])})
-        reach = (size[0] + self.beyond[0], size[1] + self.beyond[1])
-        logits: Tensor = self.resize(self.head(self.neck.smooth(fused)), reach)
+        logits: Tensor = self.enlarge(self.head(self.neck.smooth(fused)), size)
         return logits, encoded, fused
-
-
-def _collides(pixels: int) -> bool:
-    """Whether float32 maps of so many pixels start at equal offsets in pages, and so collide in first-level caches."""
-    return pixels * 4 % 4096 == 0
-
-
-def _padded(classify: nn.Module) -> nn.Sequential:
-    """Repeat the last row and column: before a 1x1 classifier, which is much faster in onnxruntime, else after it.
-
-    A wider classifier would read the repeated pixels where it was trained on zeros.
-    """
-    pad, pointwise = nn.ReplicationPad2d((0, 1, 0, 1)), getattr(classify, "kernel_size", None) == (1, 1)
-    return nn.Sequential(pad, classify) if pointwise else nn.Sequential(classify, pad)
 
 
 def build(spec: NetworkSpec, classes: int = 19, auxiliary: Auxiliary = "none") -> Network:

@@ -122,6 +122,14 @@ class Resize(nn.Upsample):
         return f"align_corners={self.align_corners}"
 
 
+class Unresized(Resize):
+    """Stands in for a resize that is done elsewhere."""
+
+    def forward(self, x: Tensor, size_hw: tuple[int, int]) -> Tensor:
+        """Return ``x`` as it is."""
+        return x
+
+
 class Nearest(nn.Module):
     """Nearest-neighbour resize to the size of another map; exact for any pair of sizes."""
 

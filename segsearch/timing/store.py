@@ -17,7 +17,7 @@ from segsearch.measure.machine import device_name, find_device, software
 from segsearch.measure.record import LatencyRecord
 from segsearch.measure.timer import TimerSettings
 
-VERSION = 5
+VERSION = 6
 """Raised when what is timed changes, so that old measurements are not mixed with new ones."""
 
 

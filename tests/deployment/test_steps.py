@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from segsearch.deployment.deploy import deploy, network_masks
 from segsearch.deployment.deployable import Deployable
+from segsearch.deployment.masks import CellMask, PlainMask, RowMask
 from segsearch.deployment.steps import FOLDING, STEPS
 from segsearch.errors import InputError
 from segsearch.models.coarse import CoarseMerge
@@ -58,9 +59,10 @@ def assert_same(network: nn.Module, size_hw: tuple[int, int], without: tuple[str
 def assert_same_mask(network: nn.Module, size_hw: tuple[int, int], without: tuple[str, ...] = ()) -> None:
     image = as_batch(size_hw)
     expected = plain_logits(network, image)
-    mask = deploy(network, size_hw, MEAN, STD, without=without)(image)
-    assert mask.shape == (1, *size_hw) and mask.dtype == torch.uint8
-    assert (mask == expected.argmax(1)).float().mean() >= 0.999
+    deployed = deploy(network, size_hw, MEAN, STD, without=without)
+    for mask in (deployed(image), deployed.fused()(image)):
+        assert mask.shape == (1, *size_hw) and mask.dtype == torch.uint8
+        assert (mask == expected.argmax(1)).float().mean() >= 0.999
 
 
 @pytest.mark.parametrize("size_hw", [ODD, EVEN], ids=str)
@@ -68,25 +70,6 @@ def assert_same_mask(network: nn.Module, size_hw: tuple[int, int], without: tupl
 def test_papers_networks_stay_the_same(name: str, size_hw: tuple[int, int]) -> None:
     assert_same(named(name), size_hw)
     assert_same_mask(named(name), size_hw)
-
-
-@pytest.mark.parametrize("name", ["dfanet_huaifeng1993", "fpenet"])
-def test_a_wide_classifier_sees_the_same_border(name: str) -> None:
-    """Maps may be made larger than the image (see ``overshoot``); a 3x3 classifier still reads zeros around its map."""
-    point = dict(named_points()[name].choices) | {"head.plain.kernel": 3, "align_corners": False}
-    network = build(lower(point), len(CLASSES))
-    randomized(network)
-    assert deploy(network.eval(), EVEN, MEAN, STD).network.beyond != (0, 0)
-    image = as_batch(EVEN)
-    expected = plain_logits(network, image).argmax(1)
-    mask = deploy(network, EVEN, MEAN, STD)(image)
-    assert (mask == expected)[:, -16:].float().mean() > 0.999 and (mask == expected)[:, :, -16:].float().mean() > 0.999
-
-
-def test_logits_are_repeated_where_that_is_cheap_and_right() -> None:
-    """In front of a 1x1 classifier: behind it, onnxruntime took a sixth more time for a whole network."""
-    first = [type(module) for module in deploy(named("sgcpnet1"), EVEN, MEAN, STD).network.head.classify]
-    assert first == [nn.ReplicationPad2d, nn.Conv2d]
 
 
 @pytest.mark.parametrize("point", covering()[::3], ids=name)
@@ -105,7 +88,7 @@ def test_random_points_stay_the_same(point: Point) -> None:
 @pytest.mark.parametrize("step", [*FOLDING, *STEPS])
 def test_any_step_can_be_left_out(step: str) -> None:
     for known in ("fpenet", "sfnet_df1", "sgcpnet1"):
-        (assert_same_mask if step == "overshoot" else assert_same)(named(known), EVEN, (step,))
+        (assert_same_mask if step == "mask" else assert_same)(named(known), EVEN, (step,))
 
 
 def test_a_step_that_is_not_there_is_refused() -> None:
@@ -144,8 +127,10 @@ def test_steps_do_what_they_name() -> None:
     sfnet = deploy(named("sfnet_df1"), EVEN, MEAN, STD).network
     assert has(sfnet, CoarseMerge) and not has(sfnet, nn.BatchNorm2d)
     assert all(m.zero_flow is not None for m in sfnet.modules() if isinstance(m, Warp))
-    assert deploy(named("sgcpnet1"), EVEN, MEAN, STD).network.beyond == (8, 8)
-    assert deploy(named("sgcpnet1"), ODD, MEAN, STD).network.beyond == (0, 0)
+    assert isinstance(deploy(named("sgcpnet1"), EVEN, MEAN, STD).fused().mask, CellMask)
+    assert isinstance(deploy(named("sgcpnet1"), ODD, MEAN, STD).fused().mask, RowMask)
+    assert isinstance(deploy(named("sfnet_df1"), EVEN, MEAN, STD).fused().mask, RowMask)  # aligned corners
+    assert isinstance(deploy(named("sgcpnet1"), EVEN, MEAN, STD, without=("mask",)).fused().mask, PlainMask)
 
 
 def products(name: str, without: tuple[str, ...] = ()) -> list[int]:
