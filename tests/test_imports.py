@@ -9,10 +9,11 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "segsearch"
 FLOORS = {
-    "cli": 10,
-    "api": 10,
-    "__main__": 11,
-    "report": 9,
+    "cli": 11,
+    "api": 11,
+    "__main__": 12,
+    "report": 10,
+    "tuning": 9,
     "leaderboard": 8,
     "winner": 8,
     "ray_tune": 8,

@@ -17,7 +17,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from segsearch import __version__
-from segsearch.cli import export, finalize, init, look, predict, remote, report, run, studies, study, timing, use
+from segsearch.cli import export, finalize, init, look, predict, remote, report, run, studies, study, timing, tune, use
 from segsearch.cli.streams import OUTPUT, complain, end_output, mend_streams, reader_left
 from segsearch.errors import SegsearchError, machine_fault, one_line
 from segsearch.quiet import cache_folder, keep_home_clean
@@ -49,7 +49,16 @@ app = typer.Typer(
 )
 
 app.command()(init.init)
-for verb in (study.search, study.pareto, finalize.finalize, run.train, run.evaluate, run.visualize, export.export):
+for verb in (
+    study.search,
+    study.pareto,
+    finalize.finalize,
+    run.train,
+    run.evaluate,
+    run.visualize,
+    export.export,
+    tune.tune,
+):
     app.command()(verb)
 for using in (predict.predict, timing.measure, use.import_weights):
     app.command()(using)

@@ -93,7 +93,7 @@ def export(
     of_run = (Path(what) / RUN).is_file()
     of_study = not of_run and is_study(what, sized=size is not None)
     _refuse(given, *REFUSED["run" if of_run else "study" if of_study else "point"])
-    folder, point = _trial(what, point) if of_study else (Path(what), None)
+    folder, point = trial_of(what, point) if of_study else (Path(what), None)
     with bar("export") as report:
         if of_run:
             from segsearch.run.export import export_run
@@ -154,7 +154,7 @@ def is_study(what: str, *, sized: bool) -> bool:
     raise InputError(what, problem, "`segsearch points` lists those with a name")
 
 
-def _trial(what: str, point: str | None) -> tuple[Path, str | None]:
+def trial_of(what: str, point: str | None) -> tuple[Path, str | None]:
     """Return a study's folder and the network that is asked for: by ``STUDY#TRIAL``, by ``--point``, or by neither."""
     from segsearch.describe import read_point
     from segsearch.study_files import split_trial

@@ -117,6 +117,9 @@ def leaderboard(
         list[str] | None, typer.Option("--points", metavar="NAME", help="Only this point; may be repeated.")
     ] = None,
     paper: Annotated[str | None, typer.Option("--paper", metavar="NAME", help="Only the points of one paper.")] = None,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Also time plain torch.onnx.export files, in runtimes of exported files.")
+    ] = False,
     threads: ThreadsOption = None,
     samples: Annotated[
         int | None,
@@ -139,7 +142,7 @@ def leaderboard(
 
     Example: segsearch leaderboard --size 512x1024 --backend onnxruntime --dry-run
     """
-    from segsearch.leaderboard.run import choose_points
+    from segsearch.leaderboard.run import choose_points, with_plain
     from segsearch.measure.conditions import Conditions
     from segsearch.timing import protocol_for
 
@@ -158,11 +161,11 @@ def leaderboard(
     ]
     folder = out or Path("runs") / f"leaderboard-{wanted[0]}x{wanted[1]}-{device.replace(':', '')}"
     if dry_run:
-        _dry_run(protocols, chosen, left_out, folder)
+        _dry_run(with_plain(protocols) if plain else protocols, chosen, left_out, folder)
         return
     if left_out:
         _say(f"left out, too large for these images: {', '.join(left_out)}")
-    _leaderboard(protocols, chosen, folder, strict, as_json)
+    _leaderboard(protocols, chosen, folder, plain, strict, as_json)
 
 
 def _dry_run(
@@ -187,7 +190,12 @@ def _dry_run(
 
 
 def _leaderboard(
-    protocols: "list[LatencyProtocol]", chosen: "tuple[NamedPoint, ...]", folder: Path, strict: bool, as_json: bool
+    protocols: "list[LatencyProtocol]",
+    chosen: "tuple[NamedPoint, ...]",
+    folder: Path,
+    plain: bool,
+    strict: bool,
+    as_json: bool,
 ) -> None:
     from segsearch.leaderboard.run import run_leaderboard
     from segsearch.report.console import bar, show
@@ -195,7 +203,7 @@ def _leaderboard(
     from segsearch.report.leaderboard_csv import leaderboard_frame
 
     with _kept(folder), bar("leaderboard") as report:
-        found = run_leaderboard(chosen, protocols, folder, report=report, note=_say)
+        found = run_leaderboard(chosen, protocols, folder, plain=plain, report=report, note=_say)
     if as_json:
         print(leaderboard_frame(found.boards).to_json(orient="records", indent=2))
     else:

@@ -1,5 +1,6 @@
 """Proof that an artefact does what the network does, on masks and on real images."""
 
+import zlib
 from collections.abc import Callable, Iterable, Mapping
 from operator import length_hint
 
@@ -71,6 +72,46 @@ def agreements(
             pairs[name].append((int((expected == given).sum()), expected.size))
         tell("compare", number + 1, max(total, number + 1))
     return {name: _summary(found, int(seen.sum())) for name, found in pairs.items()}
+
+
+class Comparison:
+    """Compares masks with those that a reference made of the same images before, one after another.
+
+    The reference's masks are kept compressed: of a whole validation split they would fill the memory.
+    """
+
+    def __init__(self) -> None:
+        self._kept: list[tuple[bytes, tuple[int, ...]]] = []
+        self._seen = np.zeros(256, dtype=bool)
+
+    def keeping(self, reference: Masks) -> Masks:
+        """Wrap the reference: what it makes is kept."""
+
+        def masks(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+            mask = reference(image)
+            self._seen[np.unique(mask)] = True
+            self._kept.append((zlib.compress(mask.tobytes(), level=1), mask.shape))
+            return mask
+
+        return masks
+
+    def of(self, candidate: Masks) -> tuple[Masks, Callable[[], Agreement]]:
+        """Wrap another maker of masks, to be given the same images; the second function tells how far it agreed.
+
+        Raises:
+            ProofError: in the call, a mask has another size.
+        """
+        pairs: list[tuple[int, int]] = []
+
+        def masks(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+            mask, (content, shape) = candidate(image), self._kept[len(pairs)]
+            if mask.shape != shape:
+                raise ProofError(f"image {len(pairs)}: the network's mask is {shape}, this one {mask.shape}")
+            expected = np.frombuffer(zlib.decompress(content), np.uint8).reshape(shape)
+            pairs.append((int((expected == mask).sum()), mask.size))
+            return mask
+
+        return masks, lambda: _summary(pairs, int(self._seen.sum()))
 
 
 def _summary(pairs: list[tuple[int, int]], classes_seen: int) -> Agreement:

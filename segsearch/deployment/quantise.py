@@ -1,7 +1,7 @@
 """Static quantisation of an ONNX artefact to int8, by onnxruntime."""
 
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,16 @@ from segsearch.files import write_atomic
 from segsearch.quiet import quiet
 
 
-def quantise(onnx_file: Path, path: Path, images: Iterable[npt.NDArray[np.uint8]]) -> int:
+def quantise(
+    onnx_file: Path, path: Path, images: Iterable[npt.NDArray[np.uint8]], *, exact: Collection[str] = ()
+) -> int:
     """Write ``onnx_file`` with its convolutions in int8 to ``path``; return how many images were seen.
 
     QDQ form: activations uint8 with the range between their least and greatest value on ``images``, uint8 [H, W, 3];
     weights int8 and symmetric, with one scale per output channel. This is what onnxruntime runs fastest on x86; an
     engine that wants symmetric activations, such as TensorRT's, has to be calibrated by its own tools. The classifier
-    in front of the argmax stays in float32: it is cheap, and its rounding would go straight into the mask.
+    in front of the argmax stays in float32: it is cheap, and its rounding would go straight into the mask. So do the
+    convolutions named in ``exact``.
 
     Raises:
         MissingExtraError: onnxruntime is not installed.
@@ -48,7 +51,7 @@ def quantise(onnx_file: Path, path: Path, images: Iterable[npt.NDArray[np.uint8]
                 per_channel=True,
                 activation_type=quantization.QuantType.QUInt8,
                 weight_type=quantization.QuantType.QInt8,
-                nodes_to_exclude=classifiers(model),
+                nodes_to_exclude=[*classifiers(model), *exact],
             )
         except ValueError as error:
             if feed.seen:
@@ -62,6 +65,33 @@ def quantise(onnx_file: Path, path: Path, images: Iterable[npt.NDArray[np.uint8]
     check_graph(rounded, Metadata.from_properties(notes, onnx_file).size_hw)
     write_atomic(path, rounded.SerializeToString(deterministic=True))
     return feed.seen
+
+
+def by_sensitivity(exact: Path, rounded: Path, images: Sequence[npt.NDArray[np.uint8]]) -> list[str]:
+    """Order the convolutions that were rounded, those first whose maps rounding changes most.
+
+    Args:
+        exact: the file in float32.
+        rounded: the same, as `quantise` wrote it.
+        images: uint8 [H, W, 3], to compare maps on; all maps of all of them are held at once.
+
+    Returns:
+        names of nodes of ``exact``, by the signal-to-noise ratio of what they make, the lowest first.
+    """
+    import onnx
+    from onnxruntime.quantization import qdq_loss_debug as debug
+
+    with tempfile.TemporaryDirectory() as folder, quiet():
+        maps = []
+        for number, file in enumerate((exact, rounded)):
+            path = Path(folder) / f"{number}.onnx"
+            debug.modify_model_output_intermediate_tensors(str(file), str(path), op_types_for_saving=["Conv"])
+            maps.append(debug.collect_activations(str(path), _Feed(images)))
+        noise = debug.compute_activation_error(debug.create_activation_matching(maps[1], maps[0]))
+    left = set(classifiers(onnx.load(exact)))
+    convolutions = [n for n in onnx.load(exact).graph.node if n.op_type == "Conv" and n.name not in left]
+    ratios = {node.name: noise.get(node.output[0], {}).get("xmodel_err", float("inf")) for node in convolutions}
+    return sorted(ratios, key=lambda name: ratios[name])
 
 
 def classifiers(model: Any) -> list[str]:
@@ -86,6 +116,9 @@ class _Feed:
     def __init__(self, images: Iterable[npt.NDArray[np.uint8]]) -> None:
         self._images: Iterator[npt.NDArray[np.uint8]] = iter(images)
         self.seen = 0
+
+    def __iter__(self) -> Iterator[dict[str, npt.NDArray[np.uint8]]]:
+        return iter(self.get_next, None)
 
     def get_next(self) -> dict[str, npt.NDArray[np.uint8]] | None:
         """Input of the graph for the next image, uint8 [1, 3, H, W]; None at the end."""

@@ -63,6 +63,13 @@ class Entry:
     point: NamedPoint
     latency: LatencyRecord
     size_hw: tuple[int, int]
+    plain: LatencyRecord | None = None
+    """Of its plain export under the same protocol, where that was measured."""
+
+    @property
+    def gain(self) -> float | None:
+        """How many times faster than the plain export it is."""
+        return None if self.plain is None else self.plain.median_ms / self.latency.median_ms
 
     @property
     def miou(self) -> Published | None:
@@ -132,6 +139,12 @@ class Board:
             if len(speeds) > 1
         )
 
+    @cached_property
+    def gains(self) -> dict[str, float]:
+        """How many times faster than its plain export each network is, by name; of points that share one, the first."""
+        networks = {entry.point.spec.id: entry for entry in reversed(self.entries)}
+        return {entry.point.name: entry.gain for entry in networks.values() if entry.gain is not None}
+
     @property
     def orders(self) -> tuple[Order, ...]:
         """All comparisons of order, the widest first."""
@@ -153,8 +166,11 @@ class Agreement:
 
 def board_of(store: LatencyStore, protocol: LatencyProtocol, points: Sequence[NamedPoint]) -> Board:
     """Gather what the store has of the points under a protocol, fastest first."""
-    known = ((point, store.get(protocol, point.spec.id)) for point in points)
-    entries = [Entry(point=p, latency=found, size_hw=protocol.size_hw) for p, found in known if found is not None]
+    entries = [
+        Entry(point=point, latency=found, size_hw=protocol.size_hw, plain=store.get(protocol.of_plain, point.spec.id))
+        for point in points
+        if (found := store.get(protocol, point.spec.id)) is not None
+    ]
     entries.sort(key=lambda entry: (entry.latency.median_ms, entry.point.name))
     return Board(protocol=protocol, entries=tuple(entries))
 

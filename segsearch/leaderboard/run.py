@@ -113,7 +113,8 @@ def fill(
                     note(f"{candidate.name}: {error}")
                     continue
                 store.add(protocol, candidate.spec.id, record)
-                note(f"[{number}/{len(pairs)}] {_line(candidate.name, record)}")
+                graph = " plain" if protocol.graph == "plain" else ""
+                note(f"[{number}/{len(pairs)}] {_line(candidate.name + graph, record)}")
     report("measure", len(pairs), len(pairs))
     return failed
 
@@ -130,11 +131,23 @@ class _Subjects:
         subject = NetworkSubject(spec=spec, classes=protocol.classes, size_hw=size_hw, label=self._candidate.name)
         if protocol.backend not in FILE_BACKENDS:
             return subject
-        holds = file_backend(protocol.backend).weights[protocol.precision]
-        key = (size_hw, protocol.classes, holds)
+        holds, plain = file_backend(protocol.backend).weights[protocol.precision], protocol.graph == "plain"
+        key = (size_hw, protocol.classes, holds, plain)
         if key not in self._files:
-            self._files[key] = self._stack.enter_context(exported(subject, holds))
+            self._files[key] = self._stack.enter_context(exported(subject, holds, plain=plain))
         return self._files[key]
+
+
+def with_plain(protocols: Sequence[LatencyProtocol]) -> list[LatencyProtocol]:
+    """Add the protocol of plain exports behind each whose backend runs files.
+
+    Raises:
+        InputError: none of them does.
+    """
+    found = [each for p in protocols for each in ((p, p.of_plain) if p.backend in FILE_BACKENDS else (p,))]
+    if len(found) == len(protocols):
+        raise InputError("--plain", "needs a backend that runs exported files", FILE_BACKENDS)
+    return found
 
 
 def _line(name: str, record: LatencyRecord) -> str:
@@ -162,12 +175,14 @@ def run_leaderboard(
     protocols: Sequence[LatencyProtocol],
     folder: Path,
     *,
+    plain: bool = False,
     report: Report = silent,
     note: Note = lambda line: None,
 ) -> Leaderboard:
     """Time every network that the folder lacks; points that are one network share its measurement.
 
-    Each measurement is on disk before the next begins: after an interruption the same call goes on.
+    Each measurement is on disk before the next begins: after an interruption the same call goes on. ``plain`` times
+    plain exports, too, under those protocols whose backend runs files.
 
     Raises:
         InputError: another process is at it, a file is damaged, or the disk is full.
@@ -175,6 +190,8 @@ def run_leaderboard(
     make_folder(folder)
     with locked(folder, "timing these networks"):
         store = LatencyStore(folder / MEASURED)
-        failed = fill(store, protocols, candidates_of(points), report=report, note=note)
+        failed = fill(
+            store, with_plain(protocols) if plain else protocols, candidates_of(points), report=report, note=note
+        )
         boards = tuple(board_of(store, protocol, points) for protocol in protocols)
     return Leaderboard(boards=boards, failed=failed)

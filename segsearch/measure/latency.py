@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from segsearch.errors import InputError
 from segsearch.measure.affinity import pinned
 from segsearch.measure.backends.base import Backend, Prepared
-from segsearch.measure.backends.onnx_file import size_of
+from segsearch.measure.backends.onnx_file import face_of
 from segsearch.measure.backends.table import file_backend, find_backend
 from segsearch.measure.conditions import PLAIN, Conditions, check_threads, torch_threads
 from segsearch.measure.device_lock import timing, working
@@ -83,7 +83,7 @@ def measure_file(
     spec_id: str = "",
     report: Report = silent,
 ) -> LatencyRecord:
-    """`measure` an ONNX file, from one image of bytes, (1, 3, H, W), to its class mask.
+    """`measure` an ONNX file, from one image (1, 3, H, W) to its class mask.
 
     ``macs``: multiply-adds of the network, where known, to refuse an impossible latency.
 
@@ -91,7 +91,7 @@ def measure_file(
     """
     where = find_device(under.device)
     runner = file_backend(under.backend, where.type, under.precision)
-    image = example_image(size_of(path)).to(where)
+    image = example_of(path).to(where)
 
     def make() -> Ready:
         prepared = runner.open(path, image, precision=under.precision)
@@ -111,6 +111,16 @@ def example_image(size_hw: tuple[int, int]) -> Tensor:
     An even image would flatter: a warp then reads neighbouring places only, and hardware saves power on equal numbers.
     """
     return torch.randint(0, 256, (1, 3, *size_hw), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+def example_of(path: Path) -> Tensor:
+    """Noise of the shape and type that an ONNX file takes; numbers other than bytes are about normalised.
+
+    Raises: as `segsearch.measure.backends.onnx_file.face_of`.
+    """
+    size_hw, kind = face_of(path)
+    image = example_image(size_hw)
+    return image if kind == torch.uint8 else ((image.float() - 127.5) / 58).to(kind)
 
 
 def refuse_unfit(network: nn.Module, example: Tensor) -> None:

@@ -125,7 +125,7 @@ class Resize(nn.Upsample):
 class Unresized(Resize):
     """Stands in for a resize that is done elsewhere."""
 
-    def forward(self, x: Tensor, size_hw: tuple[int, int]) -> Tensor:
+    def forward(self, x: Tensor, size_hw: tuple[int, int]) -> Tensor:  # type: ignore[override]  # as `Resize`
         """Return ``x`` as it is."""
         return x
 

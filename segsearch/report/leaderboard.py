@@ -57,7 +57,8 @@ def plan_table(plan: TimingPlan, left_out: tuple[str, ...]) -> Group:
 
 def _table(board: Board) -> Table:
     table = Table(title=str(board.protocol), title_justify="left")
-    for heading in ("", "point", "FPS", "ms", "of processes", "p10-p90", "MACs", "FPS printed", "mIoU printed"):
+    plain = ("plain ms", "times faster") if board.gains else ()
+    for heading in ("", "point", "FPS", "ms", "of processes", "p10-p90", "MACs", *plain, "FPS printed", "mIoU printed"):
         table.add_column(heading, justify="left" if heading == "point" else "right", no_wrap=True)
     for rank, entry in enumerate(board.entries, start=1):
         latency, speed, miou = entry.latency, entry.published, entry.miou
@@ -69,6 +70,7 @@ def _table(board: Board) -> Table:
             least_most(latency),
             f"{latency.p10_ms:.2f}-{latency.p90_ms:.2f}",
             short(latency.macs or 0),
+            *(leaderboard_md.plain_cells(entry) if plain else ()),
             speed.printed + ("" if entry.same_size(speed) else "*") if speed else "",
             f"{miou.printed} %" if miou else "",
         )

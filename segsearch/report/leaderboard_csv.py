@@ -44,6 +44,8 @@ def _row(board: Board, rank: int, entry: Entry) -> dict[str, object]:
         "latency_p99_ms": round(latency.p99_ms, 4),
         "latency_least_ms": round(min(latency.process_medians_ms, default=latency.median_ms), 4),
         "latency_most_ms": round(max(latency.process_medians_ms, default=latency.median_ms), 4),
+        "plain_export_ms": entry.plain and round(entry.plain.median_ms, 4),
+        "times_faster_than_plain": entry.gain and round(entry.gain, 4),
         "reference_ratio": latency.reference_ratio and round(latency.reference_ratio, 4),
         "params": latency.params,
         "macs": latency.macs,

@@ -2,7 +2,7 @@
 
 from segsearch.deployment.markdown import table
 from segsearch.leaderboard.board import Agreement, Board, Entry, device_and_runtime
-from segsearch.leaderboard.order import Order, Swap
+from segsearch.leaderboard.order import Order, Swap, geometric_mean
 from segsearch.leaderboard.run import Leaderboard
 from segsearch.report.latency import least_most, marked
 from segsearch.space.points import Published
@@ -47,6 +47,12 @@ def order_lines(board: Board) -> list[str]:
         lines.append(f"Of those printed for this size: tau {_order(board.at_this_size)}.")
     if worst := _worst(board):
         lines.append(f"Worst swap: {sentence(worst)}.")
+    if board.gains:
+        mean, least = geometric_mean(list(board.gains.values())), min(board.gains, key=board.gains.__getitem__)
+        lines.append(
+            f"{mean:.2f} times as fast as plain exports in the geometric mean of {len(board.gains)} networks,"
+            f" at least {board.gains[least]:.2f} ({least})."
+        )
     busy = sum(not entry.latency.steady for entry in board.entries)
     if busy:
         lines.append(f"{busy} of {len(board.entries)} measurements were not steady; leaderboard.csv says why.")
@@ -140,12 +146,13 @@ def _swap_row(swap: Swap) -> tuple[str, ...]:
 
 def _ranking(board: Board) -> str:
     measured = ("", "point", "FPS", "ms", "of processes", "p10-p90", "params", "MACs")
-    head = (*measured, "FPS printed", "on", "mIoU printed", "of")
-    rows = [_ranking_row(rank, entry) for rank, entry in enumerate(board.entries, start=1)]
+    plain = ("plain export, ms", "times faster") if board.gains else ()
+    head = (*measured, *plain, "FPS printed", "on", "mIoU printed", "of")
+    rows = [_ranking_row(rank, entry, bool(plain)) for rank, entry in enumerate(board.entries, start=1)]
     return f"### Fastest first\n\n{table(head, rows)}\n"
 
 
-def _ranking_row(rank: int, entry: Entry) -> tuple[str, ...]:
+def _ranking_row(rank: int, entry: Entry, with_plain: bool) -> tuple[str, ...]:
     latency, speed, miou = entry.latency, entry.published, entry.miou
     return (
         str(rank),
@@ -156,11 +163,17 @@ def _ranking_row(rank: int, entry: Entry) -> tuple[str, ...]:
         f"{latency.p10_ms:.2f}-{latency.p90_ms:.2f}",
         short(entry.latency.params or 0),
         short(entry.latency.macs or 0),
+        *(plain_cells(entry) if with_plain else ()),
         speed.printed if speed else "",
         _on(speed) if speed else "",
         f"{miou.printed} %" if miou else "",
         f"{miou.split}, {_size(miou)}" if miou else "",
     )
+
+
+def plain_cells(entry: Entry) -> tuple[str, str]:
+    """Write latency of the plain export, and how many times faster the deployed network is; empty where unknown."""
+    return ("", "") if entry.plain is None else (marked(entry.plain), f"{entry.gain:.2f}")
 
 
 def _on(row: Published) -> str:

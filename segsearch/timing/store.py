@@ -4,7 +4,7 @@ import json
 import os
 import platform
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Self
 
 import torch
 from pydantic import Field
@@ -44,6 +44,13 @@ class LatencyProtocol(Frozen):
     timer: TimerSettings
     processes: int | None
     """New processes that each network is timed in; None is the process that asks."""
+    graph: Literal["deployed", "plain"] = "deployed"
+    """What is timed: the network as we ship it, or what ``torch.onnx.export`` alone makes of it."""
+
+    @property
+    def of_plain(self) -> Self:
+        """The same, for plain exports. Only backends that run files know it."""
+        return self.model_copy(update={"graph": "plain"})
 
     @property
     def conditions(self) -> Conditions:

@@ -10,6 +10,7 @@ import torch
 from segsearch.count.cost import count
 from segsearch.data.normalise import MEAN, STD
 from segsearch.deployment.deploy import deploy
+from segsearch.deployment.plain import PlainNetwork
 from segsearch.measure.backends.onnx_file import written
 from segsearch.measure.conditions import Conditions
 from segsearch.measure.device_lock import working
@@ -91,8 +92,10 @@ def fresh_network(spec: NetworkSpec, classes: int) -> Network:
 
 
 @contextlib.contextmanager
-def exported(subject: NetworkSubject, holds: str) -> Iterator[FileSubject]:
-    """Export a network, deployed, to an ONNX file with weights of the format ``holds`` that lives as long as the block.
+def exported(subject: NetworkSubject, holds: str, *, plain: bool = False) -> Iterator[FileSubject]:
+    """Export a network to an ONNX file with weights of the format ``holds`` that lives as long as the block.
+
+    It is deployed first; ``plain`` exports it as it was trained, for normalised images (`PlainNetwork`).
 
     Raises: as `segsearch.measure.backends.onnx_file.written`.
     """
@@ -100,6 +103,9 @@ def exported(subject: NetworkSubject, holds: str) -> Iterator[FileSubject]:
     cost = count(network, subject.size_hw)
     with contextlib.ExitStack() as stack:
         with working(_PROCESSOR):
-            deployed = deploy(network, subject.size_hw, MEAN, STD)
-            path = stack.enter_context(written(deployed, example_image(subject.size_hw), holds))
+            image = example_image(subject.size_hw)
+            if plain:
+                path = stack.enter_context(written(PlainNetwork(network).eval(), image.float(), holds))
+            else:
+                path = stack.enter_context(written(deploy(network, subject.size_hw, MEAN, STD), image, holds))
         yield FileSubject(path=path, label=subject.label, spec_id=subject.spec.id, params=cost.params, macs=cost.macs)

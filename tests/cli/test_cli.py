@@ -178,7 +178,7 @@ def test_schemas(what: str, tmp_path: Path) -> None:
 def test_help_teaches() -> None:
     text = run("--help").stdout
     for verb in (
-        *("search", "pareto", "export", "predict", "measure", "import-weights", "leaderboard", "rerank"),
+        *("search", "pareto", "export", "predict", "tune", "measure", "import-weights", "leaderboard", "rerank"),
         *("show", "diff", "points", "space", "schema", "data"),
     ):
         assert verb in text

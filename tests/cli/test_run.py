@@ -87,6 +87,11 @@ def test_images_are_seen_as_it_is_asked_for(folder: Path) -> None:
         (["evaluate", "nope.onnx", "--data", "streets"], "nope.onnx: there is no such file or folder"),
         (["visualize", "fpenet", "--weights", "x.safetensors", "--data", "streets"], "x.safetensors: cannot be read"),
         (["export", RUN, "--out", "x", "--weights", "w"], "--weights: is only for a study or a point"),
+        (["tune", "fpnet", "--out", "x"], "fpnet: is neither a study's folder nor a point, did you mean 'fpenet'?"),
+        (["tune", "fpenet", "--out", "x", "--data", "streets"], "--weights: is needed for a point"),
+        (["tune", RUN, "--out", "x", "--backend", "tensorflow"], "--backend: 'tensorflow' is not known"),
+        (["tune", RUN, "--out", "x", "--precision", "int4"], "--precision: 'int4' is not known"),
+        (["tune", RUN, "--out", "x", "--size", "8"], "--size: '8' is not a size"),
     ],
 )
 def test_what_a_user_causes_is_one_line(folder: Path, arguments: list[str], line: str) -> None:

@@ -19,6 +19,8 @@ from segsearch.leaderboard.run import MEASURED, candidates_of, run_leaderboard
 from segsearch.lock import locked
 from segsearch.measure.conditions import Conditions
 from segsearch.measure.record import LatencyRecord
+from segsearch.report.leaderboard_csv import leaderboard_frame
+from segsearch.report.leaderboard_md import markdown
 from segsearch.space.points import named_point
 from segsearch.timing import (
     FileSubject,
@@ -65,19 +67,34 @@ def test_backends_that_run_files_share_one_that_is_exported_once(
 ) -> None:
     made: list[str] = []
 
-    def counted(subject: NetworkSubject, holds: str) -> contextlib.AbstractContextManager[FileSubject]:
-        made.append(f"{subject.label} {holds}")
-        return exported(subject, holds)
+    def counted(subject: NetworkSubject, holds: str, *, plain: bool) -> contextlib.AbstractContextManager[FileSubject]:
+        made.append(f"{subject.label} {holds}{' plain' if plain else ''}")
+        return exported(subject, holds, plain=plain)
 
     monkeypatch.setattr(running, "exported", counted)
     under = [quick(), quick(backend="onnxruntime"), quick(backend="openvino")]
-    found = run_leaderboard(POINTS[:2], under, tmp_path)
-    assert made == [f"{name} float32" for name in NAMES[:2]]
+    found = run_leaderboard(POINTS[:2], under, tmp_path, plain=True)
+    assert made == [f"{name} float32{graph}" for name in NAMES[:2] for graph in ("", " plain")]
     for board, protocol in zip(found.boards, under, strict=True):
         assert {e.point.name for e in board.entries} == set(NAMES[:2])
         assert {e.latency.backend for e in board.entries} == {protocol.backend}
         assert all(e.latency.params == e.point.expected.params for e in board.entries if e.point.expected)
     assert [a.networks for a in found.agreements] == [2, 2]
+    eager, *others = found.boards
+    assert not eager.gains
+    for board in others:
+        assert board.gains == {
+            e.point.name: e.plain.median_ms / e.latency.median_ms for e in board.entries if e.plain is not None
+        }
+        assert board.gains.keys() == set(NAMES[:2])
+    note, table = markdown(found, command="x"), leaderboard_frame(found.boards)
+    assert note.count("times as fast as plain exports in the geometric mean of 2 networks") == 2
+    assert table.plain_export_ms.notna().sum() == 4
+
+
+def test_plain_exports_need_a_backend_that_runs_files(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"--plain: needs a backend that runs exported files \(allowed: onnxruntime,"):
+        run_leaderboard(POINTS[:1], [quick()], tmp_path, plain=True)
 
 
 def test_what_is_there_is_not_timed_again(tmp_path: Path) -> None:

@@ -50,6 +50,7 @@ CHANGES: list[dict[str, Any]] = [
     {"threads": 2},
     {"timer": TimerSettings()},
     {"processes": 3},
+    {"graph": "plain"},
 ]
 
 

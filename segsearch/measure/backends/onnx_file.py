@@ -84,8 +84,8 @@ def check_file(path: Path, example: Tensor, asked: str | None, weights: Mapping[
     return asked or suiting[0]
 
 
-def size_of(path: Path) -> tuple[int, int]:
-    """Height and width of the one image, uint8 (1, 3, H, W), that an ONNX file takes.
+def face_of(path: Path) -> tuple[tuple[int, int], torch.dtype]:
+    """Height and width of the one image (1, 3, H, W) that an ONNX file takes, and the type of its pixels.
 
     Raises:
         MissingExtraError: onnx is not installed. InputError: no such file, no ONNX, or one for other images.
@@ -95,7 +95,10 @@ def size_of(path: Path) -> tuple[int, int]:
     shapes = [[d.dim_value for d in v.type.tensor_type.shape.dim] for v in graph.input if v.name not in inside]
     if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][:2] != [1, 3] or 0 in shapes[0]:
         raise InputError(path, f"takes images of shape {shapes}", "one image of a fixed size, (1, 3, H, W)")
-    return shapes[0][2], shapes[0][3]
+    kind = next(_type_name(v.type.tensor_type.elem_type) for v in graph.input if v.name not in inside)
+    if kind != "uint8" and kind not in _TYPES:
+        raise InputError(path, f"takes images of {kind}", ("uint8", *_TYPES))
+    return (shapes[0][2], shapes[0][3]), torch.uint8 if kind == "uint8" else _TYPES[kind]
 
 
 def _load(path: Path) -> Any:

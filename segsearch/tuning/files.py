@@ -1,0 +1,134 @@
+"""The files of one network that are tried, each built when it is first asked for."""
+
+import dataclasses
+import hashlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from torch import nn
+
+from segsearch.artefacts.make import Label
+from segsearch.data.dataset import Dataset
+from segsearch.data.normalise import MEAN, STD
+from segsearch.deployment.deploy import Deployed, deploy
+from segsearch.deployment.images import Bytes
+from segsearch.deployment.onnx import to_onnx
+from segsearch.deployment.plain import write_plain
+from segsearch.deployment.quantise import by_sensitivity, quantise
+from segsearch.deployment.steps import STEPS
+from segsearch.errors import InputError
+from segsearch.files import make_folder, write_atomic
+from segsearch.measure.backends.onnx_file import written
+from segsearch.measure.backends.table import file_backend
+from segsearch.measure.latency import example_image
+from segsearch.models.network import Network
+from segsearch.tuning.record import DEPLOYED, PLAIN, Candidate
+
+FOLDER = "files"
+SENSITIVE_IMAGES = 4
+"""Of those that int8 is calibrated on: enough to order the layers by what rounding does to them."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Subject:
+    """One trained network, and what its files are proven, scored and calibrated on.
+
+    Attributes:
+        name: for people.
+        network: with its weights, in eval mode.
+        size_hw: height and width of the image in pixels.
+        label: what stands in the files.
+        val: the images that files are scored on.
+        calibration: gives those that int8 takes its ranges from, uint8 [H, W, 3].
+    """
+
+    name: str
+    network: Network
+    size_hw: tuple[int, int]
+    label: Label
+    val: Dataset
+    calibration: Callable[[], Iterator[Bytes]]
+
+    @property
+    def checksum(self) -> str:
+        """Hex digits that tell the network and its weights from all others."""
+        digest = hashlib.sha256(self.network.spec.id.encode())
+        for name, tensor in sorted(self.network.state_dict().items()):
+            digest.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+
+class Files:
+    """Files in a folder; those of before are taken as they are."""
+
+    def __init__(self, subject: Subject, folder: Path) -> None:
+        self._subject, self.folder = subject, folder / FOLDER
+        self._order: list[str] | None = None
+        make_folder(self.folder)
+
+    def path(self, candidate: Candidate) -> Path:
+        """Return a candidate's file.
+
+        Raises:
+            ProofError: the network cannot be exported so. InputError: no calibration images, or a full disk.
+        """
+        holds = file_backend(candidate.backend).weights[candidate.precision]
+        exact = f"-{candidate.exact_layers}exact" if candidate.exact_layers else ""
+        path = self.folder / f"{holds}-{candidate.graph.replace(' ', '-')}{exact}.onnx"
+        if not path.exists():
+            self._build(candidate, holds, path)
+        return path
+
+    def graphs(self) -> tuple[str, ...]:
+        """Return the graphs that differ: ``deployed``, then it without each step that makes a difference."""
+        found: dict[bytes, str] = {}
+        for graph in (DEPLOYED, *(f"no {step}" for step in STEPS)):
+            found.setdefault(_digest(self._deployed(graph).fused()), graph)
+        return tuple(found.values())
+
+    def layers(self, graph: str) -> list[str]:
+        """Names of the convolutions of a graph that int8 rounds, those first that rounding changes most."""
+        if self._order is None:
+            exact = self.path(Candidate(backend="onnxruntime", graph=graph))
+            rounded = self.path(Candidate(backend="onnxruntime", precision="int8", graph=graph))
+            images = [image for image, _ in zip(self._subject.calibration(), range(SENSITIVE_IMAGES), strict=False)]
+            self._order = by_sensitivity(exact, rounded, images)
+        return self._order
+
+    def _deployed(self, graph: str) -> Deployed:
+        without = () if graph == DEPLOYED else (graph.removeprefix("no "),)
+        return deploy(self._subject.network, self._subject.size_hw, MEAN, STD, without=without)
+
+    def _build(self, candidate: Candidate, holds: str, path: Path) -> None:
+        subject, label = self._subject, self._subject.label
+        if candidate.graph == PLAIN:
+            write_plain(subject.network, subject.size_hw, path)
+        elif holds == "float32":
+            deployed = self._deployed(candidate.graph)
+            to_onnx(deployed, path, classes=label.classes, colours=label.colours, metadata=label.notes)
+        elif holds == "int8":
+            exact = self.layers(candidate.graph)[: candidate.exact_layers] if candidate.exact_layers else ()
+            quantise(
+                self.path(candidate.model_copy(update={"precision": "float32", "exact_layers": 0})),
+                path,
+                subject.calibration(),
+                exact=exact,
+            )
+        elif holds == "float16":
+            with written(self._deployed(candidate.graph), example_image(subject.size_hw), holds) as made:
+                write_atomic(path, made.read_bytes())
+        else:
+            raise InputError("precision", f"no file is built with weights of {holds}")
+
+
+def _digest(network: nn.Module) -> bytes:
+    """Tell apart modules that compute differently: by their parts, plain attributes, and numbers."""
+    digest = hashlib.sha256(str(network).encode())
+    for name, module in network.named_modules():
+        plain = {
+            key: value for key, value in vars(module).items() if isinstance(value, bool | int | float | str | tuple)
+        }
+        digest.update(f"{name}{sorted(plain.items())}".encode())
+    for name, tensor in network.state_dict().items():
+        digest.update(name.encode() + tensor.contiguous().numpy().tobytes())
+    return digest.digest()

@@ -1,0 +1,183 @@
+"""What was tried of one network, and what came of it, as lines on disk."""
+
+import statistics
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from segsearch.deployment.parity import Agreement
+from segsearch.errors import InputError
+from segsearch.frozen import Frozen
+from segsearch.timing.store import append_line, read_lines
+
+TRIED = "tried.jsonl"
+PLAIN, DEPLOYED = "plain", "deployed"
+"""Graphs: what ``torch.onnx.export`` makes of the network, and what `segsearch export` writes."""
+VERSION: Literal[1] = 1
+"""Raised when figures of before cannot stand beside new ones."""
+
+
+class Candidate(Frozen):
+    """One way to ship a network.
+
+    Attributes:
+        backend: the software that runs the file.
+        precision: what it computes in.
+        graph: ``plain``, ``deployed``, or ``deployed`` without one step: ``no reorder``.
+        exact_layers: of int8, how many convolutions stay in float32, those first that rounding changes most.
+    """
+
+    backend: str
+    precision: str = "float32"
+    graph: str = DEPLOYED
+    exact_layers: int = Field(default=0, ge=0)
+
+    def __str__(self) -> str:
+        """Write for people: ``onnxruntime int8, 4 layers float32``."""
+        graph = "" if self.graph == DEPLOYED else f", {self.graph}"
+        exact = f", {self.exact_layers} layers float32" if self.exact_layers else ""
+        return f"{self.backend} {self.precision}{graph}{exact}"
+
+    @property
+    def yardstick(self) -> bool:
+        """Whether it is only there to be compared with."""
+        return self.graph == PLAIN
+
+
+class Proven(Frozen):
+    """What a file does.
+
+    Attributes:
+        file: its name in the folder ``files``; ``size_bytes``, ``sha256``: of it.
+        agreement: of its masks with the trained network's.
+        miou: of its masks on all validation images, 0..1.
+    """
+
+    file: str
+    size_bytes: int
+    sha256: str
+    agreement: Agreement
+    miou: float
+
+
+class Tried(Frozen):
+    """A candidate and what came of it.
+
+    Attributes:
+        proven: None where it failed.
+        failed: why, in one line.
+        process_medians_ms: latency of one image in each new process that timed it, in milliseconds.
+        unsteady: why one of them is to be doubted; None where none is.
+    """
+
+    candidate: Candidate
+    proven: Proven | None = None
+    failed: str | None = None
+    process_medians_ms: tuple[float, ...] = ()
+    unsteady: str | None = None
+
+    @property
+    def latency_ms(self) -> float | None:
+        """Median over the processes; None before it was timed."""
+        return statistics.median(self.process_medians_ms) if self.process_medians_ms else None
+
+    def loss_points(self, miou: float) -> float | None:
+        """Points of mIoU below the trained network's ``miou``, 0..1; negative where it is above."""
+        return None if self.proven is None else 100 * (miou - self.proven.miou)
+
+
+class Header(Frozen):
+    """All that must be the same for two lines to be compared.
+
+    Attributes:
+        name: the network's, for people; weights: a checksum of them.
+        size_hw: height and width of the image in pixels; classes: K.
+        data: its name; images: of the validation split.
+        miou: of the trained network's own masks on them, 0..1.
+        device, threads, machine, versions: what runs the files.
+    """
+
+    version: Literal[1] = VERSION
+    name: str
+    weights: str
+    size_hw: tuple[int, int]
+    classes: int
+    data: str
+    images: int
+    miou: float
+    device: str
+    device_name: str
+    threads: int
+    machine: str
+    versions: dict[str, str]
+
+
+class Book:
+    """The lines of one folder: a header, then what was tried. A later line of a candidate adds to an earlier one.
+
+    Raises:
+        InputError: the file is damaged, or of another network, data or device.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / TRIED
+        self.header: Header | None = None
+        self._tried: dict[str, Tried] = {}
+        for number, line in enumerate(read_lines(self.path), start=1):
+            if number == 1:
+                self.header = Header.parse(line, f"{self.path}:1")
+            else:
+                self._add(Tried.parse(line, f"{self.path}:{number}"))
+
+    def begin(self, header: Header) -> None:
+        """Write the header, or check that the one that is there says the same."""
+        if self.header is None:
+            append_line(self.path, header.model_dump(mode="json"))
+            self.header = header
+        for name, before in self.header.model_dump().items():
+            now = getattr(header, name)
+            if before != now and name != "miou":
+                raise InputError(self.path.parent, f"was begun with {name} {before}, not {now}", "another --out")
+
+    def get(self, candidate: Candidate) -> Tried | None:
+        """Return what came of a candidate, if it was tried."""
+        return self._tried.get(candidate.id)
+
+    def add(self, tried: Tried) -> None:
+        """Keep what was found; it is on disk when this returns."""
+        append_line(self.path, tried.model_dump(mode="json"))
+        self._add(tried)
+
+    def all(self) -> tuple[Tried, ...]:
+        """All that was tried, in order."""
+        return tuple(self._tried.values())
+
+    def _add(self, tried: Tried) -> None:
+        before = self._tried.get(tried.candidate.id)
+        self._tried[tried.candidate.id] = tried if before is None else _joined(before, tried)
+
+
+def _joined(before: Tried, now: Tried) -> Tried:
+    update: dict[str, Any] = {
+        "proven": now.proven or before.proven,
+        "failed": now.failed or before.failed,
+        "process_medians_ms": (*before.process_medians_ms, *now.process_medians_ms),
+        "unsteady": now.unsteady or before.unsteady,
+    }
+    return before.model_copy(update=update)
+
+
+def fastest(tried: Iterable[Tried], miou: float, within_points: float) -> Tried | None:
+    """Return the fastest of those that lose at most so many points of the network's ``miou``, 0..1; None for none."""
+    fit = [
+        one
+        for one in tried
+        if not one.candidate.yardstick
+        and one.failed is None
+        and one.latency_ms is not None
+        and (loss := one.loss_points(miou)) is not None
+        and loss <= within_points
+    ]
+    return min(fit, key=lambda one: one.latency_ms or 0.0, default=None)
