@@ -80,8 +80,8 @@ class StudyTrainable(tune.Trainable):  # type: ignore[misc]
 
     def _told(self, result: TrialResult, rung: int | None) -> dict[str, Any]:
         score = {"miou": result.rungs[-1].miou} if result.state == "paused" else {}
-        if result.state == "complete" and result.scores is not None:
-            score = {"miou": result.scores.miou}
+        if result.state == "complete" and result.counted is not None:
+            score = {"miou": result.counted.miou}
         latency = {"latency_ms": result.latency.median_ms} if result.latency is not None else {}
         facts = {"state": result.state, "params": result.params, "macs": result.macs, "rung": rung}
         return facts | score | latency | {OUTCOME: result.model_dump_json(), "done": result.state != "paused"}

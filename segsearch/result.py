@@ -66,11 +66,14 @@ class TrialResult(Frozen):
     unsure: bool = False
     """Trained although it is not known to meet the budget: it was measured on a busy or throttled machine alone."""
     scores: Scores | None = None
-    """On the images that steer the search."""
+    """On the images that steer the search, in float32."""
+    shipped_scores: Scores | None = None
+    """On the same images, of the masks that the study's backend makes in its precision; None where that is float32,
+    and of a network whose mIoU was told."""
     rungs: tuple[Rung, ...] = ()
-    """Scores at the study's rungs, as far as the training came."""
+    """Scores at the study's rungs, as far as the training came; in float32."""
     report_scores: Scores | None = None
-    """On images that the search never sees, if the data set has any."""
+    """On images that the search never sees, if the data set has any; in the precision that is shipped."""
     pretrained: str | None = None
     """File and checksum of the encoder's first weights; None where they were fresh, as no published ones fit."""
     notes: tuple[str, ...] = ()
@@ -84,6 +87,11 @@ class TrialResult(Frozen):
     def costs(self) -> dict[str, float | None]:
         """What the network costs, see `costs_of`; as the search measured it."""
         return costs_of(self.params, self.macs, self.latency)
+
+    @property
+    def counted(self) -> Scores | None:
+        """The scores that networks are compared by: in the precision that is shipped."""
+        return self.shipped_scores or self.scores
 
     @property
     def reached(self) -> int:

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from segsearch.count.cost import count
-from segsearch.data.dataset import Splits
+from segsearch.data.dataset import Dataset, Splits
 from segsearch.errors import (
     InputError,
     MachineError,
@@ -43,6 +43,8 @@ from segsearch.training.distill import Teacher
 from segsearch.training.evaluate import evaluate
 from segsearch.training.loop import train
 from segsearch.training.recipe import Recipe
+from segsearch.training.scores import Scores
+from segsearch.training.shipped import Shipped
 from segsearch.training.weights import save_weights
 
 Gate = Callable[[int, int, Sequence[LatencyRecord], float | None], Decision]
@@ -66,6 +68,8 @@ class TrialSetup:
     """On the machine to measure on; default: this one."""
     teacher: Teacher | None = None
     """Whom the recipe's ``teacher`` names."""
+    shipped: Shipped | None = None
+    """How a trained network is scored beside float32."""
     rungs: tuple[int, ...] = ()
     """Epochs after which a training may pause; the validation images are scored there."""
 
@@ -286,13 +290,19 @@ class _Trial:
         return network, trained.iterations == setup.recipe.total_steps(images)
 
     def _score(self, network: Network) -> None:
-        setup = self.setup
+        setup, splits = self.setup, self.setup.splits
+
+        def score(data: Dataset, shipped: Shipped | None) -> Scores:
+            if shipped is not None:
+                return shipped.scores(network, setup.size_hw, data, self.report)
+            return evaluate(network, data, device=setup.device, report=self.report)
+
         with self._stage("evaluate"):
-            self.facts["scores"] = evaluate(network, setup.splits.val, device=setup.device, report=self.report)
-            if setup.splits.report is not None:
-                self.facts["report_scores"] = evaluate(
-                    network, setup.splits.report, device=setup.device, report=self.report
-                )
+            self.facts["scores"] = score(splits.val, None)
+            if setup.shipped is not None:
+                self.facts["shipped_scores"] = score(splits.val, setup.shipped)
+            if splits.report is not None:
+                self.facts["report_scores"] = score(splits.report, setup.shipped)
 
     def check_folder(self) -> None:
         """Raise InputError where the folder was moved away: writing would make another one in its old place."""

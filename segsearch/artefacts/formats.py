@@ -33,7 +33,7 @@ class Form:
     """One written form: its files, the software that runs it, how it makes masks, and how by the software's own choice.
 
     ``by_default`` is set where the runtime would choose another precision than float32 by itself, and
-    ``calibration_images`` where it computes in int8.
+    ``calibration_images`` where it computes in int8; ``precision`` is what ``masks`` computes in.
     """
 
     format: Format
@@ -43,6 +43,7 @@ class Form:
     by_default: Masks | None = None
     default_precision: str | None = None
     calibration_images: int | None = None
+    precision: str = "float32"
 
 
 def chosen(formats: Sequence[str] | None) -> tuple[Format, ...]:
@@ -105,6 +106,7 @@ def write_int8(images: Iterable[npt.NDArray[np.uint8]], folder: Path, threads: i
         runtime=f"onnxruntime {_version('onnxruntime')}",
         masks=OnnxModel(path, threads=threads).predict,
         calibration_images=seen,
+        precision="int8",
     )
 
 

@@ -222,7 +222,10 @@ def rerank(
     study: StudyFolderArgument,
     device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N; default: the study's own.")] = None,
     backend: Annotated[str | None, typer.Option(metavar="NAME", help="Default: the study's own.")] = None,
-    precision: PrecisionOption = None,
+    precision: Annotated[
+        str | None,
+        typer.Option("--precision", metavar="NAME", help="Default: the study's own; under another backend float32."),
+    ] = None,
     size: Annotated[
         str | None, typer.Option("--size", metavar="HxW", help="Input height x width; default: the study's own.")
     ] = None,
@@ -233,9 +236,10 @@ def rerank(
     all_trials: Annotated[bool, typer.Option("--all", help="Every trained network, not only the front.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Time a study's networks again for another device or backend, without training; show the new Pareto front.
+    """Time a study's networks again for another device, backend or precision; show the new Pareto front.
 
-    Writes into the study's folder rerank/ and nowhere else; the same command goes on with one that was stopped.
+    Nothing is trained: mIoU is as the study has it, in the study's own precision. Writes into the study's folder
+    rerank/ and nowhere else; the same command goes on with one that was stopped.
 
     Example: segsearch rerank runs/my_study --backend openvino --all
     """

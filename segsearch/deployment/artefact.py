@@ -19,6 +19,7 @@ class Timing(Frozen):
         latency_ms: per image, in milliseconds.
         covers: `logits`, from normalised image to logits, or `mask`, from bytes to class indices.
         backend, device, threads: the software and hardware it ran on, and how many threads if a CPU.
+        precision: number format that it computed in; None in older cards.
         fresh_process: whether a process of its own was started for it.
         steady: whether the machine stood still meanwhile; None where nobody looked.
     """
@@ -27,6 +28,7 @@ class Timing(Frozen):
     covers: Literal["logits", "mask"]
     backend: str
     device: str
+    precision: str | None = None
     threads: int | None = None
     fresh_process: bool = False
     steady: bool | None = None
@@ -77,7 +79,7 @@ class Artefact(Frozen):
     """
 
     format: Literal["onnx", "pt2", "openvino"]
-    precision: Literal["float32", "int8"] = "float32"
+    precision: str = "float32"
     files: tuple[File, ...] = Field(min_length=1)
     runtime: str
     agreement: Agreement

@@ -165,9 +165,8 @@ def _forms(card: Card) -> str:
         return ""
     head = ("form", "precision", "run by", "agreement", "worst image", "mIoU", "latency")
     rows = [row for artefact in card.artefacts for row in _form_rows(artefact)]
-    files = [
-        (f"`{file.name}`", f"{file.size_bytes:,}", f"`{file.sha256}`") for form in card.artefacts for file in form.files
-    ]
+    written = dict.fromkeys(file for form in card.artefacts for file in form.files)
+    files = [(f"`{file.name}`", f"{file.size_bytes:,}", f"`{file.sha256}`") for file in written]
     notes = [_on_int8(card, form) for form in card.artefacts if form.precision == "int8"]
     if any(form.format == "pt2" for form in card.artefacts):
         notes.append(
@@ -193,14 +192,15 @@ def _agreed(agreement: Agreement) -> tuple[str, str]:
 def _on_int8(card: Card, form: Artefact) -> str:
     """Say what rounding to int8 costs, whichever way it goes."""
     said = f"`{form.files[0].name}` rounds to int8, with ranges from {form.calibration_images} images"
-    if form.miou is not None and card.artefact_miou is not None:
-        points = 100 * (form.miou - card.artefact_miou)
+    exact = next((each for each in card.artefacts if (each.format, each.precision) == ("onnx", "float32")), None)
+    before = card.artefact_miou if exact is None or exact.miou is None else exact.miou
+    timing = card.artefact if exact is None or exact.timing is None else exact.timing
+    if form.miou is not None and before is not None:
+        points = 100 * (form.miou - before)
         word = "more" if points > 0 else "less"
-        said += (
-            f": mIoU {percent(form.miou)}, {abs(points):.1f} points {word} than before ({percent(card.artefact_miou)})"
-        )
-    if form.timing is not None and card.artefact is not None:
-        ratio = form.timing.latency_ms / card.artefact.latency_ms
+        said += f": mIoU {percent(form.miou)}, {abs(points):.1f} points {word} than before ({percent(before)})"
+    if form.timing is not None and timing is not None:
+        ratio = form.timing.latency_ms / timing.latency_ms
         said += f"; it takes {100 * ratio:.0f} % of the time of float32"
     return said + "."
 
@@ -261,7 +261,8 @@ def _where(timing: Timing | None) -> str:
     if timing is None:
         return _NONE
     threads = f", {timing.threads} thread{'s' if timing.threads != 1 else ''}" if timing.threads else ""
-    return f"{timing.backend} on {timing.device}{threads}"
+    precision = "" if timing.precision in (None, "float32") else f", {timing.precision},"
+    return f"{timing.backend}{precision} on {timing.device}{threads}"
 
 
 def _met(timing: Timing | None, card: Card) -> str:

@@ -41,10 +41,10 @@ def near_front(records: Sequence[TrialRecord], budget: Budget) -> list[TrialReco
 
 def _behind(record: TrialRecord, best: Sequence[TrialRecord]) -> float:
     """How far a network lies behind the front, in latency or in mIoU, whichever is less; 1 is still near."""
-    assert record.scores is not None
+    assert record.counted is not None
     quicker = min((other.latency_ms for other in best if other.miou >= record.miou), default=record.latency_ms)
     better = max((other.miou for other in best if other.latency_ms <= record.latency_ms), default=record.miou)
-    error = record.scores.standard_error
+    error = record.counted.standard_error
     late = (1 - quicker / record.latency_ms) / NEAR
     return min(late, (better - record.miou) / error) if error else late
 

@@ -63,7 +63,7 @@ class Figures:
             self.failed(job, str(error))
             return
         self._finished(run)
-        self._note(f"{job.title}: mIoU {100 * run.result.scores.miou:.1f} %")
+        self._note(f"{job.title}: mIoU {100 * run.result.counted.miou:.1f} %")
         self._add(job, _figures(job.number, run))
 
     def failed(self, job: Job, why: str) -> None:
@@ -118,8 +118,8 @@ def _figures(seed: int, run: Run) -> Trained:
     result = run.result
     return Trained(
         seed=seed,
-        miou=result.scores.miou,
-        standard_error=result.scores.standard_error,
+        miou=result.counted.miou,
+        standard_error=result.counted.standard_error,
         report_miou=result.report_scores.miou if result.report_scores else None,
         seconds=result.seconds,
     )

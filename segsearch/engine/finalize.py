@@ -60,6 +60,7 @@ class Finals:
             recipe=self.file.recipe,
             seed=seed_of(self.file.study_seed, FOLDER, seed),
             device=self.config.device,
+            shipped=self.config.shipped,
         )
 
     def left(self) -> Iterator[tuple[TrialRecord, int]]:

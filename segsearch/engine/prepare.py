@@ -14,12 +14,13 @@ from segsearch.artefacts.trained import find_teacher
 from segsearch.data.dataset import fingerprint
 from segsearch.data.open import open_data
 from segsearch.data.survey import check_labels
+from segsearch.deployment.lint_rules import OPSET
 from segsearch.describe import read_point
 from segsearch.engine.executors.base import Task
 from segsearch.engine.warm import Warm, kept_warm, warmed
 from segsearch.errors import InputError
 from segsearch.files import expanded
-from segsearch.measure.backends.table import find_backend
+from segsearch.measure.backends.table import FILE_BACKENDS, file_backend, ready_backend
 from segsearch.measure.conditions import Conditions
 from segsearch.measure.machine import device_name, find_device
 from segsearch.measure.memory import counts_memory
@@ -143,12 +144,19 @@ def set_up(config: StudyConfig) -> TrialSetup:
         device=config.device,
         under=_conditions(config),
         rungs=config.rungs,
+        shipped=config.shipped,
     )
 
 
 def _conditions(config: StudyConfig) -> Conditions:
     device = config.remote.device if config.remote else config.device
-    return Conditions(device=device, backend=config.backend, threads=config.threads, timer=config.timer)
+    return Conditions(
+        device=device,
+        backend=config.backend,
+        precision=config.precision,
+        threads=config.threads,
+        timer=config.timer,
+    )
 
 
 def run(setup: TrialSetup, task: Task, report: Report) -> TrialResult:
@@ -225,18 +233,30 @@ class Target:
 
 def target_here(config: StudyConfig) -> Target:
     """See that what a study measures on is there. Raises as `prepare`."""
+    _check_writable(config)
     device = find_device(config.device)
     if config.remote is not None:
         return _there(config, config.remote)
-    find_backend(config.backend, device.type).version()
+    ready_backend(config.backend, device, config.precision)
     if "memory_mib" in {*config.budget.compared, *config.budget.limits} and not counts_memory(device.type):
         raise InputError("memory_mib", "cannot be measured on this system", "latency_ms, params, macs")
     return Target(device=device_name(device), threads=config.threads or torch.get_num_threads())
+
+
+def _check_writable(config: StudyConfig) -> None:
+    """Raise InputError where the study's winner could not be written: see `segsearch.deployment.lint_rules.OPSET`."""
+    holds = file_backend(config.backend).weights if config.backend in FILE_BACKENDS else {}
+    if config.precision is not None and holds.get(config.precision) == "bfloat16":
+        left = [name for name, held in holds.items() if held not in ("bfloat16", "int8")]
+        problem = f"{config.backend} needs a file in bfloat16, in which ONNX of opset {OPSET} has no convolution"
+        raise InputError("precision", problem, left)
 
 
 def _there(config: StudyConfig, remote: Remote) -> Target:
     """Ask the worker, so that a study that cannot measure does not begin."""
     worker = Worker(Address.parse(remote.address), need_token())
     facts = check_offer(worker, _conditions(config)).facts
+    if config.shipped is not None:
+        config.shipped.check()
     device = f"{facts.maker(remote.device)} at {facts.host}"
     return Target(device=device, threads=config.threads or facts.threads, worker=worker)

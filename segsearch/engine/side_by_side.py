@@ -41,7 +41,8 @@ class RunWork:
         self.study.ready()
         training = self.trainings[task.proposal.number]
         # Ray shows a training its own GPUs only, and the first of those is always cuda:0
-        training = training.model_copy(update={"device": training.device.partition(":")[0]})
+        shipped = training.shipped and training.shipped.on_first()
+        training = training.model_copy(update={"device": training.device.partition(":")[0], "shipped": shipped})
         root = os.environ.get(DATA_ROOT)
         if root and ray.get_runtime_context().get_node_id() != self.study.home:
             training = training.model_copy(update={"data": at_root(self.study.parsed(), root).data})
@@ -52,7 +53,7 @@ class RunWork:
             return TrialResult(
                 state="failed", reason=why, notes=(DIVERGED,), spec=task.spec, spec_id=task.spec.id, seconds={}
             )
-        scores, seconds = run.result.scores, {"train": run.result.seconds}
+        scores, seconds = run.result.counted, {"train": run.result.seconds}
         return TrialResult(state="complete", scores=scores, spec=task.spec, spec_id=task.spec.id, seconds=seconds)
 
 

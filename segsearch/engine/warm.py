@@ -129,7 +129,7 @@ def slim(record: TrialRecord) -> TrialRecord:
     if record.latency is not None:
         samples = {"samples_ms": (record.latency.median_ms,), "reference_samples_ms": ()}
         changes["latency"] = record.latency.model_copy(update=samples)
-    for name in ("scores", "report_scores"):
+    for name in ("scores", "shipped_scores", "report_scores"):
         if (scores := getattr(record, name)) is not None:
             changes[name] = scores.model_copy(update={"confusion": ()})
     return record.model_copy(update=changes)

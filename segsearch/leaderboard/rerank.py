@@ -93,16 +93,20 @@ def study_protocol(
     timer: TimerSettings | None = None,
     processes: int | None = None,
 ) -> LatencyProtocol:
-    """Take a study's way of measuring, with what is given here in its place.
+    """Take a study's way of measuring, with what is given here in its place; under another backend float32.
 
-    Raises: as `segsearch.timing.protocol_for`, and InputError where there is no study or nothing is trained.
+    Raises: as `segsearch.timing.protocol_for`, and InputError where there is no study or nothing is trained, and for
+    int8, which a quantised file is timed in, not a network.
     """
+    if precision == "int8":
+        cure = "`segsearch export STUDY --int8`, whose card has its latency and mIoU"
+        raise InputError("precision", "int8 is of quantised files, and a study holds none", cure)
     store = StudyFolder(folder)
     config = store.read_study().config
     under = Conditions(
         device=device or config.device,
         backend=backend or config.backend,
-        precision=precision,
+        precision=precision or (config.precision if backend in (None, config.backend) else None),
         threads=threads or config.threads,
         timer=timer or config.timer,
     )

@@ -64,7 +64,10 @@ def _check(job: Job, graph: Path, allowed: Collection[str]) -> None:
     """See that a job can be done here, and that the graph is the one it announces. Raises in one line why not."""
     if job.backend not in allowed:
         raise InputError("backend", f"{job.backend!r} is not offered by this worker", allowed)
-    file_backend(job.backend, find_device(job.device).type, job.precision).version()
+    where = find_device(job.device)
+    runner = file_backend(job.backend, where.type, job.precision)
+    runner.version()
+    runner.check(where, job.precision)
     spec_id = check_received(graph.read_bytes(), job.size_hw)
     if spec_id != job.spec_id:
         raise WorkerError(f"the graph is of spec {spec_id}, the job of {job.spec_id}")

@@ -294,7 +294,8 @@ def _measured_on(measured: Sequence[TrialRecord], data: str, stopped: int) -> st
         return "; ".join(filter(None, (data, "nothing has been measured yet")))
     trained = sum(record.trained for record in measured)
     threads = f", {latency.threads} thread{'s' * (latency.threads != 1)}" if latency.device_kind == "cpu" else ""
+    precision = "" if latency.precision == "float32" else f", {latency.precision},"
     height, width = latency.size_hw
-    parts = (data, f"{height}x{width} pixels", f"{latency.backend} on {latency.where}{threads}")
+    parts = (data, f"{height}x{width} pixels", f"{latency.backend}{precision} on {latency.where}{threads}")
     counts = f"{trained} trained, {len(measured) - trained} rejected" + (f", {stopped} stopped" if stopped else "")
     return "; ".join(filter(None, (*parts, counts)))

@@ -52,7 +52,7 @@ def shown(study: Overview) -> Iterator[RenderableType]:
     """Say what a study searches and how far it is, show its front, and say how to go on."""
     config, file = study.file.config, study.file
     yield f"study {config.name} in {study.folder}: {study.state}, {_trained(study)}"
-    where = f"{config.backend} on {file.device}, threads: {file.threads}"
+    where = f"{config.measured_with} on {file.device}, threads: {file.threads}"
     yield f"space {config.space} (id {file.space_id}), sampler {config.sampler}, seed {config.seed}"
     yield f"data {config.data.name} at {config.data.size[0]}x{config.data.size[1]}, recipe {config.recipe.id}"
     yield f"budget: {config.budget}; measured with {where}"

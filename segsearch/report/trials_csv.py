@@ -17,10 +17,11 @@ NAME = "trials.csv"
 
 
 PLAIN = (
-    *("number", "name", "origin", "state", "reason", "on_front", "miou", "pixel_accuracy", "report_miou"),
+    *("number", "name", "origin", "state", "reason", "on_front"),
+    *("miou", "float32_miou", "pixel_accuracy", "report_miou"),
     *("latency_ms", "latency_p10_ms", "latency_p90_ms", "fps", "steady", "unsure", "measurements", "search_latency_ms"),
     *("params", "macs", "memory_mib", "spec_id", "recipe_id", "seed"),
-    *("pretrained", "trained_iterations", "final_loss", "device", "backend", "threads", "commit"),
+    *("pretrained", "trained_iterations", "final_loss", "device", "backend", "precision", "threads", "commit"),
     *("started_at", "finished_at"),
 )
 """Columns of any study, of one without trials too."""
@@ -53,6 +54,7 @@ def trials_frame(
 ) -> "pd.DataFrame":
     """Return one row per trial: what it was, what it cost, what it scored, and ``point.*``, ``iou.*``, ``seconds.*``.
 
+    ``miou``, ``pixel_accuracy`` and ``iou.*`` are in the precision that the study ships; ``float32_miou`` is beside it.
     ``on_front`` is of the networks within ``budget``.
     ``latency_*``, ``fps`` and ``steady`` are of the measurement at the end where there was one, of the search else.
     ``final_*`` are there where ``final`` is: means over the seeds, see `segsearch.study.final.Finalist`.
@@ -76,7 +78,7 @@ def _is_whole(values: Iterable[object]) -> bool:
 
 
 def _row(record: TrialRecord) -> dict[str, object]:
-    latency, scores, report = record.quoted, record.scores, record.report_scores
+    latency, scores, report = record.quoted, record.counted, record.report_scores
     return {
         "number": record.number,
         "name": record.name,
@@ -85,6 +87,7 @@ def _row(record: TrialRecord) -> dict[str, object]:
         "reason": record.reason,
         "on_front": False,
         "miou": scores and scores.miou,
+        "float32_miou": record.scores and record.scores.miou,
         "pixel_accuracy": scores and scores.pixel_accuracy,
         "report_miou": report and report.miou,
         "latency_ms": latency and latency.median_ms,
@@ -106,6 +109,7 @@ def _row(record: TrialRecord) -> dict[str, object]:
         "final_loss": record.final_loss,
         "device": record.device,
         "backend": latency and latency.backend,
+        "precision": latency and latency.precision,
         "threads": latency and latency.threads,
         "commit": record.commit,
         "started_at": record.started_at,

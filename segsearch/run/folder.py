@@ -17,6 +17,7 @@ from segsearch.spec.network import NetworkSpec
 from segsearch.study_files import RESULT, RUN, read_json
 from segsearch.training.recipe import PATHS, Recipe
 from segsearch.training.scores import Scores
+from segsearch.training.shipped import Shipped
 
 METRICS, CURVES = "metrics.jsonl", "curves.png"
 LAST, BEST = "last.safetensors", "best.safetensors"
@@ -46,6 +47,8 @@ class Training(Frozen):
     seed: int
     device: DeviceName
     weights: Start | None = None
+    shipped: Shipped | None = None
+    """How it is scored beside float32."""
 
     @property
     def folder_name(self) -> str:
@@ -84,8 +87,10 @@ class RunResult(Frozen):
 
     scores: Scores
     """Of the weights after the last step on the validation images; never of the best ones."""
+    shipped_scores: Scores | None = None
+    """The same, as the runtime makes its masks in the precision that is shipped, where the training names one."""
     report_scores: Scores | None = None
-    """On the images that are only reported on, where the data has such a split."""
+    """On the images that are only reported on, where the data has such a split; in the precision that is shipped."""
     steps: int
     final_loss: float
     seconds: float
@@ -96,6 +101,11 @@ class RunResult(Frozen):
     """None in runs older than this field."""
     notes: tuple[str, ...] = ()
     """What went otherwise than planned, in sentences."""
+
+    @property
+    def counted(self) -> Scores:
+        """The scores that networks are compared by."""
+        return self.shipped_scores or self.scores
 
 
 def run_in(folder: Path) -> RunFile | None:
@@ -168,4 +178,5 @@ def _decisions(run: Training) -> dict[str, object]:
     plain = {"data": run.data.model_dump(mode="json", exclude={"root"}), "recipe": recipe}
     device = run.device.partition(":")[0]
     weights = {} if run.weights is None else {"weights": run.weights.model_dump(mode="json", exclude={"file"})}
-    return {"network": run.spec.id, **flat(plain | weights), "seed": run.seed, "device": device}
+    shipped = {} if run.shipped is None else {"shipped": run.shipped.model_dump(mode="json", exclude={"device"})}
+    return {"network": run.spec.id, **flat(plain | weights | shipped), "seed": run.seed, "device": device}

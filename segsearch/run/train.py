@@ -265,14 +265,19 @@ def _scored(
         last = copy.deepcopy(network)
         last.load_state_dict(trained.last)
         save_weights(last, folder / LAST, facts)
+    data = {part: data for part, data in splits.parts() if part != "train"}
+    shipped = {}
+    if file.shipped is not None:
+        shipped = {part: file.shipped.scores(network, file.data.size, each, report) for part, each in data.items()}
     scores = {
-        part: evaluate(network, data, device=file.device, report=report)
-        for part, data in splits.parts()
-        if part != "train"
+        part: evaluate(network, each, device=file.device, report=report)
+        for part, each in data.items()
+        if part not in shipped or part == "val"
     }
     return RunResult(
         scores=scores["val"],
-        report_scores=scores.get("report"),
+        shipped_scores=shipped.get("val"),
+        report_scores=(shipped or scores).get("report"),
         steps=trained.iterations,
         final_loss=trained.final_loss,
         seconds=trained.seconds,

@@ -10,9 +10,9 @@ from segsearch.study.overview import Overview
 from segsearch.study.pareto import figures, hypervolume, losses_of
 from segsearch.study.record import TrialRecord
 
-DECIDED = {"name", "space", "data", "recipe", "device", "backend", "remote", "threads", "timer"}
+DECIDED = {"name", "space", "data", "recipe", "device", "backend", "precision", "remote", "threads", "timer"}
 """Fields of a study file that `segsearch.study.identity.decisions` has; all others steer what is tried, no figure."""
-FIGURES = ("data", "device", "threads", "backend")
+FIGURES = ("data", "device", "threads", "backend", "precision")
 """Decisions that make mIoU or latency of two studies figures of different things."""
 
 

@@ -18,6 +18,7 @@ from segsearch.study.budget import USUAL, Budget, Objectives
 from segsearch.study.machines import Remote, Resources, at_address
 from segsearch.training.recipe import Recipe
 from segsearch.training.recipes import load_recipe, paths_at
+from segsearch.training.shipped import Shipped
 from segsearch.yaml12 import load_yaml
 
 MOST_PROCESSES = 100
@@ -43,6 +44,16 @@ def _folder_name(name: str) -> str:
 
 
 Values = Annotated[tuple[Scalar, ...], BeforeValidator(_listed)]
+
+
+def _searchable(precision: str | None) -> str | None:
+    """Refuse int8: its ranges come from a trained network's maps, and the gate measures before there is one."""
+    if precision == "int8":
+        raise ValueError(
+            "int8 needs a trained network to take its ranges from, so no search is in it: search in another precision"
+            " and let `segsearch export STUDY --int8` tell what int8 gains and costs"
+        )
+    return precision
 
 
 def _epochs(value: object) -> object:
@@ -73,6 +84,13 @@ class StudyConfig(Frozen):
     backend: Literal[
         "eager", "cudagraph", "compile", "compile-graph", "aotinductor", "onnxruntime", "openvino", "tensorrt"
     ] = Field(default="eager", description="software that latency is measured with")
+    precision: Annotated[
+        Literal["float32", "tf32", "float16", "bfloat16", "int8"] | None, AfterValidator(_searchable)
+    ] = Field(
+        default=None,
+        description="number format that is shipped, of those that the backend has on the device: networks are timed and"
+        " scored in it; default float32",
+    )
     remote: Annotated[Remote | None, BeforeValidator(at_address)] = Field(
         default=None, description="measure on another machine; needs a backend that runs exported graphs"
     )
@@ -161,6 +179,23 @@ class StudyConfig(Frozen):
         if self.rungs and self.recipe.epochs is not None and self.rungs[-1] >= self.recipe.epochs:
             raise ValueError(f"rung {self.rungs[-1]} must be less than the recipe's {self.recipe.epochs} epochs")
         return self
+
+    @property
+    def measured_with(self) -> str:
+        """Software of the latencies, and its precision where the study names one: ``openvino, bfloat16``."""
+        return self.backend + (f", {self.precision}" if self.precision else "")
+
+    @property
+    def shipped(self) -> Shipped | None:
+        """How networks are scored beside float32; None where float32 is shipped.
+
+        A worker times and does not score: this machine has to compute as that one, on a device of the same kind.
+        """
+        if self.precision in (None, "float32"):
+            return None
+        kind = (self.remote or self).device.partition(":")[0]
+        device = self.device if self.device.startswith(kind) else kind
+        return Shipped(backend=self.backend, precision=self.precision, device=device)
 
     @property
     def most_proposals(self) -> int:

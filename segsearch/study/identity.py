@@ -70,6 +70,7 @@ def decisions(study: StudyFile) -> dict[str, object]:
         **flat({"data": config.data.model_dump(mode="json", exclude={"root"})}),
         **flat({"recipe": config.recipe.model_dump(mode="json") | {key: _kind(config.recipe, key) for key in PATHS}}),
         "backend": config.backend,
+        **({"precision": config.precision} if config.precision else {}),
         "device": study.device,
         "threads": study.threads,
         **flat({"timer": config.timer.model_dump(mode="json")}),

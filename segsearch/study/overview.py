@@ -73,6 +73,7 @@ class Overview:
             "recipe_id": config.recipe.id,
             "device": self.file.device,
             "backend": config.backend,
+            "precision": config.precision,
             "threads": self.file.threads,
         }
 

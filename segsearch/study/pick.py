@@ -64,8 +64,8 @@ def pick(records: Sequence[TrialRecord], how: Pick, budget: Budget | None = None
     if how == "fastest":
         return Picked(record=min(records, key=_faster))
     best = max(records, key=lambda r: (r.miou, -r.latency_ms, -r.number))
-    assert best.scores is not None
-    least = best.miou - (best.scores.standard_error or 0.0)
+    assert best.counted is not None
+    least = best.miou - (best.counted.standard_error or 0.0)
     taken = min((r for r in records if r.miou >= least), key=_faster)
     return Picked(record=taken, best=best if taken.latency_ms < best.latency_ms else None)
 

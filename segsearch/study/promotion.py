@@ -63,7 +63,7 @@ class Scores:
         """Add all scores of a trial; those that are known stay as they are."""
         if result.latency is None:
             return
-        final = [(None, result.scores.miou)] if result.state == "complete" and result.scores else []
+        final = [(None, result.counted.miou)] if result.state == "complete" and result.counted else []
         for rung, miou in (*((rung.epochs, rung.miou) for rung in result.rungs if rung.epochs), *final):
             found = losses(miou, result.costs, self._compared)
             self.at[rung][number] = Scored(number=number, miou=miou, losses=found, chosen=chosen)

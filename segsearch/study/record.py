@@ -113,9 +113,9 @@ class TrialRecord(TrialResult):
 
     @property
     def miou(self) -> float:
-        """Mean IoU on the search's validation images, 0..1; of trained ones only."""
-        assert self.scores is not None, f"trial {self.number} is {self.state}"
-        return self.scores.miou
+        """Mean IoU on the search's validation images, 0..1, in the precision that is shipped; of trained ones only."""
+        assert self.counted is not None, f"trial {self.number} is {self.state}"
+        return self.counted.miou
 
     @property
     def quoted(self) -> LatencyRecord | None:

@@ -11,7 +11,7 @@ from segsearch.count.cost import count
 from segsearch.data.normalise import MEAN, STD
 from segsearch.deployment.deploy import deploy
 from segsearch.errors import InputError
-from segsearch.measure.backends.table import find_backend
+from segsearch.measure.backends.table import ready_backend
 from segsearch.measure.conditions import PLAIN, Conditions, check_threads
 from segsearch.measure.load import Contention
 from segsearch.measure.machine import find_device
@@ -59,7 +59,7 @@ def latency_of(
     if processes is None:
         return subject.here(under, report)
     check_threads(under.threads)
-    find_backend(under.backend, find_device(under.device).type, under.precision).version()
+    ready_backend(under.backend, find_device(under.device), under.precision)
     under = dataclasses.replace(under, threads=under.threads or torch.get_num_threads())
     return joined(measure_in_processes(subject, under, processes, report))
 

@@ -85,12 +85,13 @@ def protocol_for(
 
     Raises:
         InputError: an unknown device, backend, precision or number of threads.
-        DeviceError: the device is not here, or the backend does not run on it so.
+        DeviceError: the device is not here, or the backend does not run on it, or not in that precision.
         MissingExtraError: the backend is not installed.
     """
     where = find_device(under.device)
     runner = find_backend(under.backend, where.type, under.precision)
     check_threads(under.threads)
+    runner.check(where, under.precision)
     around, plain = software(where), "float32" if "float32" in runner.precisions else runner.precisions[0]
     return LatencyProtocol(
         size_hw=size_hw,

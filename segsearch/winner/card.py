@@ -35,14 +35,19 @@ def winner_card(
     retrained: Retrained | None,
     exported: Exported,
     made: tuple[Artefact, ...],
-    artefact_miou: float,
+    artefact_miou: float | None,
+    timing: Timing | None,
     budget_fps: float | None,
     pick: Pick | None,
     rivals: tuple[Rival, ...],
 ) -> Card:
-    """Gather all that is known of an exported network; the ONNX file is the first of ``made``."""
+    """Gather all that is known of an exported network; the ONNX file is the first of ``made``.
+
+    ``artefact_miou`` and ``timing`` are of the form that is shipped.
+    """
     latency = record.quoted
-    assert latency is not None and record.scores is not None, "only trained networks are exported"
+    scores = record.counted
+    assert latency is not None and scores is not None, "only trained networks are exported"
     assert record.params is not None and record.macs is not None
     return Card(
         name=record.name,
@@ -56,10 +61,10 @@ def winner_card(
         size_hw=latency.size_hw,
         params=record.params,
         macs=record.macs,
-        images=record.scores.images,
+        images=scores.images,
         miou=record.miou,
-        standard_error=record.scores.standard_error,
-        iou=record.scores.iou,
+        standard_error=scores.standard_error,
+        iou=scores.iou,
         artefact_miou=artefact_miou,
         report_miou=record.report_scores.miou if record.report_scores else None,
         search=Timing(
@@ -67,11 +72,12 @@ def winner_card(
             covers="mask",
             backend=latency.backend,
             device=latency.where,
+            precision=latency.precision,
             threads=latency.threads if latency.device_kind == "cpu" else None,
             fresh_process=latency is record.confirmed,
             steady=latency.steady,
         ),
-        artefact=made[0].timing,
+        artefact=timing,
         budget_fps=budget_fps,
         pick=pick,
         rivals=rivals,

@@ -10,7 +10,7 @@ import torch
 from segsearch.artefacts.appearing import appearing
 from segsearch.artefacts.formats import ONNX, chosen
 from segsearch.artefacts.load import batched
-from segsearch.artefacts.make import Label, Written, make_artefacts, time_file, write_onnx
+from segsearch.artefacts.make import Label, Written, make_artefacts, time_file, time_under, write_file, write_onnx
 from segsearch.artefacts.scenes import CALIBRATION_IMAGES, EXAMPLE, example, images_of
 from segsearch.data.config import FileData
 from segsearch.deployment.artefact import Artefact, Timing, check_fps
@@ -19,6 +19,7 @@ from segsearch.deployment.card_page import write_card
 from segsearch.deployment.images import write_png
 from segsearch.deployment.markdown import percent
 from segsearch.deployment.onnx import OnnxModel
+from segsearch.deployment.parity import Masks
 from segsearch.engine.prepare import set_up
 from segsearch.errors import ProofError
 from segsearch.models.network import Network, build
@@ -34,6 +35,7 @@ from segsearch.training.weights import load_weights
 from segsearch.trial import TrialSetup
 from segsearch.winner.card import rival, winner_card
 from segsearch.winner.pool import Pool, open_pool
+from segsearch.winner.shipped import shipped_form
 
 MOST_DRIFT = 0.01
 """Pixel accuracy may differ so much between the device that trained and the processor that runs the file."""
@@ -55,7 +57,8 @@ def export_winner(
 ) -> Card:
     """Export a study's best network in every form, with its card and ``example.png``, to the folder ``out``.
 
-    Networks are written as ONNX files and timed in fresh processes, the best first, until a file meets the budget.
+    Networks are written as ONNX files and timed in fresh processes, the best first, until a file meets the budget: by
+    the study's backend in its precision where that runs files here (`segsearch.winner.shipped`), else by onnxruntime.
     Where none does, the nearest is taken. The card names those that were passed over. Only the one taken gets the other
     forms and the proof: each form is run on all validation images of the search, and its masks must agree with the
     trained network's on 99.9 % of the pixels. ``out`` appears whole, at the end, or not at all.
@@ -98,10 +101,13 @@ def export_winner(
             threads=export.threads,
             calibration=images_of(setup.splits.train, CALIBRATION_IMAGES) if int8 else None,
             written=taken.written,
+            shipped=None if export.shipped is None else export.shipped.form(temporary, setup.size_hw),
             report=report,
         )
-        scores = export.scored(temporary / ONNX)
+        scores = export.scored(OnnxModel(temporary / ONNX, threads=export.threads).predict)
         export.check_as_trained(taken, scores)
+        made = export.all_measured(made, taken.timing, scores)
+        last = made[0] if export.shipped is None else made[-1]
         card = winner_card(
             config,
             taken.record,
@@ -109,8 +115,9 @@ def export_winner(
             weights=pool.told(taken.record),
             retrained=pool.retrained(taken.record),
             exported=exported,
-            made=tuple(export.measured(form, taken.timing, scores) for form in made),
-            artefact_miou=scores.miou,
+            made=made,
+            artefact_miou=last.miou,
+            timing=taken.timing,
             budget_fps=_limit_fps(budget),
             pick=None if point else how,
             rivals=taken.rivals,
@@ -138,6 +145,8 @@ class _Export:
         self._config, self._pool, self._size_hw, self._folder = config, pool, setup.size_hw, folder
         self._report = report
         self.val, self.threads = setup.splits.val, config.threads or torch.get_num_threads()
+        self.shipped = shipped_form(config, self.threads)
+        self._timed = self.shipped if self.shipped is not None and self.shipped.timed else None
 
     def label(self, record: TrialRecord) -> Label:
         notes = {"name": record.name, "spec": record.spec_id, "study": self._config.name}
@@ -178,20 +187,31 @@ class _Export:
         scores = evaluate(taken.network, self.val, report=self._report)
         return dataclasses.replace(taken, record=taken.record.model_copy(update={"scores": scores}))
 
-    def measured(self, form: Artefact, timing: Timing, scores: Scores) -> Artefact:
-        """Add latency, in a fresh process, and mIoU to the forms that onnxruntime runs."""
+    def all_measured(self, made: tuple[Artefact, ...], timing: Timing, scores: Scores) -> tuple[Artefact, ...]:
+        """Add latency and mIoU; ``timing`` is of the form that is shipped, the last one where it has one of its own."""
+        if self.shipped is None:
+            return tuple(self.measured(form, timing, scores) for form in made)
+        *plain, last = made
+        miou = self.scored(self.shipped.form(self._folder, self._size_hw).masks).miou
+        last = last.model_copy(update={"miou": miou, "timing": timing if self.shipped.timed else None})
+        known = None if self.shipped.timed else timing
+        return (*(self.measured(form, known, scores) for form in plain), last)
+
+    def measured(self, form: Artefact, timing: Timing | None, scores: Scores) -> Artefact:
+        """Add latency, in a fresh process where it is not known yet, and mIoU to the forms that onnxruntime runs."""
         if form.format != "onnx":
             return form
-        if form.precision == "float32":
-            return form.model_copy(update={"miou": scores.miou, "timing": timing})
         path = self._folder / form.files[0].name
+        if form.precision == "float32":
+            timing = timing or time_file(path, self.threads, self._config.timer)
+            return form.model_copy(update={"miou": scores.miou, "timing": timing})
         timing = time_file(path, self.threads, self._config.timer)
-        return form.model_copy(update={"miou": self.scored(path).miou, "timing": timing})
+        miou = self.scored(OnnxModel(path, threads=self.threads).predict).miou
+        return form.model_copy(update={"miou": miou, "timing": timing})
 
-    def scored(self, path: Path) -> Scores:
-        """Run a file on all validation images."""
-        predict = batched(OnnxModel(path, threads=self.threads).predict)
-        return evaluate_masks(predict, self.val, report=self._report)
+    def scored(self, masks: Masks) -> Scores:
+        """Run what makes masks on all validation images."""
+        return evaluate_masks(batched(masks), self.val, report=self._report)
 
     def check_as_trained(self, taken: _Taken, scores: Scores) -> None:
         """Raise ProofError if the file scores otherwise than the network did when it was trained.
@@ -214,13 +234,20 @@ class _Export:
     def _written(self, record: TrialRecord) -> tuple[Network, Written]:
         network = build(record.spec, len(self.val.classes))
         load_weights(network, self._pool.weights[record.number])
-        return network, write_onnx(network, self._size_hw, self._folder, self.label(record))
+        label = self.label(record)
+        written = write_onnx(network, self._size_hw, self._folder, label)
+        if self.shipped is not None:
+            self.shipped.write(written.deployed, lambda net, name: write_file(net, self._folder / name, label))
+        return network, written
 
     def _timing(self, record: TrialRecord, limit_fps: float | None) -> Timing:
         """Time the ONNX file; again where it misses the budget while others were busy, which can only slow it down."""
         found: list[Timing] = []
         while len(found) <= RETRIES:
-            found.append(time_file(self._folder / ONNX, self.threads, self._config.timer))
+            if self._timed is not None:
+                found.append(time_under(self._folder / self._timed.name, self._timed.under))
+            else:
+                found.append(time_file(self._folder / ONNX, self.threads, self._config.timer))
             if found[-1].steady is not False or _meets(found[-1], record, limit_fps):
                 break
         return min(found, key=lambda timing: timing.latency_ms)

@@ -117,6 +117,7 @@ def _retrained(store: StudyFolder, file: FinalFile, record: TrialRecord) -> tupl
     run = read_run(folder)
     changes = {
         "scores": result.scores,
+        "shipped_scores": result.shipped_scores,
         "report_scores": result.report_scores,
         "recipe": run.recipe,
         "recipe_id": run.recipe.id,

@@ -109,6 +109,25 @@ def test_describes_itself(name):
         assert backend.version()[0].isdecimal()
 
 
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize(("name", "device"), CASES)
+def test_knows_in_a_moment_what_it_would_refuse(name, device, precision):
+    usable(name, device)
+    if precision == "int8":
+        pytest.skip("of files only")
+
+    def refusal(act: Any) -> str | None:
+        try:
+            act()
+        except (DeviceError, InputError) as error:
+            return str(error)
+        return None
+
+    network, image = Bytes().eval(), images(1)[0]
+    asked = refusal(lambda: BACKENDS[name]().check(torch.device(device), precision))
+    assert asked == refusal(lambda: prepare(name, device, network, image, precision=precision))
+
+
 @pytest.mark.parametrize(("name", "device"), CASES)
 class TestContract:
     def test_gives_the_output_of_the_network_again_and_again(self, name, device):

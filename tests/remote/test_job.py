@@ -8,6 +8,8 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 
+from segsearch.errors import DeviceError
+from segsearch.measure.backends.table import ready_backend
 from segsearch.measure.record import LatencyRecord
 from segsearch.remote.graph import digest
 from segsearch.remote.job import outcome
@@ -40,6 +42,16 @@ def test_an_honest_job(graph: bytes, tmp_path: Path) -> None:
     assert isinstance(record, LatencyRecord)
     assert (record.label, record.size_hw, record.batch, record.backend) == ("tiny", SIZE, 1, "onnxruntime")
     assert len(record.samples_ms) >= QUICK.min_samples and record.timer == QUICK and record.threads == 1
+
+
+def test_a_precision_that_the_processor_does_not_compute_in_is_the_requests_fault(graph: bytes, tmp_path: Path) -> None:
+    try:
+        ready_backend("openvino", torch.device("cpu"), "bfloat16")
+    except DeviceError as error:
+        assert told(tmp_path, graph, backend="openvino", precision="bfloat16") == ("request", str(error))
+    else:
+        found = told(tmp_path, graph, backend="openvino", precision="bfloat16")
+        assert isinstance(found, LatencyRecord) and found.facts["inference_precision"] == "bf16"
 
 
 def test_an_impossible_latency_is_refused(graph: bytes, tmp_path: Path) -> None:

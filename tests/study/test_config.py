@@ -7,6 +7,7 @@ import torch
 
 from segsearch.engine.prepare import prepare
 from segsearch.errors import DeviceError, InputError
+from segsearch.measure.backends.base import PRECISIONS
 from segsearch.measure.backends.table import BACKENDS
 from segsearch.study.config import StudyConfig, load_study, parse_study
 from tests.command import run
@@ -203,6 +204,21 @@ def test_another_device_is_refused_by_name(device: str) -> None:
 
 def test_backends_are_those_that_exist() -> None:
     assert set(get_args(StudyConfig.model_fields["backend"].annotation)) == set(BACKENDS)
+
+
+def test_precisions_are_those_that_exist_and_int8_is_not_searched_in() -> None:
+    words = next(part for part in get_args(StudyConfig.model_fields["precision"].annotation) if part is not type(None))
+    assert set(get_args(words)) == set(PRECISIONS)
+    with pytest.raises(InputError) as caught:
+        parse_study(MINIMAL | {"precision": "int8"}, "x")
+    assert str(caught.value).startswith("x.precision: int8 needs a trained network") and "--int8" in str(caught.value)
+    assert parse_study(MINIMAL, "x").shipped is parse_study(MINIMAL | {"precision": "float32"}, "x").shipped is None
+
+
+def test_a_network_is_scored_here_on_the_kind_of_device_that_a_worker_times_on() -> None:
+    remote = {"remote": {"address": "a:1", "device": "cuda:2"}, "backend": "tensorrt", "precision": "float16"}
+    there, here = (parse_study(MINIMAL | remote | {"device": d}, "x").shipped for d in ("cpu", "cuda:1"))
+    assert there is not None and here is not None and (there.device, here.device) == ("cuda", "cuda:1")
 
 
 def test_reading_a_study_loads_no_torch() -> None:

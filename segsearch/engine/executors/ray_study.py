@@ -163,7 +163,11 @@ class StudyWork:
     version: str = __version__
 
     def __call__(self, task: Task, report: Report) -> TrialResult:
-        """Run a stage. Raises InputError where this machine has other data, DeviceError with another segsearch."""
+        """Run a stage.
+
+        Raises InputError where this machine has other data, DeviceError with another segsearch, or where it does not
+        compute in the study's precision.
+        """
         return run(self.ready(), task, report)
 
     def ready(self) -> TrialSetup:
@@ -191,6 +195,8 @@ def _opened(config: str, content: str | None, root: str | None) -> TrialSetup:
     if root and "root" in type(study.data).model_fields:
         study = at_root(study, root)
     setup = set_up_training(study)
+    if setup.shipped is not None:
+        setup.shipped.check()
     if content is not None:
         _check_content(json.loads(content), content_of(setup), study)
     return setup

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Protocol
 
+import torch
 from torch import Tensor, nn
 
 PRECISIONS = ("float32", "tf32", "float16", "bfloat16", "int8")
@@ -52,6 +53,18 @@ class Backend(Protocol):
 
         Raises:
             MissingExtraError: it is not installed.
+        """
+        ...
+
+    def check(self, device: torch.device, precision: str | None) -> None:
+        """See in a moment that this machine computes in that precision on that device; None asks for nothing.
+
+        Whoever may run for hours asks first: `prepare` refuses the same, but only once it has a network.
+
+        Raises:
+            InputError: this backend does not have that precision.
+            DeviceError: it does not have it on that kind of device, or this very device computes in another one.
+            MissingExtraError: the software is not installed.
         """
         ...
 

@@ -35,6 +35,12 @@ class OnnxRuntime:
         """Version of onnxruntime."""
         return str(_onnxruntime().__version__)
 
+    def check(self, device: torch.device, precision: str | None) -> None:
+        """See `Backend`."""
+        check_ability(self, device.type, precision)
+        provider(device)
+        check_hardware(device, precision)
+
     def prepare(self, network: nn.Module, example: Tensor, *, precision: str | None = None) -> Prepared:
         """Export to a temporary file and load it; on a CPU a call gives a list of arrays."""
         precision = precision or precision_of(network)

@@ -37,6 +37,14 @@ class OpenVino:
         """Version of OpenVINO, with its build."""
         return str(openvino().get_version())
 
+    def check(self, device: torch.device, precision: str | None) -> None:
+        """See `Backend`: the smallest of models is compiled, as OpenVINO takes float32 without a word."""
+        check_ability(self, device.type, precision)
+        runtime = openvino()
+        if precision is not None:
+            image = runtime.opset11.parameter([1], runtime.Type.f32)
+            _facts(_compile(Path("model"), runtime.Model([runtime.opset11.relu(image)], [image]), precision), precision)
+
     def prepare(self, network: nn.Module, example: Tensor, *, precision: str | None = None) -> Prepared:
         """Export to a temporary file and load it; a call gives the array that the next one overwrites."""
         precision = precision or precision_of(network)

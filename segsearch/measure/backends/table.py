@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import cast
 
+import torch
+
 from segsearch.errors import InputError, unknown
 from segsearch.measure.backends.aotinductor import AotInductor
 from segsearch.measure.backends.base import Backend, FileBackend
@@ -42,6 +44,17 @@ def find_backend(name: str, device_kind: str | None = None, precision: str | Non
         raise unknown("backend", name, BACKENDS)
     backend = BACKENDS[name]()
     check_ability(backend, device_kind, precision)
+    return backend
+
+
+def ready_backend(name: str, device: torch.device, precision: str | None = None) -> Backend:
+    """Make a backend whose software is installed and that computes in that precision on that device of this machine.
+
+    Raises: as `find_backend` and `Backend.check`.
+    """
+    backend = find_backend(name, device.type, precision)
+    backend.version()
+    backend.check(device, precision)
     return backend
 
 

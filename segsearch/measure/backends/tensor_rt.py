@@ -65,6 +65,12 @@ class TensorRt:
         """Version of TensorRT."""
         return str(_tensorrt().__version__)
 
+    def check(self, device: torch.device, precision: str | None) -> None:
+        """See `Backend`."""
+        check_ability(self, device.type, precision)
+        _tensorrt()
+        check_hardware(device, precision)
+
     def prepare(self, network: nn.Module, example: Tensor, *, precision: str | None = None) -> Prepared:
         """Export to a temporary file and build its engine."""
         precision = precision or precision_of(network)

@@ -4,7 +4,7 @@ import contextlib
 import copy
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +37,11 @@ class TorchBackend:
     def version(self) -> str:
         """Version of torch, with its build."""
         return str(torch.__version__)
+
+    def check(self, device: torch.device, precision: str | None) -> None:
+        """See `Backend`."""
+        check_ability(cast(Backend, self), device.type, precision)
+        check_hardware(device, precision)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -67,7 +67,7 @@ def _subtitle(found: Overview) -> str:
     config, file = found.file.config, found.file
     size = f"{config.data.size[0]}x{config.data.size[1]} pixels"
     threads = f", {file.threads} thread{'s' * (file.threads != 1)}" if config.device == "cpu" else ""
-    measured = f"{config.backend} on {file.device}{threads}"
+    measured = f"{config.measured_with} on {file.device}{threads}"
     return f"{config.data.name}, {size}; {measured}; budget: {config.budget}; {found.state}"
 
 
@@ -107,15 +107,15 @@ def _final_curves(final: FinalFile, folder: Path) -> Iterator[Block]:
 
 def _classes(found: Overview) -> Iterator[Block]:
     """Set the front's networks side by side, the most accurate first."""
-    networks = [r for r in reversed(found.front) if r.scores is not None and r.scores.iou][:MOST_NETWORKS]
+    networks = [r for r in reversed(found.front) if r.counted is not None and r.counted.iou][:MOST_NETWORKS]
     if not networks:
         return
-    first = networks[0].scores
+    first = networks[0].counted
     assert first is not None
     pixels = [sum(row) for row in first.confusion]
     shares: list[float | None] = [count / (sum(pixels) or 1) for count in pixels]
     shares = shares or [None] * len(first.iou)
-    ious = [r.scores.iou for r in networks if r.scores is not None]
+    ious = [r.counted.iou for r in networks if r.counted is not None]
     columns = ["labelled pixels", *(f"#{r.number} {r.name}" for r in networks)]
     rows = [(name, [share, *(iou.get(name) for iou in ious)]) for name, share in zip(first.iou, shares, strict=True)]
     yield blocks.matrix(f"networks on the front of {found.file.config.name}, the highest mIoU first", columns, rows)

@@ -79,7 +79,7 @@ def _told(record: TrialRecord, state: str) -> list[Any]:
 
 def _figures(record: TrialRecord) -> list[Any]:
     """Give mIoU with its standard error over images, latency with its spread, and size."""
-    scores, timed = record.scores if record.trained else None, record.quoted
+    scores, timed = record.counted if record.trained else None, record.quoted
     miou = [scores and rounded(scores.miou, 6), scores and rounded(scores.standard_error, 6)]
     ms = [rounded(timed.median_ms, 6), rounded(timed.p10_ms, 6), rounded(timed.p90_ms, 6)] if timed else [None] * 3
     return [*miou, *ms, record.doubt, record.params, record.macs]
