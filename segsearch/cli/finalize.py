@@ -34,6 +34,10 @@ def finalize(
     ] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="In place of the recipe's length.")] = None,
     root: RootOption = None,
+    split: Annotated[
+        str | None,
+        typer.Option(help="CamVid: official, to learn what the search held back, too; default: as the search did."),
+    ] = None,
     executor: ExecutorOption = "serial",
     address: AddressOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be trained, and how long.")] = False,
@@ -49,6 +53,8 @@ def finalize(
 
     Example: segsearch finalize runs/my_study --recipe strong --epochs 100 --dry-run
 
+    Example: segsearch finalize runs/my_study --recipe strong --split official
+
     Example: segsearch finalize runs/my_study --top 3 --seeds 5
 
     Example: segsearch finalize runs/my_study --executor ray
@@ -60,7 +66,9 @@ def finalize(
     from segsearch.study.store import StudyFolder
 
     def prepared(target: "Target | None" = None) -> work.Finals:
-        return work.prepare(study, top=top, seeds=seeds, recipe=recipe, epochs=epochs, root=root, target=target)
+        return work.prepare(
+            study, top=top, seeds=seeds, recipe=recipe, epochs=epochs, root=root, split=split, target=target
+        )
 
     check_address(executor, address)
     if dry_run:

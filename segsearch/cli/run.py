@@ -190,6 +190,10 @@ def evaluate(
         typer.Option("--best", help="RUN: the weights that scored best on the way, not those after the last step."),
     ] = False,
     device: DeviceOption = "cpu",
+    per_image: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.csv", help="Write a line per image, too: pixels right and pixels of the union."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Score a run, an exported model, or a point with weights: mIoU, IoU per class, pixel accuracy.
@@ -199,6 +203,8 @@ def evaluate(
     that are means over --scale 0.75 --scale 1 --scale 1.25 and their like, and over mirrored images.
 
     Example: segsearch evaluate runs/fpenet_camvid_360x480_fpenet_seed0
+
+    What --per-image writes gives the mIoU on any choice of images: sums of hits over them by sums of unions.
 
     Example: segsearch evaluate winner/model.onnx --data camvid --root PATH/TO/CamVid
     """
@@ -211,7 +217,8 @@ def evaluate(
     settings = Evaluation.parse(views, "evaluate")
     subject, dataset, seen = _opened(what, weights, data, root, size, split, best=best)
     with bar("evaluate") as moved:
-        scores = subject.score(dataset, settings, device=device, report=moved)
+        written = None if per_image is None else lambda counts: counts.write(per_image)
+        scores = subject.score(dataset, settings, device=device, report=moved, counted=written)
     if as_json:
         facts = {"what": what, "data": dataset.name, "size": list(seen), "views": settings.model_dump(mode="json")}
         print(json.dumps(facts | scores.model_dump(mode="json"), indent=2, ensure_ascii=False))

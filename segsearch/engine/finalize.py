@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from segsearch.data.config import DataSpec
 from segsearch.engine import prepare as studies
 from segsearch.engine.confirm import Time, timed_again
 from segsearch.engine.final_figures import Figures, Job
@@ -16,6 +17,7 @@ from segsearch.progress import Report, silent
 from segsearch.run import train as runs
 from segsearch.run.ask import located
 from segsearch.run.course import Check
+from segsearch.run.data import divided
 from segsearch.run.folder import Training
 from segsearch.samplers.sampler import seed_of
 from segsearch.study.config import StudyConfig, at_root
@@ -40,6 +42,8 @@ class Finals:
 
     folder: Path
     config: StudyConfig
+    data: DataSpec
+    """What is learnt and scored: the study's, divided as the study does or in another way."""
     file: FinalFile
     """As it stands, without what is still to be done."""
     records: tuple[TrialRecord, ...]
@@ -55,7 +59,7 @@ class Finals:
             name=record.name,
             point=record.point,
             spec=record.spec,
-            data=self.config.data,
+            data=self.data,
             recipe_name=self.file.recipe_name,
             recipe=self.file.recipe,
             seed=seed_of(self.file.study_seed, FOLDER, seed),
@@ -94,6 +98,7 @@ def prepare(
     recipe: str | None = None,
     epochs: int | None = None,
     root: str | None = None,
+    split: str | None = None,
     target: studies.Target | None = None,
 ) -> Finals:
     """Choose the networks, and check everything that can be checked before the first training.
@@ -107,12 +112,14 @@ def prepare(
         recipe: a shipped name or a file; default: the study's own.
         epochs: in place of the recipe's length.
         root: where the data lies now, if not where the search found it.
+        split: which images are learnt and which validate, where the data set has a choice; default: as the search did.
+            So what a search held back is learnt, too.
         target: what latency is measured on, where a Ray knows it; default: as the study says.
 
     Raises:
         BudgetError: no network has been trained.
-        InputError: no study, a front of fewer than ``top``, an unknown recipe, one for other networks, another recipe
-            than the trainings there have, or data that has changed.
+        InputError: no study, a front of fewer than ``top``, an unknown recipe or split, a recipe for other
+            networks, another recipe or split than the trainings there have, or data that has changed.
         DeviceError: the device is not here.
     """
     store = StudyFolder(folder)
@@ -123,6 +130,10 @@ def prepare(
     if before is not None and asked.id != before.recipe.id:
         problem = f"holds trainings by {before.recipe_name} (id {before.recipe.id}), not by {name} (id {asked.id})"
         raise InputError(folder / FOLDER, problem, f"leave out --recipe and --epochs, or move it and {FINAL} away")
+    split = split or (before.split if before else None)
+    if before is not None and split != before.split:
+        problem = f"holds trainings on the split {before.split or 'of the search'}, not {split}"
+        raise InputError(folder / FOLDER, problem, f"leave out --split, or move it and {FINAL} away")
     often = config.model_copy(update={"confirm": max(PROCESSES, config.confirm)})
     study = studies.prepare(often, target, folder)
     check_same(kept, study.file, folder)
@@ -132,10 +143,12 @@ def prepare(
         study_seed=before.study_seed if before else config.seed,
         seeds=seeds or (before.seeds if before else SEEDS),
         top=len(chosen),
+        split=split,
     )
     finals = Finals(
         folder=folder,
         config=config,
+        data=divided(config.data, split),
         file=_gathered(file, before, chosen, records),
         records=tuple(chosen),
         time=timed_again(study.setup, often.confirm, bool),

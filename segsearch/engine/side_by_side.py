@@ -17,9 +17,9 @@ from segsearch.errors import WorkerError
 from segsearch.files import make_folder
 from segsearch.progress import Report
 from segsearch.result import TrialResult
+from segsearch.run.data import read_data
 from segsearch.run.folder import BEST, LAST, METRICS, Training
 from segsearch.run.train import train_run
-from segsearch.study.config import at_root
 from segsearch.study_files import CHECKPOINT, RESULT, RUN, WEIGHTS
 from segsearch.training.session import DivergedError
 
@@ -45,7 +45,7 @@ class RunWork:
         training = training.model_copy(update={"device": training.device.partition(":")[0], "shipped": shipped})
         root = os.environ.get(DATA_ROOT)
         if root and ray.get_runtime_context().get_node_id() != self.study.home:
-            training = training.model_copy(update={"data": at_root(self.study.parsed(), root).data})
+            training = training.model_copy(update={"data": read_data(training.data, root=root)})
         try:
             run = train_run(training, task.folder, report=report)
         except DivergedError as error:

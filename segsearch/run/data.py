@@ -49,6 +49,8 @@ def read_data(
         plain["size"] = list(size_hw)
     if split is not None:
         plain["split"] = _known_split(plain["name"], split)
+        if split != "holdout":
+            plain.pop("holdout", None)
     needed = {"root": "the folder that holds the data", "size": "HEIGHTxWIDTH in pixels, such as 512x1024"}
     for key, cure in needed.items():
         if key in fields and fields[key].is_required() and key not in plain:
@@ -56,6 +58,11 @@ def read_data(
     if "split" in fields:
         plain.setdefault("split", "official")
     return parse_data(plain, "--data")
+
+
+def divided(data: DataSpec, split: str | None) -> DataSpec:
+    """Return data divided as ``split`` says; None leaves it as it is. Raises InputError where it has no such split."""
+    return data if split is None else read_data(data, split=split)
 
 
 def _known_split(name: str, split: str) -> str:

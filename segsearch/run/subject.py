@@ -22,7 +22,7 @@ from segsearch.run.folder import BEST, RunFile, read_run
 from segsearch.space.lower import lower
 from segsearch.spec.network import check_size
 from segsearch.study_files import RUN, WEIGHTS
-from segsearch.training.evaluate import DEPLOYED, Evaluation, evaluate, evaluate_masks
+from segsearch.training.evaluate import DEPLOYED, Counted, Evaluation, evaluate, evaluate_masks
 from segsearch.training.scores import Scores
 from segsearch.training.weights import load_weights
 
@@ -57,19 +57,27 @@ class Subject:
         )
 
     def score(
-        self, dataset: Dataset, settings: Evaluation = DEPLOYED, *, device: str = "cpu", report: Report = silent
+        self,
+        dataset: Dataset,
+        settings: Evaluation = DEPLOYED,
+        *,
+        device: str = "cpu",
+        report: Report = silent,
+        counted: Counted | None = None,
     ) -> Scores:
         """Score it: a network by its logits on ``device``, a model, on the processor, by its masks.
+
+        ``counted`` is told the pixels of each image.
 
         Raises: as `segsearch.training.evaluate.evaluate`, and InputError for other ``settings`` with a model.
         """
         if isinstance(self.segmenter, Network):
-            return evaluate(self.segmenter, dataset, settings, device=device, report=report)
+            return evaluate(self.segmenter, dataset, settings, device=device, report=report, counted=counted)
         if settings != DEPLOYED:
             raise InputError(
                 self.written, "is a model, which gives no logits to average over windows, scales and mirrored images"
             )
-        return evaluate_masks(batched(self.masks()), dataset, report=report)
+        return evaluate_masks(batched(self.masks()), dataset, report=report, counted=counted)
 
 
 def load_subject(written: str, weights: Path | None = None, *, best: bool = False) -> Subject:

@@ -113,6 +113,8 @@ class FinalFile(Frozen):
     """The study's when its first final training began; all seeds follow from it."""
     seeds: int = Field(ge=1)
     top: int = Field(ge=1)
+    split: str | None = None
+    """Of the data that is learnt and scored, such as ``official``; None where it is the search's own."""
     finalists: tuple[Finalist, ...] = ()
     """In the order in which they were chosen."""
     winner: int | None = None

@@ -19,10 +19,13 @@ from segsearch.measure.device_lock import working
 from segsearch.progress import Report
 from segsearch.training.device import usable_device
 from segsearch.training.metrics import Confusion, hits_and_unions, iou_per_class, jackknife_error, miou, pixel_accuracy
+from segsearch.training.per_image import PerImage
 from segsearch.training.scores import Scores
 
 Predict = Callable[[Tensor], Tensor]
 """Images uint8 B, 3, H, W (RGB) to class ids, integers B, H, W: what a deployed network does."""
+Counted = Callable[[PerImage], None]
+"""Told the pixels of each image once all are scored."""
 SizeHW = tuple[int, int]
 Side = Annotated[int, Field(ge=1, le=8192)]
 Sides = Annotated[tuple[Side, Side], HeightByWidth]
@@ -90,6 +93,7 @@ def evaluate(
     batch_size: int = 1,
     device: str | torch.device = "cpu",
     report: Report | None = None,
+    counted: Counted | None = None,
 ) -> Scores:
     """Score a network in eval mode, in float32; it ends on ``device``, every module in the mode it had.
 
@@ -100,6 +104,7 @@ def evaluate(
         batch_size: images per pass.
         device: where to compute.
         report: told after every batch.
+        counted: told the pixels of each image at the end.
 
     Raises:
         InputError: the dataset is empty, or none of its pixels is labelled.
@@ -120,7 +125,7 @@ def evaluate(
 
     network.eval()
     try:
-        return _score(predict, dataset, batch_size, device, report)
+        return _score(predict, dataset, batch_size, device, report, counted)
     finally:
         for module, mode in modes.items():
             module.training = mode
@@ -133,6 +138,7 @@ def evaluate_masks(
     batch_size: int = 1,
     device: str | torch.device = "cpu",
     report: Report | None = None,
+    counted: Counted | None = None,
 ) -> Scores:
     """Score any function from images to masks, such as an exported artefact; pixels are counted on ``device``.
 
@@ -144,7 +150,7 @@ def evaluate_masks(
     def resized(images: Tensor, sizes: Sequence[SizeHW]) -> list[Tensor]:
         return [_mask_at(mask, size_hw, fit) for mask, size_hw in zip(predict(images), sizes, strict=True)]
 
-    return _score(resized, dataset, batch_size, device, report)
+    return _score(resized, dataset, batch_size, device, report, counted)
 
 
 def _score(
@@ -153,6 +159,7 @@ def _score(
     batch_size: int,
     device: str | torch.device,
     report: Report | None,
+    counted: Counted | None,
 ) -> Scores:
     """Count all pixels; ``predict`` gives the masks of a batch of images, each at the size of its label."""
     confusion, per_image = Confusion(len(dataset.classes), device), list[tuple[Tensor, Tensor]]()
@@ -168,6 +175,9 @@ def _score(
             ]
             if report is not None:
                 report("evaluate", indices.stop, len(dataset))
+    if counted is not None:
+        hits, unions = (torch.stack(each).cpu().numpy() for each in zip(*per_image, strict=True))
+        counted(PerImage.of(dataset, hits, unions))
     return summarise(confusion.matrix, dataset, per_image)
 
 

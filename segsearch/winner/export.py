@@ -24,6 +24,7 @@ from segsearch.engine.prepare import set_up
 from segsearch.errors import ProofError
 from segsearch.models.network import Network, build
 from segsearch.progress import Report, silent
+from segsearch.run.data import divided
 from segsearch.study.budget import Budget
 from segsearch.study.config import StudyConfig, at_root
 from segsearch.study.pick import Pick
@@ -87,6 +88,8 @@ def export_winner(
     config = store.read_study().config
     budget = config.budget if fps is None else config.budget.model_copy(update={"fps": fps, "latency_ms": None})
     pool = open_pool(store, budget, how, point)
+    if pool.final is not None:  # what the final trainings learnt may hold what the search validated on
+        config = config.model_copy(update={"data": divided(config.data, pool.final.split)})
     setup = set_up(config if root is None else at_root(config, root))
     with appearing(out) as temporary:
         export = _Export(config, pool, setup, temporary, report)

@@ -55,6 +55,8 @@ def test_evaluate_as_json_is_the_runs_result(folder: Path) -> None:
     stored = json.loads((folder / RUN / "result.json").read_text())["scores"]
     assert {key: found[key] for key in stored} == stored
     assert (found["data"], found["size"]) == ("streets/val", [32, 48])
+    assert found == json.loads(run("evaluate", RUN, "--json", "--per-image", "images.csv", cwd=folder).stdout)
+    assert len((folder / "images.csv").read_text().splitlines()) == 1 + found["images"]
     best = json.loads((folder / RUN / "result.json").read_text())["best"]
     assert json.loads(run("evaluate", RUN, "--best", "--json", cwd=folder).stdout)["miou"] == best["miou"]
 

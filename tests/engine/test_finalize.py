@@ -21,6 +21,7 @@ from segsearch.study.final import FinalFile, read_final, seed_folder
 from segsearch.study.store import StudyFolder
 from segsearch.winner.pool import open_pool
 from tests.command import refusal, run
+from tests.data.samples import write_camvid
 from tests.engine.builders import latency, record, some_point
 from tests.engine.studies import made_up, quick
 from tests.test_full_disk import room_for
@@ -63,6 +64,26 @@ def done(study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(study, folder)
     finalize(prepared(folder, study, top=2, seeds=2))
     return folder
+
+
+def test_final_trainings_learn_what_the_search_held_back(study: Path, tmp_path: Path) -> None:
+    root, folder = write_camvid(tmp_path / "camvid", {"0001TP": 12}), tmp_path / "study"
+    data = {"name": "camvid", "root": str(root), "size": [32, 48], "holdout": {"blocks": 3}}
+    run_study(quick(data=data, trials=2), folder, work=made_up)
+    finalize(prepared(folder, study, top=1, seeds=1, split="official"))
+    file = read_final(folder)
+    assert file is not None and file.split == prepared(folder, study).file.split == "official"
+    trained = read_run(seed_folder(folder, file.finalists[0].trial, 0))
+    assert trained.content["train.files"].startswith("12 files") and trained.content["val.files"].startswith("3 files")
+    with pytest.raises(InputError, match="holds trainings on the split official, not holdout"):
+        prepared(folder, study, split="holdout")
+    assert run("export", folder, "--out", tmp_path / "winner", "--format", "onnx").returncode == 0
+    assert read_card(tmp_path / "winner").images == 3, "scored on the images of its own training, not the search's"
+
+
+def test_data_with_one_split_has_no_other(folder: Path, study: Path) -> None:
+    with pytest.raises(InputError, match="--split: streets has one way to be divided"):
+        prepared(folder, study, split="official")
 
 
 def test_each_training_is_a_run_and_each_figure_is_kept(done: Path) -> None:

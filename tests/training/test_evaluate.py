@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from segsearch.data.dataset import IGNORE
 from segsearch.data.normalise import to_tensor
 from segsearch.errors import InputError
 from segsearch.training.evaluate import evaluate, evaluate_masks, summarise
+from segsearch.training.per_image import PerImage
 from segsearch.training.scores import Scores
 
 from .toys import Patches, tiny
@@ -113,3 +115,20 @@ def test_images_and_labels_that_cannot_be_written_to_are_scored() -> None:
     for array in (array for pair in fixed.pairs for array in pair):
         array.flags.writeable = False
     assert evaluate_masks(_brightest, fixed).miou == 1.0
+
+
+def test_pixels_of_each_image_give_the_miou_on_any_of_them(tmp_path: Path) -> None:
+    found: list[PerImage] = []
+    scores = evaluate(_Brightest(2), DATA, batch_size=2, counted=found.append)
+    found[0].write(tmp_path / "images.csv")
+    read = PerImage.read(tmp_path / "images.csv")
+    assert (read.images, read.classes) == (("0", "1", "2", "3", "4"), DATA.classes)
+    assert (read.hits.sum(0) / read.unions.sum(0)).mean() == pytest.approx(scores.miou)
+    first = evaluate(_Brightest(2), Patches(images=1))
+    assert (read.hits[0] / read.unions[0]).mean() == pytest.approx(first.miou)
+
+
+def test_another_file_is_no_scores_per_image(tmp_path: Path) -> None:
+    (tmp_path / "images.csv").write_text("image,hit red,union red\n0,1\n")
+    with pytest.raises(InputError, match="is no file of scores per image"):
+        PerImage.read(tmp_path / "images.csv")
