@@ -8,29 +8,28 @@ networks, and the tables of its README. ``--tables`` does only that, ``--dry-run
 import argparse
 import json
 import random
-import shutil
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 
 import pandas as pd
+import trainings
 import yaml
+from trainings import keep_run, put_between_marks, run_jobs
 
 from segsearch.count.cost import count
 from segsearch.errors import InputError
 from segsearch.models.network import build
 from segsearch.report.run import printed
-from segsearch.run.folder import RunFile, read_result, read_run
+from segsearch.run.folder import read_result, read_run
 from segsearch.samplers.sampler import uniform
 from segsearch.space.load import load_space
 from segsearch.space.lower import lower
 from segsearch.spec.network import check_size
 from segsearch.study.promotion import kendall
-from segsearch.study_files import RESULT, RUN, WEIGHTS
+from segsearch.study_files import RESULT
 from segsearch.training.recipe import Recipe
 from segsearch.training.recipes import load_recipe, recipe_names
 
@@ -43,9 +42,6 @@ LEAD = ("sgcpnet1", "eseg_lite_s", "sfnet_df1", "dfanet_a", "fpenet")
 QUICK = LEAD[:4]
 """Those that train in less than 0.1 s an image, so that three seeds of each are affordable."""
 RANDOM_SEEDS, MOST_MACS, MOST_PARAMS = range(1, 21), 150e6, 8e6
-LARGEST_WEIGHTS = 4_000_000
-"""Bytes of a checkpoint that is kept in the repository."""
-KEPT = (RUN, RESULT, "curves.png", "metrics.jsonl")
 LONG, SHORT = ("strong", 40), ("search_short", 8)
 CHOICES: dict[str, dict[str, object]] = {
     "adamw_16_2e-3": {"batch_size": 16, "learning_rate": 2e-3},
@@ -83,8 +79,8 @@ class Job:
         seed = f"_seed{self.seed}" if self.seed else ""
         return f"{self.point}_camvid_{self.recipe}{seed}" if not self.held_out else f"choice_{self.recipe}"
 
-    def command(self, root: str, out: Path) -> list[str]:
-        """Write the training as it is typed."""
+    def words(self, root: str, out: Path) -> list[str]:
+        """Write the training as it is typed, behind ``segsearch``."""
         point = self.point if not (POINTS / f"{self.point}.yaml").exists() else str(POINTS / f"{self.point}.yaml")
         data, recipe = "camvid", self.recipe
         if self.held_out:
@@ -93,7 +89,7 @@ class Job:
             form = load_recipe("strong", "camvid", CHOICES[self.recipe]).model_dump(mode="json", exclude_defaults=True)
             Path(recipe).write_text(yaml.safe_dump(form), "utf-8")
         return [
-            *(sys.executable, "-m", "segsearch", "train", point, "--data", data, "--root", root),
+            *("train", point, "--data", data, "--root", root),
             *("--size", "{}x{}".format(*SIZE), "--recipe", recipe, "--epochs", str(self.epochs)),
             *("--seed", str(self.seed), "--out", str(out / self.name)),
         ]
@@ -129,14 +125,9 @@ def draw() -> None:
 def train(root: str, out: Path, wanted: Sequence[Job], at_once: int) -> None:
     """Run the trainings as commands of their own, each of which goes on where it was stopped."""
     out.mkdir(parents=True, exist_ok=True)
-
-    def one(job: Job) -> None:
-        with (out / f"{job.name}.log").open("a") as log:
-            done = subprocess.run(job.command(root, out), stdout=log, stderr=log, check=False)
-        print(f"{job.name}: {'done' if done.returncode == 0 else f'exit code {done.returncode}, see {log.name}'}")
-
-    with ThreadPoolExecutor(at_once) as pool:
-        list(pool.map(one, wanted))
+    run_jobs(
+        [trainings.Job(name=job.name, words=partial(job.words, root, out)) for job in wanted], out, at_once=at_once
+    )
 
 
 def collect(out: Path) -> pd.DataFrame:
@@ -185,15 +176,7 @@ def _called(name: str, recipe: Recipe, commit: str) -> str:
 def keep(out: Path, rows: pd.DataFrame) -> None:
     """Copy the folders of named points, without paths of this machine, and weights only where they are small."""
     for name in rows.loc[~_only_a_row(rows), "run"]:
-        source, target = out / name, REPRODUCE / name
-        target.mkdir(exist_ok=True)
-        for each in KEPT:
-            shutil.copyfile(source / each, target / each)
-        asked = json.loads((target / RUN).read_text("utf-8"))
-        asked["data"]["root"] = "PATH/TO/CamVid"
-        (target / RUN).write_text(RunFile.parse(asked, target / RUN).lines(), "utf-8")
-        if (source / WEIGHTS).stat().st_size < LARGEST_WEIGHTS:
-            shutil.copyfile(source / WEIGHTS, target / WEIGHTS)
+        keep_run(out / name, REPRODUCE / name, root="PATH/TO/CamVid")
 
 
 def tables(rows: pd.DataFrame) -> Iterator[str]:
@@ -271,15 +254,6 @@ def _interval(pairs: Sequence[tuple[float, float]]) -> tuple[float, float]:
     return found[50], found[-51]
 
 
-def write(rows: pd.DataFrame) -> None:
-    """Put the tables between the marks of the README."""
-    readme = REPRODUCE / "README.md"
-    before, _, rest = readme.read_text("utf-8").partition("<!-- tables -->\n")
-    _, _, after = rest.partition("<!-- end of tables -->\n")
-    middle = "\n".join(tables(rows))
-    readme.write_text(f"{before}<!-- tables -->\n{middle}\n<!-- end of tables -->\n{after}", "utf-8")
-
-
 def main() -> None:
     """Train what is missing, then write the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -313,7 +287,7 @@ def main() -> None:
         "run", key=lambda names: names.map(lambda name: order.index(name) if name in order else len(order))
     )
     rows.to_csv(REPRODUCE / "runs.csv", index=False)
-    write(rows)
+    put_between_marks(REPRODUCE / "README.md", "\n".join(tables(rows)))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,105 @@
+"""What `benchmarks/flagship.py` keeps: records of all trainings, latencies, and what the studies say of themselves."""
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+from flagship_jobs import STUDIES, Place, Trained
+from trainings import keep_run
+
+from segsearch.artefacts.formats import ONNX
+from segsearch.deployment.card import JSON_NAME, read_card
+from segsearch.files import write_atomic
+from segsearch.measure.conditions import Conditions
+from segsearch.samplers.shortlist import SHORTLIST
+from segsearch.study.analysis import analyse
+from segsearch.study.store import StudyFolder
+from segsearch.timing import FileSubject, latency_of
+from segsearch.timing.store import read_lines
+
+IMAGES, KIND, LATENCY, COST, IMPORTANCE = "images.csv", "kind.txt", "latency.csv", "studies.json", "importance.json"
+RUNS = "runs"
+
+
+def exported(place: Place, run: Trained) -> Path:
+    """Folder of a training's file."""
+    return place.out / "exported" / run.name
+
+
+def comparable(place: Place, runs: Sequence[Trained]) -> list[Trained]:
+    """Give the trainings whose file is proven and whose images are scored."""
+    return [
+        run
+        for run in runs
+        if (exported(place, run) / JSON_NAME).exists() and (place.out / "scored" / f"{run.name}.csv").exists()
+    ]
+
+
+def time_files(place: Place, runs: Sequence[Trained]) -> pd.DataFrame:
+    """Time one file of each network in new processes, one after another; seeds are the same graph."""
+    under, rows = Conditions(backend="onnxruntime", threads=1), []
+    for run in {run.network: run for run in reversed(runs)}.values():
+        card = read_card(exported(place, run))
+        subject = FileSubject(
+            path=exported(place, run) / ONNX, label=run.network, spec_id=card.spec, params=card.params, macs=card.macs
+        )
+        found = latency_of(subject, under, processes=place.protocol.processes)
+        rows.append(
+            {
+                "network": run.network,
+                "latency_ms": round(found.median_ms, 4),
+                "p10_ms": round(found.p10_ms, 4),
+                "p90_ms": round(found.p90_ms, 4),
+                "processes_ms": " ".join(f"{ms:.3f}" for ms in found.process_medians_ms),
+                "steady": found.steady,
+                "params": card.params,
+                "macs": card.macs,
+                "device": found.device,
+                "sha256": card.sha256,
+            }
+        )
+        print(f"{run.network}: {found.median_ms:.2f} ms{'' if found.steady else ', not steady'}", flush=True)
+    return pd.DataFrame(rows).sort_values("latency_ms", ignore_index=True)
+
+
+def keep(place: Place, runs: Sequence[Trained], results: Path) -> None:
+    """Copy the records of trainings, their cards and their scores per image; of the control no weights."""
+    for run in runs:
+        target = results / RUNS / run.name
+        keep_run(run.folder, target, root=place.protocol.root, weights=run.kind != "control")
+        shutil.copyfile(exported(place, run) / JSON_NAME, target / JSON_NAME)
+        shutil.copyfile(place.out / "scored" / f"{run.name}.csv", target / IMAGES)
+        (target / KIND).write_text(f"{run.kind}\n", "utf-8")
+
+
+def keep_studies(place: Place, results: Path) -> None:
+    """Write what the studies cost, and which choices matter in both together: few networks are trained to their end."""
+    costs, everything, budget = [], [], None
+    for name in STUDIES:
+        store = StudyFolder(place.out / name)
+        if not store.path.is_dir():
+            continue
+        config, records = store.read_study().config, store.records()
+        epochs = config.recipe.epochs or 0
+        costs.append(
+            {
+                "study": name,
+                "measured": len({r.spec_id for r in records if r.latency is not None} | _listed(store.path)),
+                "trained": sum(r.share > 0 for r in records),
+                "complete": sum(r.trained for r in records),
+                "epochs": round(epochs * sum(r.share for r in records), 1),
+                "hours": round(store.spent() / 3600, 2),
+            }
+        )
+        everything += records
+        budget = config.budget
+    write_atomic(results / COST, json.dumps(costs, indent=2) + "\n")
+    found = {} if budget is None else analyse(everything, budget).importance
+    write_atomic(results / IMPORTANCE, json.dumps(found, indent=2) + "\n")
+
+
+def _listed(study: Path) -> set[str]:
+    """Ids of the networks that were measured to choose among them."""
+    return {line["spec_id"] for line in read_lines(study / SHORTLIST) if line["latency"] is not None}
