@@ -41,6 +41,9 @@ def export(
         list[str] | None,
         typer.Option("--format", metavar="NAME", help="onnx (always), pt2, openvino; default: all that are installed."),
     ] = None,
+    fastest: Annotated[
+        bool, typer.Option("--fastest", help="As `segsearch tune`: only the fastest file that keeps the mIoU.")
+    ] = False,
     int8: Annotated[bool, typer.Option("--int8", help="Also in int8; the card says what it costs.")] = False,
     how: Annotated[
         str | None,
@@ -90,6 +93,9 @@ def export(
         "--pick": how, "--point": point, "--root": root, "--size": size,
         "--weights": weights, "--classes": classes, "--images": images, "--threads": threads,
     }  # fmt: skip
+    if fastest:
+        _fastest(what, out, given | {"--format": formats, "--int8": int8 or None}, fps=fps, as_json=as_json)
+        return
     of_run = (Path(what) / RUN).is_file()
     of_study = not of_run and is_study(what, sized=size is not None)
     _refuse(given, *REFUSED["run" if of_run else "study" if of_study else "point"])
@@ -132,6 +138,24 @@ def export(
     print(card.lines() if as_json else "\n".join(lines(card, out)))
     if card.meets_budget is False:
         raise typer.Exit(BUDGET_MISSED)
+
+
+def _fastest(what: str, out: Path, given: dict[str, object], *, fps: float | None, as_json: bool) -> None:
+    """Do what `segsearch tune` does with its defaults."""
+    from segsearch.cli.tune import tune
+
+    taken = {"--root", "--size", "--weights", "--threads"}
+    _refuse(given, tuple(option for option in given if option not in taken), "an export without --fastest")
+    tune(
+        what,
+        out,
+        fps=fps,
+        threads=given["--threads"],  # type: ignore[arg-type]  # a number or None
+        weights=given["--weights"],  # type: ignore[arg-type]
+        root=given["--root"],  # type: ignore[arg-type]
+        size=given["--size"],  # type: ignore[arg-type]
+        as_json=as_json,
+    )
 
 
 def is_study(what: str, *, sized: bool) -> bool:

@@ -1,5 +1,6 @@
 """The verb tune: the fastest file of a trained network for this device."""
 
+import dataclasses
 import json
 import shlex
 import sys
@@ -50,7 +51,10 @@ def tune(
         bool, typer.Option(help="Also try the network without each step of deployment that changes its graph.")
     ] = True,
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
-    threads: Annotated[int, typer.Option(min=1, help="Processor threads that the file will be run with.")] = 1,
+    threads: Annotated[
+        int | None,
+        typer.Option(min=1, help="Processor threads that the file is run with; default: a study's own, or 1."),
+    ] = None,
     minutes: Annotated[float | None, typer.Option(min=0.0, help="Begin nothing more after so long.")] = None,
     patience: Annotated[float, typer.Option(min=1.0, help="Seconds that a runtime may take to open a file.")] = 120.0,
     weights: WeightsOption = None,
@@ -80,7 +84,7 @@ def tune(
     wish = Wish(
         within_points=within,
         device=device,
-        threads=threads,
+        threads=threads or 1,
         backends=tuple(dict.fromkeys(backends or ())),
         precisions=tuple(dict.fromkeys(precisions or ())),
         variants=variants,
@@ -89,6 +93,8 @@ def tune(
     )
     able = abilities(wish)
     subject = _subject(what, weights, data, root, size)
+    if threads is None and subject.threads is not None:
+        wish = dataclasses.replace(wish, threads=subject.threads)
     if dry_run:
         print(f"would be tried, for {subject.name} at {subject.size_hw[0]}x{subject.size_hw[1]}:")
         print("\n".join(f"  {name}: {', '.join(precisions)}" for name, precisions in able.items()))

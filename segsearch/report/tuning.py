@@ -197,7 +197,7 @@ def _cells(tuned: Tuned, tried: Tried) -> list[str]:
         str(tried.candidate),
         percent(tried.proven.miou, digits=2),
         f"{loss:.2f}",
-        "" if tried.latency_ms is None else f"{tried.latency_ms:.2f}{'' if tried.unsteady is None else ' !'}",
+        "" if tried.latency_ms is None else f"{tried.latency_ms:.2f}{'' if tried.steady_medians_ms else ' !'}",
         f"{min(medians):.2f}-{max(medians):.2f}" if len(medians) > 1 else "",
         "" if plain_ms is None or tried.latency_ms is None else f"{plain_ms / tried.latency_ms:.2f}",
         percent(tried.proven.agreement.fraction, digits=3),

@@ -40,6 +40,7 @@ class Subject:
         label: what stands in the files.
         val: the images that files are scored on.
         calibration: gives those that int8 takes its ranges from, uint8 [H, W, 3].
+        threads: of the processor that its study measured with; None where nobody said.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Subject:
     label: Label
     val: Dataset
     calibration: Callable[[], Iterator[Bytes]]
+    threads: int | None = None
 
     @property
     def checksum(self) -> str:

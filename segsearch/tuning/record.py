@@ -69,19 +69,25 @@ class Tried(Frozen):
         proven: None where it failed.
         failed: why, in one line.
         process_medians_ms: latency of one image in each new process that timed it, in milliseconds.
-        unsteady: why one of them is to be doubted; None where none is.
+        unsteady: of each of them, why it is to be doubted; None where it is not.
     """
 
     candidate: Candidate
     proven: Proven | None = None
     failed: str | None = None
     process_medians_ms: tuple[float, ...] = ()
-    unsteady: str | None = None
+    unsteady: tuple[str | None, ...] = ()
 
     @property
     def latency_ms(self) -> float | None:
-        """Median over the processes; None before it was timed."""
-        return statistics.median(self.process_medians_ms) if self.process_medians_ms else None
+        """Median over the steady processes; where none was, the least, as other load only adds; None before that."""
+        steady = self.steady_medians_ms
+        return statistics.median(steady) if steady else min(self.process_medians_ms, default=None)
+
+    @property
+    def steady_medians_ms(self) -> tuple[float, ...]:
+        """Those of ``process_medians_ms`` that are not to be doubted."""
+        return tuple(ms for ms, why in zip(self.process_medians_ms, self.unsteady, strict=True) if why is None)
 
     def loss_points(self, miou: float) -> float | None:
         """Points of mIoU below the trained network's ``miou``, 0..1; negative where it is above."""
@@ -164,7 +170,7 @@ def _joined(before: Tried, now: Tried) -> Tried:
         "proven": now.proven or before.proven,
         "failed": now.failed or before.failed,
         "process_medians_ms": (*before.process_medians_ms, *now.process_medians_ms),
-        "unsteady": now.unsteady or before.unsteady,
+        "unsteady": (*before.unsteady, *now.unsteady),
     }
     return before.model_copy(update=update)
 

@@ -1,5 +1,6 @@
 """What can be tuned, brought to one form: a study's winner, a run, or a point with weights."""
 
+import dataclasses
 from pathlib import Path
 
 from segsearch.artefacts.make import Label
@@ -34,7 +35,8 @@ def of_study(folder: Path, *, how: Pick = "miou", point: str | None = None, root
     load_weights(network, pool.weights[record.number])
     fit = config.data.fit if isinstance(config.data, FileData) else None
     notes = {"name": record.name, "spec": record.spec_id, "study": config.name}
-    return _subject(record.name, network, setup.size_hw, notes, fit, setup.splits.val, setup.splits.train)
+    subject = _subject(record.name, network, setup.size_hw, notes, fit, setup.splits.val, setup.splits.train)
+    return dataclasses.replace(subject, threads=config.threads)
 
 
 def of_trained(

@@ -31,6 +31,8 @@ from segsearch.tuning.record import DEPLOYED, PLAIN, Book, Candidate, Header, Pr
 
 CLOSE = 1.3
 """Files this much slower than the fastest, or less, are timed in further processes."""
+MOST_IN_VAIN = 2
+"""Further processes for those in which the machine was busy with something else."""
 BY_FAR = 0.97
 """A graph takes at most this share of another one's time if it is faster by more than chance."""
 ROUNDED = frozenset({"int8", "float16", "bfloat16", "tf32"})
@@ -161,6 +163,11 @@ def deliver(tuned: Tuned, out: Path) -> tuple[Path, ...]:
     return (out / ONNX, *to_openvino(out / ONNX, out / XML))
 
 
+def _wants(tried: Tried, processes: int) -> bool:
+    """Whether a file lacks steady timings, and was not timed in vain too often."""
+    return len(tried.steady_medians_ms) < processes and len(tried.process_medians_ms) < processes + MOST_IN_VAIN
+
+
 class _TimeIsUpError(Exception):
     """Nothing more is begun."""
 
@@ -219,9 +226,10 @@ class _Search:
                 self.book.add(self._proven(candidate))
         for candidate in candidates:
             known = self.book.get(candidate)
-            if known is not None and known.failed is None and not known.process_medians_ms:
+            while known is not None and known.failed is None and _wants(known, 1):
                 self._check_time()
                 self._time(known)
+                known = self.book.get(candidate)
 
     def _proven(self, candidate: Candidate) -> Tried:
         wish = self._wish
@@ -265,7 +273,7 @@ class _Search:
             self.book.add(Tried(candidate=candidate, failed=str(error)))
             self._note(f"{candidate}: {error}")
             return
-        self.book.add(Tried(candidate=candidate, process_medians_ms=(found.median_ms,), unsteady=found.unsteady))
+        self.book.add(Tried(candidate=candidate, process_medians_ms=(found.median_ms,), unsteady=(found.unsteady,)))
         assert tried.proven is not None
         self._note(f"{candidate}: {found.median_ms:.2f} ms, mIoU {100 * tried.proven.miou:.1f} %")
 
@@ -309,7 +317,7 @@ class _Search:
             limit = np.inf if best is None or best.latency_ms is None else CLOSE * best.latency_ms
             for tried in self.book.all():
                 close = tried.latency_ms is not None and (tried.latency_ms <= limit or tried.candidate.yardstick)
-                if close and tried.failed is None and len(tried.process_medians_ms) <= turn:
+                if close and tried.failed is None and _wants(tried, turn + 1):
                     self._check_time()
                     self._time(tried)
 

@@ -89,6 +89,7 @@ def test_images_are_seen_as_it_is_asked_for(folder: Path) -> None:
         (["evaluate", "nope.onnx", "--data", "streets"], "nope.onnx: there is no such file or folder"),
         (["visualize", "fpenet", "--weights", "x.safetensors", "--data", "streets"], "x.safetensors: cannot be read"),
         (["export", RUN, "--out", "x", "--weights", "w"], "--weights: is only for a study or a point"),
+        (["export", RUN, "--out", "x", "--fastest", "--int8"], "--int8: is only for an export without --fastest"),
         (["tune", "fpnet", "--out", "x"], "fpnet: is neither a study's folder nor a point, did you mean 'fpenet'?"),
         (["tune", "fpenet", "--out", "x", "--data", "streets"], "--weights: is needed for a point"),
         (["tune", RUN, "--out", "x", "--backend", "tensorflow"], "--backend: 'tensorflow' is not known"),

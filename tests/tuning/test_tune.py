@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import runpy
 import signal
 import threading
 import time
@@ -15,16 +16,19 @@ import pytest
 from segsearch.artefacts.load import batched
 from segsearch.deployment.images import Bytes
 from segsearch.deployment.onnx import OnnxModel
+from segsearch.engine.driver import run_study
 from segsearch.errors import InputError, ProofError
 from segsearch.measure.timer import TimerSettings
-from segsearch.report.tuning import shown, verdict, write_tuned
+from segsearch.report.tuning import plain, shown, verdict, write_tuned
 from segsearch.run.train import Run, train_run
-from segsearch.training.evaluate import evaluate_masks
+from segsearch.study.store import StudyFolder
+from segsearch.training.evaluate import evaluate, evaluate_masks
 from segsearch.tuning.files import FOLDER, Files, Subject
 from segsearch.tuning.process import FileProcess
 from segsearch.tuning.record import PLAIN, TRIED, Book, Candidate, Tried, fastest
-from segsearch.tuning.subjects import of_trained
+from segsearch.tuning.subjects import of_study, of_trained
 from segsearch.tuning.tune import Tuned, Wish, abilities, deliver, tune
+from tests.engine.studies import quick
 from tests.run.runs import SIZE, tiny
 
 TIMER = TimerSettings(min_samples=3, min_seconds=0.0, max_warmup_seconds=0.2, blocks=2, retakes=0)
@@ -65,6 +69,13 @@ def test_all_are_proven_scored_and_timed(found: tuple[Tuned, Path], subject: Sub
             assert one.proven.miou == pytest.approx(tuned.header.miou, abs=2e-3)
     assert tuned.plain is tried["onnxruntime float32, plain"] and tuned.chosen is not None
     assert tuned.chosen.latency_ms == min(t.latency_ms or 0.0 for t in tuned.tried if t.candidate.graph != PLAIN)
+
+
+def test_the_benchmarks_page(found: tuple[Tuned, Path]) -> None:
+    script = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "tune.py"))
+    page = script["page"]([plain(found[0], 5.0)], "python benchmarks/tune.py")
+    assert found[0].chosen is not None and f"**{found[0].chosen.candidate}**" in page
+    assert f"**{found[0].gain:.2f} times** as fast" in page
 
 
 @pytest.mark.nightly
@@ -193,6 +204,7 @@ def made_up(found: Tuned, **given: tuple[float, float]) -> tuple[Tried, ...]:
             candidate=Candidate(backend="onnxruntime", precision=name),
             proven=proven.model_copy(update={"miou": miou}),
             process_medians_ms=(ms,),
+            unsteady=(None,),
         )
         for name, (ms, miou) in given.items()
     )
@@ -208,6 +220,15 @@ def test_the_fastest_within_the_loss(found: tuple[Tuned, Path]) -> None:
     assert fastest((failed, tried[0]), 0.5, 0.2) == tried[0]
 
 
+def test_doubtful_timings_count_only_where_there_are_no_others(found: tuple[Tuned, Path]) -> None:
+    (tried,) = made_up(found[0], float32=(4.0, 0.5))
+    for medians, doubts, expected in (
+        ((4.0, 9.0, 5.0), (None, "busy", None), 4.5),
+        ((9.0, 8.0), ("busy", "busy"), 8.0),
+    ):
+        assert tried.model_copy(update={"process_medians_ms": medians, "unsteady": doubts}).latency_ms == expected
+
+
 def test_a_frame_rate_that_only_an_inaccurate_file_reaches(found: tuple[Tuned, Path]) -> None:
     tried = made_up(found[0], float32=(10.0, 0.500), int8=(4.0, 0.480))
     header = found[0].header.model_copy(update={"miou": 0.5})
@@ -217,3 +238,14 @@ def test_a_frame_rate_that_only_an_inaccurate_file_reaches(found: tuple[Tuned, P
     assert verdict(tuned, 0.2, 300.0)[-1] == "no file reaches 300 FPS"
     assert len(verdict(tuned, 0.2, 50.0)) == 1
     assert shown(tuned, 0.2).renderables
+
+
+def test_a_studys_winner_is_tuned_with_its_own_data_and_threads(tmp_path: Path) -> None:
+    run_study(quick(trials=2, sampler="random", threads=1), tmp_path / "study")
+    tuned = of_study(tmp_path / "study")
+    records = [record for record in StudyFolder(tmp_path / "study").records() if record.trained]
+    assert tuned.threads == 1 and tuned.name in {record.name for record in records}
+    best = next(record for record in records if record.name == tuned.name)
+    assert evaluate(tuned.network, tuned.val).miou == pytest.approx(best.miou, abs=1e-6)
+    with pytest.raises(InputError):
+        of_study(tmp_path)
