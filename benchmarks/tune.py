@@ -31,7 +31,6 @@ def rows(found: dict[str, Any]) -> list[list[str]]:
     """Give a row per file, the fastest first; the chosen one in bold."""
     miou, name = found["header"]["miou"], found["header"]["name"]
     tried = [one for one in found["tried"] if one["latency_ms"] is not None and one["failed"] is None]
-    plain = next((one["latency_ms"] for one in tried if one["candidate"]["graph"] == "plain"), None)
     lines = []
     for one in sorted(tried, key=lambda one: float(one["latency_ms"])):
         words, proven = called(one["candidate"]), one["proven"]
@@ -42,7 +41,7 @@ def rows(found: dict[str, Any]) -> list[list[str]]:
                 percent(proven["miou"], digits=2),
                 f"{100 * (miou - proven['miou']):.2f}",
                 f"{one['latency_ms']:.2f}",
-                "" if plain is None else f"{plain / one['latency_ms']:.2f}",
+                "" if one["times_faster"] is None else f"{one['times_faster']:.2f}",
                 percent(proven["agreement"]["fraction"], digits=3),
             ]
         )

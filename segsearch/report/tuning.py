@@ -48,7 +48,10 @@ def plain(tuned: Tuned, within_points: float) -> dict[str, Any]:
         "finished": tuned.finished,
         "chosen": None if tuned.chosen is None else tuned.chosen.candidate.model_dump(mode="json"),
         "times_faster": tuned.gain,
-        "tried": [tried.model_dump(mode="json") | {"latency_ms": tried.latency_ms} for tried in tuned.tried],
+        "tried": [
+            tried.model_dump(mode="json") | {"latency_ms": tried.latency_ms, "times_faster": tuned.times_faster(tried)}
+            for tried in tuned.tried
+        ],
     }
 
 
@@ -62,7 +65,8 @@ def frame(tuned: Tuned) -> "DataFrame":
                 **tried.candidate.model_dump(),
                 "miou": tried.proven and round(tried.proven.miou, 6),
                 "latency_ms": tried.latency_ms and round(tried.latency_ms, 4),
-                "processes": len(tried.process_medians_ms),
+                "times_faster": (gain := tuned.times_faster(tried)) and round(gain, 4),
+                "processes": len(tried.timed),
                 "agreement": tried.proven and round(tried.proven.agreement.fraction, 6),
                 "size_bytes": tried.proven and tried.proven.size_bytes,
                 "chosen": tuned.chosen is not None and tried.candidate == tuned.chosen.candidate,
@@ -147,7 +151,8 @@ def page(tuned: Tuned, files: Sequence[Path], within_points: float, command: str
             "Every file was run on all validation images: its masks were compared with the trained network's, pixel by"
             f" pixel, and scored ({head.data}, {head.images} images; masks are brought to the labels' size to the"
             " nearest). Latency is of one image, bytes to class indices, in new processes by turns; of a plain export"
-            " it is of the normalised image to class indices.",
+            " it is of the normalised image to class indices. Files are compared by their latency over that of a reference"
+            " network in the same process, as a machine's speed wanders from one process to the next.",
             "",
             markdown_table(HEADINGS, rows),
             "",
@@ -186,20 +191,20 @@ def plot(tuned: Tuned, path: Path, within_points: float) -> None:
 
 
 def _sorted(tuned: Tuned) -> list[Tried]:
-    return sorted(tuned.tried, key=lambda tried: (tried.failed is not None, tried.latency_ms or float("inf")))
+    return sorted(tuned.tried, key=lambda tried: (tried.failed is not None, tried.cost or float("inf")))
 
 
 def _cells(tuned: Tuned, tried: Tried) -> list[str]:
     assert tried.proven is not None, "only what failed has no proof"
-    medians, loss = tried.process_medians_ms, tried.loss_points(tuned.header.miou)
-    plain_ms = tuned.plain.latency_ms if tuned.plain else None
+    medians, loss = [each.median_ms for each in tried.timed], tried.loss_points(tuned.header.miou)
+    gain = tuned.times_faster(tried)
     return [
         str(tried.candidate),
         percent(tried.proven.miou, digits=2),
         f"{loss:.2f}",
-        "" if tried.latency_ms is None else f"{tried.latency_ms:.2f}{'' if tried.steady_medians_ms else ' !'}",
+        "" if tried.latency_ms is None else f"{tried.latency_ms:.2f}{'' if tried.steady else ' !'}",
         f"{min(medians):.2f}-{max(medians):.2f}" if len(medians) > 1 else "",
-        "" if plain_ms is None or tried.latency_ms is None else f"{plain_ms / tried.latency_ms:.2f}",
+        "" if gain is None else f"{gain:.2f}",
         percent(tried.proven.agreement.fraction, digits=3),
         f"{tried.proven.size_bytes / 1e6:.1f}",
     ]

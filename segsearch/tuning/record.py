@@ -62,32 +62,53 @@ class Proven(Frozen):
     miou: float
 
 
+class Timed(Frozen):
+    """A file in one new process.
+
+    Attributes:
+        median_ms: latency of one image, in milliseconds.
+        reference_ms: of the reference network beside it in the same process; None where there is none.
+        unsteady: why it is to be doubted; None where it is not.
+    """
+
+    median_ms: float = Field(gt=0)
+    reference_ms: float | None = None
+    unsteady: str | None = None
+
+
 class Tried(Frozen):
     """A candidate and what came of it.
 
     Attributes:
         proven: None where it failed.
         failed: why, in one line.
-        process_medians_ms: latency of one image in each new process that timed it, in milliseconds.
-        unsteady: of each of them, why it is to be doubted; None where it is not.
+        timed: in each new process.
     """
 
     candidate: Candidate
     proven: Proven | None = None
     failed: str | None = None
-    process_medians_ms: tuple[float, ...] = ()
-    unsteady: tuple[str | None, ...] = ()
+    timed: tuple[Timed, ...] = ()
 
     @property
     def latency_ms(self) -> float | None:
-        """Median over the steady processes; where none was, the least, as other load only adds; None before that."""
-        steady = self.steady_medians_ms
-        return statistics.median(steady) if steady else min(self.process_medians_ms, default=None)
+        """Median over the processes; None before the first."""
+        return statistics.median(each.median_ms for each in self.timed) if self.timed else None
 
     @property
-    def steady_medians_ms(self) -> tuple[float, ...]:
-        """Those of ``process_medians_ms`` that are not to be doubted."""
-        return tuple(ms for ms, why in zip(self.process_medians_ms, self.unsteady, strict=True) if why is None)
+    def cost(self) -> float | None:
+        """What files are compared by: latency over that of the reference network in the same process, the median.
+
+        A machine's own speed wanders from process to process, by more than what files often differ by.
+        """
+        if not self.timed:
+            return None
+        return statistics.median(each.median_ms / (each.reference_ms or 1.0) for each in self.timed)
+
+    @property
+    def steady(self) -> bool:
+        """Whether some timing is not to be doubted."""
+        return any(each.unsteady is None for each in self.timed)
 
     def loss_points(self, miou: float) -> float | None:
         """Points of mIoU below the trained network's ``miou``, 0..1; negative where it is above."""
@@ -169,8 +190,7 @@ def _joined(before: Tried, now: Tried) -> Tried:
     update: dict[str, Any] = {
         "proven": now.proven or before.proven,
         "failed": now.failed or before.failed,
-        "process_medians_ms": (*before.process_medians_ms, *now.process_medians_ms),
-        "unsteady": (*before.unsteady, *now.unsteady),
+        "timed": (*before.timed, *now.timed),
     }
     return before.model_copy(update=update)
 
@@ -182,8 +202,8 @@ def fastest(tried: Iterable[Tried], miou: float, within_points: float) -> Tried 
         for one in tried
         if not one.candidate.yardstick
         and one.failed is None
-        and one.latency_ms is not None
+        and one.cost is not None
         and (loss := one.loss_points(miou)) is not None
         and loss <= within_points
     ]
-    return min(fit, key=lambda one: one.latency_ms or 0.0, default=None)
+    return min(fit, key=lambda one: one.cost or 0.0, default=None)

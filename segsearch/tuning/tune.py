@@ -27,12 +27,10 @@ from segsearch.timing import FileSubject, latency_of
 from segsearch.training.evaluate import evaluate_masks
 from segsearch.tuning.files import FOLDER, Files, Subject
 from segsearch.tuning.process import FileProcess
-from segsearch.tuning.record import DEPLOYED, PLAIN, Book, Candidate, Header, Proven, Tried, fastest
+from segsearch.tuning.record import DEPLOYED, PLAIN, Book, Candidate, Header, Proven, Timed, Tried, fastest
 
 CLOSE = 1.3
 """Files this much slower than the fastest, or less, are timed in further processes."""
-MOST_IN_VAIN = 2
-"""Further processes for those in which the machine was busy with something else."""
 BY_FAR = 0.97
 """A graph takes at most this share of another one's time if it is faster by more than chance."""
 ROUNDED = frozenset({"int8", "float16", "bfloat16", "tf32"})
@@ -90,10 +88,11 @@ class Tuned:
     @property
     def gain(self) -> float | None:
         """How many times faster than the plain export the chosen file is."""
-        if self.plain is None or self.chosen is None:
-            return None
-        assert self.plain.latency_ms is not None and self.chosen.latency_ms is not None
-        return self.plain.latency_ms / self.chosen.latency_ms
+        return None if self.chosen is None else self.times_faster(self.chosen)
+
+    def times_faster(self, tried: Tried) -> float | None:
+        """How many times faster than the plain export a file is; None where either was not timed."""
+        return None if self.plain is None or self.plain.cost is None or not tried.cost else self.plain.cost / tried.cost
 
 
 def abilities(wish: Wish) -> dict[str, tuple[str, ...]]:
@@ -163,11 +162,6 @@ def deliver(tuned: Tuned, out: Path) -> tuple[Path, ...]:
     return (out / ONNX, *to_openvino(out / ONNX, out / XML))
 
 
-def _wants(tried: Tried, processes: int) -> bool:
-    """Whether a file lacks steady timings, and was not timed in vain too often."""
-    return len(tried.steady_medians_ms) < processes and len(tried.process_medians_ms) < processes + MOST_IN_VAIN
-
-
 class _TimeIsUpError(Exception):
     """Nothing more is begun."""
 
@@ -226,10 +220,9 @@ class _Search:
                 self.book.add(self._proven(candidate))
         for candidate in candidates:
             known = self.book.get(candidate)
-            while known is not None and known.failed is None and _wants(known, 1):
+            if known is not None and known.failed is None and not known.timed:
                 self._check_time()
                 self._time(known)
-                known = self.book.get(candidate)
 
     def _proven(self, candidate: Candidate) -> Tried:
         wish = self._wish
@@ -273,7 +266,8 @@ class _Search:
             self.book.add(Tried(candidate=candidate, failed=str(error)))
             self._note(f"{candidate}: {error}")
             return
-        self.book.add(Tried(candidate=candidate, process_medians_ms=(found.median_ms,), unsteady=(found.unsteady,)))
+        timed = Timed(median_ms=found.median_ms, reference_ms=found.reference_ms, unsteady=found.unsteady)
+        self.book.add(Tried(candidate=candidate, timed=(timed,)))
         assert tried.proven is not None
         self._note(f"{candidate}: {found.median_ms:.2f} ms, mIoU {100 * tried.proven.miou:.1f} %")
 
@@ -282,8 +276,8 @@ class _Search:
         times: dict[str, float] = {}
         for graph in graphs:
             tried = self.book.get(Candidate(backend=backend, graph=graph))
-            if tried is not None and tried.failed is None and tried.latency_ms is not None:
-                times[graph] = tried.latency_ms
+            if tried is not None and tried.failed is None and tried.cost is not None:
+                times[graph] = tried.cost
         best = min(times, key=times.__getitem__, default=DEPLOYED)
         return best if times.get(best, 0.0) < BY_FAR * times.get(DEPLOYED, np.inf) else DEPLOYED
 
@@ -314,10 +308,10 @@ class _Search:
         assert self.book.header is not None
         for turn in range(1, self._wish.processes):
             best = fastest(self.book.all(), self.book.header.miou, self._wish.within_points)
-            limit = np.inf if best is None or best.latency_ms is None else CLOSE * best.latency_ms
+            limit = np.inf if best is None or best.cost is None else CLOSE * best.cost
             for tried in self.book.all():
-                close = tried.latency_ms is not None and (tried.latency_ms <= limit or tried.candidate.yardstick)
-                if close and tried.failed is None and _wants(tried, turn + 1):
+                close = tried.cost is not None and (tried.cost <= limit or tried.candidate.yardstick)
+                if close and tried.failed is None and len(tried.timed) <= turn:
                     self._check_time()
                     self._time(tried)
 

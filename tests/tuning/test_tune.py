@@ -25,7 +25,7 @@ from segsearch.study.store import StudyFolder
 from segsearch.training.evaluate import evaluate, evaluate_masks
 from segsearch.tuning.files import FOLDER, Files, Subject
 from segsearch.tuning.process import FileProcess
-from segsearch.tuning.record import PLAIN, TRIED, Book, Candidate, Tried, fastest
+from segsearch.tuning.record import PLAIN, TRIED, Book, Candidate, Timed, Tried, fastest
 from segsearch.tuning.subjects import of_study, of_trained
 from segsearch.tuning.tune import Tuned, Wish, abilities, deliver, tune
 from tests.engine.studies import quick
@@ -68,7 +68,7 @@ def test_all_are_proven_scored_and_timed(found: tuple[Tuned, Path], subject: Sub
             assert one.proven.agreement.fraction >= 0.999
             assert one.proven.miou == pytest.approx(tuned.header.miou, abs=2e-3)
     assert tuned.plain is tried["onnxruntime float32, plain"] and tuned.chosen is not None
-    assert tuned.chosen.latency_ms == min(t.latency_ms or 0.0 for t in tuned.tried if t.candidate.graph != PLAIN)
+    assert tuned.chosen.cost == min(t.cost or 0.0 for t in tuned.tried if t.candidate.graph != PLAIN)
 
 
 def test_the_benchmarks_page(found: tuple[Tuned, Path]) -> None:
@@ -203,8 +203,7 @@ def made_up(found: Tuned, **given: tuple[float, float]) -> tuple[Tried, ...]:
         Tried(
             candidate=Candidate(backend="onnxruntime", precision=name),
             proven=proven.model_copy(update={"miou": miou}),
-            process_medians_ms=(ms,),
-            unsteady=(None,),
+            timed=(Timed(median_ms=ms, reference_ms=1.0),),
         )
         for name, (ms, miou) in given.items()
     )
@@ -220,13 +219,12 @@ def test_the_fastest_within_the_loss(found: tuple[Tuned, Path]) -> None:
     assert fastest((failed, tried[0]), 0.5, 0.2) == tried[0]
 
 
-def test_doubtful_timings_count_only_where_there_are_no_others(found: tuple[Tuned, Path]) -> None:
-    (tried,) = made_up(found[0], float32=(4.0, 0.5))
-    for medians, doubts, expected in (
-        ((4.0, 9.0, 5.0), (None, "busy", None), 4.5),
-        ((9.0, 8.0), ("busy", "busy"), 8.0),
-    ):
-        assert tried.model_copy(update={"process_medians_ms": medians, "unsteady": doubts}).latency_ms == expected
+def test_files_are_compared_with_what_ran_beside_them(found: tuple[Tuned, Path]) -> None:
+    """A file that was timed while the machine was slow is no slower for it."""
+    quick, slow = made_up(found[0], float32=(4.0, 0.5), bfloat16=(6.0, 0.5))
+    slow = slow.model_copy(update={"timed": (Timed(median_ms=6.0, reference_ms=2.0, unsteady="busy"),)})
+    assert (quick.cost, slow.cost, slow.latency_ms, slow.steady) == (4.0, 3.0, 6.0, False)
+    assert fastest((quick, slow), 0.5, 0.2) == slow
 
 
 def test_a_frame_rate_that_only_an_inaccurate_file_reaches(found: tuple[Tuned, Path]) -> None:
