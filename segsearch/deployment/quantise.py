@@ -1,5 +1,6 @@
 """Static quantisation of an ONNX artefact to int8, by onnxruntime."""
 
+import copy
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -12,8 +13,10 @@ from segsearch.deployment.lint import check_graph, tidy
 from segsearch.deployment.lint_rules import INPUT
 from segsearch.deployment.metadata import Metadata
 from segsearch.deployment.onnx_walk import Constants
-from segsearch.errors import InputError, MissingExtraError
+from segsearch.deployment.session import need
+from segsearch.errors import InputError
 from segsearch.files import write_atomic
+from segsearch.progress import Report, silent
 from segsearch.quiet import quiet
 
 
@@ -33,31 +36,9 @@ def quantise(
         InputError: no images, or the file cannot be written.
         ProofError: the quantised graph breaks a rule of the linter; nothing is written then.
     """
-    try:
-        import onnx
-        from onnxruntime import quantization
-    except ImportError as error:
-        raise MissingExtraError("onnxruntime", "export") from error
-    model, feed = onnx.load(onnx_file), _Feed(images)
-    with tempfile.TemporaryDirectory() as folder, quiet():
-        written = Path(folder) / "int8.onnx"
-        try:
-            quantization.quantize_static(
-                model,
-                written,
-                feed,
-                quant_format=quantization.QuantFormat.QDQ,
-                op_types_to_quantize=["Conv"],
-                per_channel=True,
-                activation_type=quantization.QuantType.QUInt8,
-                weight_type=quantization.QuantType.QInt8,
-                nodes_to_exclude=[*classifiers(model), *exact],
-            )
-        except ValueError as error:
-            if feed.seen:
-                raise
-            raise InputError("calibration", "no images to take ranges from") from error
-        rounded = onnx.load(written)
+    need("onnxruntime")
+    model, feed = need("onnx").load(onnx_file), _Feed(images)
+    rounded = _rounded(model, feed, {node.name for node in convolutions(model)} - set(exact))
     tidy(rounded)
     del rounded.metadata_props[:]
     rounded.metadata_props.extend(model.metadata_props)
@@ -67,31 +48,67 @@ def quantise(
     return feed.seen
 
 
-def by_sensitivity(exact: Path, rounded: Path, images: Sequence[npt.NDArray[np.uint8]]) -> list[str]:
-    """Order the convolutions that were rounded, those first whose maps rounding changes most.
+def by_sensitivity(onnx_file: Path, images: Sequence[npt.NDArray[np.uint8]], report: Report = silent) -> list[str]:
+    """Order the convolutions that `quantise` rounds, those first that alone change most pixels of the mask.
 
     Args:
-        exact: the file in float32.
-        rounded: the same, as `quantise` wrote it.
-        images: uint8 [H, W, 3], to compare maps on; all maps of all of them are held at once.
+        onnx_file: the file in float32.
+        images: uint8 [H, W, 3], to take ranges from and to compare masks on.
+        report: told after every convolution.
 
     Returns:
-        names of nodes of ``exact``, by the signal-to-noise ratio of what they make, the lowest first.
+        names of nodes.
     """
-    import onnx
-    from onnxruntime.quantization import qdq_loss_debug as debug
+    model = need("onnx").load(onnx_file)
+    expected = _masks(model, images)
+    changed: dict[str, int] = {}
+    layers = [node.name for node in convolutions(model)]
+    for done, name in enumerate(layers, start=1):
+        found = _masks(_rounded(model, _Feed(images), {name}), images)
+        changed[name] = sum(int((a != b).sum()) for a, b in zip(expected, found, strict=True))
+        report("round one layer", done, len(layers))
+    return sorted(layers, key=lambda name: -changed[name])
 
+
+def _rounded(model: Any, feed: "_Feed", layers: Collection[str]) -> Any:
+    """Return a model with these convolutions in int8. Raises InputError where there are no images."""
+    from onnxruntime import quantization
+
+    if not layers:  # which onnxruntime takes for all of them
+        return copy.deepcopy(model)
     with tempfile.TemporaryDirectory() as folder, quiet():
-        maps = []
-        for number, file in enumerate((exact, rounded)):
-            path = Path(folder) / f"{number}.onnx"
-            debug.modify_model_output_intermediate_tensors(str(file), str(path), op_types_for_saving=["Conv"])
-            maps.append(debug.collect_activations(str(path), _Feed(images)))
-        noise = debug.compute_activation_error(debug.create_activation_matching(maps[1], maps[0]))
-    left = set(classifiers(onnx.load(exact)))
-    convolutions = [n for n in onnx.load(exact).graph.node if n.op_type == "Conv" and n.name not in left]
-    ratios = {node.name: noise.get(node.output[0], {}).get("xmodel_err", float("inf")) for node in convolutions}
-    return sorted(ratios, key=lambda name: ratios[name])
+        written = Path(folder) / "int8.onnx"
+        try:
+            quantization.quantize_static(
+                copy.deepcopy(model),
+                written,
+                feed,
+                quant_format=quantization.QuantFormat.QDQ,
+                op_types_to_quantize=["Conv"],
+                per_channel=True,
+                activation_type=quantization.QuantType.QUInt8,
+                weight_type=quantization.QuantType.QInt8,
+                nodes_to_quantize=sorted(layers),
+            )
+        except ValueError as error:
+            if feed.seen:
+                raise
+            raise InputError("calibration", "no images to take ranges from") from error
+        return need("onnx").load(written)
+
+
+def _masks(model: Any, images: Sequence[npt.NDArray[np.uint8]]) -> list[npt.NDArray[np.uint8]]:
+    runtime = need("onnxruntime")
+    options = runtime.SessionOptions()
+    options.log_severity_level, options.intra_op_num_threads = 4, 1
+    session = runtime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return [session.run(None, given)[0] for given in _Feed(images)]
+
+
+def convolutions(model: Any) -> list[Any]:
+    """Nodes that are rounded: all convolutions but the `classifiers`."""
+    left = set(classifiers(model))
+    return [node for node in model.graph.node if node.op_type == "Conv" and node.name not in left]
 
 
 def classifiers(model: Any) -> list[str]:

@@ -151,8 +151,8 @@ def page(tuned: Tuned, files: Sequence[Path], within_points: float, command: str
             "Every file was run on all validation images: its masks were compared with the trained network's, pixel by"
             f" pixel, and scored ({head.data}, {head.images} images; masks are brought to the labels' size to the"
             " nearest). Latency is of one image, bytes to class indices, in new processes by turns; of a plain export"
-            " it is of the normalised image to class indices. Files are compared by their latency over that of a reference"
-            " network in the same process, as a machine's speed wanders from one process to the next.",
+            " it is of the normalised image to class indices. Files are compared by their latency over that of a"
+            " reference network in the same process, as a machine's speed wanders from one process to the next.",
             "",
             markdown_table(HEADINGS, rows),
             "",

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 
 from torch import nn
@@ -22,6 +23,7 @@ from segsearch.measure.backends.onnx_file import written
 from segsearch.measure.backends.table import file_backend
 from segsearch.measure.latency import example_image
 from segsearch.models.network import Network
+from segsearch.progress import Report, silent
 from segsearch.tuning.record import DEPLOYED, PLAIN, Candidate
 
 FOLDER = "files"
@@ -63,9 +65,9 @@ class Subject:
 class Files:
     """Files in a folder; those of before are taken as they are."""
 
-    def __init__(self, subject: Subject, folder: Path) -> None:
-        self._subject, self.folder = subject, folder / FOLDER
-        self._order: list[str] | None = None
+    def __init__(self, subject: Subject, folder: Path, report: Report = silent) -> None:
+        self._subject, self.folder, self._report = subject, folder / FOLDER, report
+        self._order: dict[str, list[str]] = {}
         make_folder(self.folder)
 
     def path(self, candidate: Candidate) -> Path:
@@ -89,13 +91,12 @@ class Files:
         return tuple(found.values())
 
     def layers(self, graph: str) -> list[str]:
-        """Names of the convolutions of a graph that int8 rounds, those first that rounding changes most."""
-        if self._order is None:
+        """Names of the convolutions of a graph that int8 rounds, those first that change most pixels of the mask."""
+        if graph not in self._order:
             exact = self.path(Candidate(backend="onnxruntime", graph=graph))
-            rounded = self.path(Candidate(backend="onnxruntime", precision="int8", graph=graph))
-            images = [image for image, _ in zip(self._subject.calibration(), range(SENSITIVE_IMAGES), strict=False)]
-            self._order = by_sensitivity(exact, rounded, images)
-        return self._order
+            images = list(islice(self._subject.calibration(), SENSITIVE_IMAGES))
+            self._order[graph] = by_sensitivity(exact, images, self._report)
+        return self._order[graph]
 
     def _deployed(self, graph: str) -> Deployed:
         without = () if graph == DEPLOYED else (graph.removeprefix("no "),)

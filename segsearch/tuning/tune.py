@@ -170,7 +170,7 @@ class _Search:
     def __init__(self, subject: Subject, out: Path, wish: Wish, report: Report, note: Callable[[str], None]) -> None:
         self._subject, self._wish, self._report, self._note = subject, wish, report, note
         self._end = None if wish.minutes is None else time.monotonic() + 60 * wish.minutes
-        self.book, self._files = Book(out), Files(subject, out)
+        self.book, self._files = Book(out), Files(subject, out, report)
         self._comparison = Comparison()
         report("score the network", 0, 1)
         self.book.begin(self._header(self._score(self._comparison.keeping(network_masks(subject.network, MEAN, STD)))))
