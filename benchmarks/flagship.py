@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
-from flagship_jobs import FLAGSHIP, TRACKS, Place, Stage, comparisons, finished, trainings, write_smoke
-from flagship_results import LATENCY, comparable, keep, keep_studies, time_files
+from flagship_jobs import TRACKS, Place, Stage, comparisons, finished, trainings, write_smoke
+from flagship_results import LATENCY, comparable, keep, keep_studies, stored, time_files
 from flagship_tables import write_tables
 from trainings import Job, run_jobs
 
@@ -29,8 +29,8 @@ def missing(place: Place, jobs: Sequence[Job]) -> list[Job]:
 
 
 def finished_jobs(place: Place) -> set[str]:
-    """Names of the jobs that ended well."""
-    return {path.name for path in (place.out / "done").glob("*")}
+    """Names of the jobs that ended well, here or, of the yardstick, where the stored results come from."""
+    return {path.name for path in (place.out / "done").glob("*")} | stored(place)
 
 
 def work(place: Place, jobs: Sequence[Job], at_once: int, end: float | None) -> bool:
@@ -56,7 +56,7 @@ def compare(place: Place, results: Path, at_once: int, end: float | None) -> boo
         print("compare: no network is ready, or no time is left; --stages compare does it alone")
         return False
     results.mkdir(parents=True, exist_ok=True)
-    time_files(place, ready).to_csv(results / LATENCY, index=False, lineterminator="\n")
+    time_files(place, ready, results).to_csv(results / LATENCY, index=False, lineterminator="\n")
     keep(place, ready, results)
     keep_studies(place, results)
     write_tables(results)
@@ -77,8 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--tables", action="store_true", help="write the tables from the stored records")
     asked = parser.parse_args(arguments)
     out = asked.runs.absolute() / ("" if asked.track == "scratch" else asked.track)
-    kept = FLAGSHIP if asked.track == "scratch" else FLAGSHIP / asked.track
-    results = out / "results" if asked.smoke else kept / "results"
+    results = out / "results" if asked.smoke else TRACKS[asked.track].results
     if asked.tables:
         write_tables(results)
         return

@@ -45,6 +45,7 @@ class Protocol:
         root: what stands for the path of the data in stored records; None: the data has none.
         split: what final trainings learn, where the data has a choice.
         studies: folder of both studies, and of points and recipes that are files.
+        results: folder of the stored results.
         yardstick: named points or files of points, cheapest first.
         one_seed: those of them that are trained once.
         epochs: of every training that is compared.
@@ -58,6 +59,7 @@ class Protocol:
     root: str | None
     split: str | None
     studies: Path
+    results: Path
     yardstick: tuple[str, ...]
     one_seed: tuple[str, ...]
     epochs: int
@@ -72,6 +74,7 @@ SCRATCH = Protocol(
     root="PATH/TO/CamVid",
     split="official",
     studies=FLAGSHIP,
+    results=FLAGSHIP / "results",
     yardstick=tuple(YARDSTICK),
     one_seed=("eseg_s", "sfnet_r18"),
     epochs=16,
@@ -80,9 +83,15 @@ LITE = {"lite0_sgcpnet": "SGCPNet", "lite0_eseg": "ESeg", "lite0_dfanet": "DFANe
 """Necks of four papers on EfficientNet-Lite0."""
 PAPERS = YARDSTICK | LITE
 IMAGENET = replace(
-    SCRATCH, studies=FLAGSHIP / "imagenet", yardstick=tuple(LITE), one_seed=(), recipe="strong_imagenet.yaml"
+    SCRATCH,
+    studies=FLAGSHIP / "imagenet",
+    results=FLAGSHIP / "imagenet" / "results",
+    yardstick=tuple(LITE),
+    one_seed=(),
+    recipe="strong_imagenet.yaml",
 )
-TRACKS = {"scratch": SCRATCH, "imagenet": IMAGENET, "imagenet_necks_from_scratch": replace(IMAGENET, recipe="strong")}
+NECKS = replace(IMAGENET, recipe="strong", results=FLAGSHIP / "imagenet_necks_from_scratch" / "results")
+TRACKS = {"scratch": SCRATCH, "imagenet": IMAGENET, "imagenet_necks_from_scratch": NECKS}
 """Sets of trainings with tables of their own. The last one gives scratch figures of the second one's yardstick."""
 SMOKE_DATA: dict[str, object] = {"name": "streets", "size": [96, 128], "train": 12, "val": 6}
 SMOKE_STUDY: dict[str, object] = {
@@ -117,6 +126,7 @@ def write_smoke(out: Path) -> Protocol:
         root=None,
         split=None,
         studies=out,
+        results=out / "results",
         yardstick=("sgcpnet2", "fpenet"),
         one_seed=("fpenet",),
         epochs=1,

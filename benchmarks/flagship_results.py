@@ -10,13 +10,14 @@ from flagship_jobs import STUDIES, Place, Trained
 from trainings import keep_run
 
 from segsearch.artefacts.formats import ONNX
-from segsearch.deployment.card import JSON_NAME, read_card
+from segsearch.deployment.card import JSON_NAME, Card, read_card
 from segsearch.files import write_atomic
 from segsearch.measure.conditions import Conditions
+from segsearch.run.folder import read_run
 from segsearch.samplers.shortlist import SHORTLIST
 from segsearch.study.analysis import analyse
 from segsearch.study.store import StudyFolder
-from segsearch.timing import FileSubject, latency_of
+from segsearch.timing import FileSubject, NetworkSubject, Subject, latency_of
 from segsearch.timing.store import read_lines
 
 IMAGES, KIND, LATENCY, COST, IMPORTANCE = "images.csv", "kind.txt", "latency.csv", "studies.json", "importance.json"
@@ -37,18 +38,33 @@ def comparable(place: Place, runs: Sequence[Trained]) -> list[Trained]:
     ]
 
 
-def time_files(place: Place, runs: Sequence[Trained]) -> pd.DataFrame:
-    """Time one file of each network in new processes, one after another; seeds are the same graph."""
+def stored(place: Place) -> set[str]:
+    """Names of the yardstick's trainings whose results are stored: another machine need not train them again."""
+    found = place.protocol.results.glob(f"{RUNS}/*/{KIND}")
+    return {path.parent.name for path in found if path.read_text("utf-8").strip() == "yardstick"}
+
+
+def time_files(place: Place, runs: Sequence[Trained], results: Path) -> pd.DataFrame:
+    """Time one file of each network in new processes, one after another; seeds are the same graph.
+
+    Of a network whose results are stored and whose weights are not here, a file with fresh weights is timed.
+    """
     under, rows = Conditions(backend="onnxruntime", threads=1), []
-    for run in {run.network: run for run in reversed(runs)}.values():
+    subjects: dict[str, tuple[Subject, Card]] = {}
+    for path in sorted(results.glob(f"{RUNS}/*/{JSON_NAME}")):
+        card, ran = read_card(path), read_run(path.parent)
+        fresh = NetworkSubject(spec=ran.spec, classes=len(ran.classes), size_hw=card.size_hw, label=ran.name)
+        subjects[path.parent.name.rpartition("_seed")[0]] = fresh, card
+    for run in reversed(runs):
         card = read_card(exported(place, run))
-        subject = FileSubject(
-            path=exported(place, run) / ONNX, label=run.network, spec_id=card.spec, params=card.params, macs=card.macs
-        )
+        path = exported(place, run) / ONNX
+        file = FileSubject(path=path, label=run.network, spec_id=card.spec, params=card.params, macs=card.macs)
+        subjects[run.network] = file, card
+    for network, (subject, card) in subjects.items():
         found = latency_of(subject, under, processes=place.protocol.processes)
         rows.append(
             {
-                "network": run.network,
+                "network": network,
                 "latency_ms": round(found.median_ms, 4),
                 "p10_ms": round(found.p10_ms, 4),
                 "p90_ms": round(found.p90_ms, 4),
@@ -60,7 +76,7 @@ def time_files(place: Place, runs: Sequence[Trained]) -> pd.DataFrame:
                 "sha256": card.sha256,
             }
         )
-        print(f"{run.network}: {found.median_ms:.2f} ms{'' if found.steady else ', not steady'}", flush=True)
+        print(f"{network}: {found.median_ms:.2f} ms{'' if found.steady else ', not steady'}", flush=True)
     return pd.DataFrame(rows).sort_values("latency_ms", ignore_index=True)
 
 
