@@ -11,13 +11,15 @@ One line per network is kept as soon as it is measured; the same command goes on
 
 import argparse
 import contextlib
+import itertools
 import json
 import platform
 import shlex
+import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -44,11 +46,13 @@ from segsearch.measure.load import LoadWatch
 from segsearch.measure.machine import device_name, find_device
 from segsearch.measure.timer import Stopwatch, no_garbage_collection, stopwatch_of
 from segsearch.report.console import bar
+from segsearch.space.points import NamedPoint
 from segsearch.timing import fresh_network
 from segsearch.timing.store import append_line, read_lines
 
 CLASSES = 19
 FILE_BACKENDS = ("onnxruntime", "openvino")
+STORE = Path("studies/results/deploy")
 SLOW_MS = 200.0
 """From here on a block begins without an uncounted call: caches and threads no longer matter, but time does."""
 
@@ -208,7 +212,7 @@ def one(candidate: Candidate, names: list[str], options: argparse.Namespace, pea
         "bytes": moved,
         "roof": peak,
         "roof_ms": 1000 * roof_seconds,
-        "blocks_ms": {name: [[round(ms, 4) for ms in laps] for laps in taken] for name, taken in blocks.items()},
+        "medians_ms": {name: [round(statistics.median(laps), 4) for laps in taken] for name, taken in blocks.items()},
         "agreement": agreed,
         "others_percent": contention.others_percent,
         "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -219,7 +223,7 @@ def one(candidate: Candidate, names: list[str], options: argparse.Namespace, pea
 def header(options: argparse.Namespace) -> dict[str, Any]:
     """All that has to be the same for two lines to stand in one table."""
     return {
-        "benchmark": "deploy 2",
+        "benchmark": "deploy 3",
         "size": list(options.size),
         "device": device_name(find_device(options.device)),
         "threads": torch.get_num_threads(),
@@ -234,12 +238,21 @@ def header(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def by_turns(points: Sequence[NamedPoint]) -> list[NamedPoint]:
+    """Put one point of each paper after another, so that a run cut short is of all papers alike."""
+    papers: dict[str, list[NamedPoint]] = {}
+    for point in points:
+        papers.setdefault(point.paper, []).append(point)
+    turns = itertools.zip_longest(*papers.values())
+    return [point for turn in turns for point in turn if point is not None]
+
+
 def measure_all(store: Path, head: dict[str, Any], lines: list[dict[str, Any]], options: argparse.Namespace) -> None:
     """Measure what the lines of the store lack until all is there or time is up."""
     chosen, left_out = choose_points(options.points, None, options.size)
     if left_out:
         print(f"left out, too large for these images: {', '.join(left_out)}", file=sys.stderr)
-    candidates, start = candidates_of(chosen), time.monotonic()
+    candidates, start = candidates_of(by_turns(chosen)), time.monotonic()
     known = {line["spec_id"] for line in lines}
     missing = [c for c in candidates if c.spec.id not in known]
     peak = roof(find_device(options.device), stopwatch_of(find_device(options.device))) if missing else {}
@@ -273,7 +286,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=2, help="blocks of every runtime")
     parser.add_argument("--block-seconds", type=float, default=0.5)
     parser.add_argument("--block-samples", type=int, default=3)
-    parser.add_argument("--store", type=Path, default=Path("runs/deploy"), metavar="DIR", help="where lines are kept")
+    parser.add_argument("--store", type=Path, default=STORE, metavar="DIR", help="where lines are kept")
     parser.add_argument("--out", type=Path, default=Path("studies/results"), metavar="DIR", help="where tables go")
     return parser.parse_args()
 

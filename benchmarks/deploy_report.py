@@ -1,7 +1,6 @@
 """Tables and picture of `benchmarks/deploy.py`, from the lines that it kept."""
 
 import io
-import itertools
 import statistics
 from pathlib import Path
 from typing import Any
@@ -31,7 +30,7 @@ Written by `{command}`.
 {plain}Plain eager is the trained network in eval mode as a script would run it: not folded, float32, contiguous, bytes
 to normalisation to forward to argmax. Deployed is what `segsearch export` writes, in each runtime{how}.
 All of one network take turns in {rounds} rounds of blocks of at least {block_samples} samples and {block_seconds} s;
-every ratio is one of medians over these blocks, above 1 where deployed is faster. The roof is
+every ratio is the median over the rounds, above 1 where deployed is faster. The roof is
 max(MACs / peak, bytes / bandwidth), both measured here ({roof}); bytes are parameters, image and mask.
 """
 
@@ -48,25 +47,34 @@ def frame_of(lines: list[Line]) -> pd.DataFrame:
 
 
 def _row(line: Line) -> dict[str, object]:
-    medians = {name: statistics.median(itertools.chain(*blocks)) for name, blocks in line["blocks_ms"].items()}
+    medians = {name: statistics.median(rounds) for name, rounds in line["medians_ms"].items()}
     row: dict[str, object] = {"name": line["names"][0], "also": " ".join(line["names"][1:])}
     row |= {"spec_id": line["spec_id"], "macs": line["macs"], "roof_ms": round(line["roof_ms"], 4)}
     row |= {f"{name}_ms": round(median, 4) for name, median in medians.items()}
     deployed = [name for name in medians if name not in ("eager", PREPARING) and not name.startswith(PLAIN)]
-    row |= {
-        f"{name}_gain": round(medians[PLAIN + name] / medians[name], 4) for name in deployed if PLAIN + name in medians
-    }
-    row |= {f"{name}_ratio": round(medians["eager"] / medians[name], 4) for name in deployed}
+    row |= {f"{name}_gain": _ratio(line, PLAIN + name, name) for name in deployed if PLAIN + name in medians}
+    row |= {f"{name}_ratio": _ratio(line, "eager", name) for name in deployed}
     row |= {f"{name}_ratio_spread": round(_spread(line, name), 4) for name in deployed}
     row |= {f"{name}_roofs": round(median / line["roof_ms"], 3) for name, median in medians.items()}
     row |= {f"{name}_agreement": round(share, 6) for name, share in line["agreement"].items()}
     return row | {"others_percent": round(line["others_percent"], 1), "started_at": line["started_at"]}
 
 
+def _ratio(line: Line, slow: str, quick: str) -> float:
+    """Median over the rounds of how many times faster ``quick`` is.
+
+    The medians over all rounds may come from rounds in which the machine's own speed differed.
+    """
+    return round(statistics.median(_ratios(line, slow, quick)), 4)
+
+
+def _ratios(line: Line, slow: str, quick: str) -> list[float]:
+    return [a / b for a, b in zip(line["medians_ms"][slow], line["medians_ms"][quick], strict=True)]
+
+
 def _spread(line: Line, name: str) -> float:
     """Largest over smallest ratio of the rounds, minus one."""
-    eager, deployed = ([statistics.median(laps) for laps in line["blocks_ms"][which]] for which in ("eager", name))
-    ratios = [a / b for a, b in zip(eager, deployed, strict=True)]
+    ratios = _ratios(line, "eager", name)
     return float(max(ratios) / min(ratios) - 1)
 
 
