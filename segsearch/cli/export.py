@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from segsearch.cli.arguments import JsonOption, size_hw
+from segsearch.cli.arguments import BUDGET_MISSED, JsonOption, is_study, size_hw, trial_of
 from segsearch.cli.study import RootOption
-from segsearch.errors import InputError, meant
+from segsearch.errors import InputError
 
 if TYPE_CHECKING:
     from segsearch.deployment.card import Card
@@ -20,9 +20,6 @@ REFUSED = {
     "point": (("--pick", "--point", "--root"), "a study"),
 }
 """Options that a kind of what is exported does not take, and whose they are."""
-
-BUDGET_MISSED = 3
-"""Exit code: the files are written, and miss the budget."""
 
 
 def export(
@@ -156,39 +153,6 @@ def _fastest(what: str, out: Path, given: dict[str, object], *, fps: float | Non
         size=given["--size"],  # type: ignore[arg-type]
         as_json=as_json,
     )
-
-
-def is_study(what: str, *, sized: bool) -> bool:
-    """Tell a study, or one trial of it, from a point to be exported with a size of its own.
-
-    Raises:
-        InputError: it is neither.
-    """
-    from segsearch.space.points import named_points
-    from segsearch.study_files import STUDY, split_trial
-
-    path = Path(what)
-    if what in named_points() and not (path / STUDY).is_file():
-        return False
-    if split_trial(what) is not None:
-        return not sized
-    if path.is_dir() or path.is_file() or path.suffix in (".yaml", ".yml", ".json"):
-        return path.is_dir()
-    problem = f"is neither a study's folder nor a point{meant(what, named_points())}"
-    raise InputError(what, problem, "`segsearch points` lists those with a name")
-
-
-def trial_of(what: str, point: str | None) -> tuple[Path, str | None]:
-    """Return a study's folder and the network that is asked for: by ``STUDY#TRIAL``, by ``--point``, or by neither."""
-    from segsearch.describe import read_point
-    from segsearch.study_files import split_trial
-
-    trial = split_trial(what)
-    if trial is None:
-        return Path(what), point
-    if point is not None:
-        raise InputError("--point", f"names a second network beside '{what}'")
-    return trial[0], read_point(what)[0]
 
 
 def _refuse(given: dict[str, object], others: tuple[str, ...], whose: str) -> None:

@@ -202,9 +202,9 @@ def evaluate(
     exported file, which runs on the processor at its one size, to the nearest. Papers say "ms" and "flip" of scores
     that are means over --scale 0.75 --scale 1 --scale 1.25 and their like, and over mirrored images.
 
-    Example: segsearch evaluate runs/fpenet_camvid_360x480_fpenet_seed0
-
     What --per-image writes gives the mIoU on any choice of images: sums of hits over them by sums of unions.
+
+    Example: segsearch evaluate runs/fpenet_camvid_360x480_fpenet_seed0
 
     Example: segsearch evaluate winner/model.onnx --data camvid --root PATH/TO/CamVid
     """

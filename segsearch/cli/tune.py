@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from segsearch.cli.arguments import JsonOption, size_hw
-from segsearch.cli.export import BUDGET_MISSED, is_study, trial_of
+from segsearch.cli.arguments import BUDGET_MISSED, JsonOption, is_study, size_hw, trial_of
 from segsearch.cli.run import DataOption, SizeOption, WeightsOption
 from segsearch.cli.study import RootOption
 from segsearch.errors import InputError
