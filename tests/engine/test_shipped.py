@@ -66,6 +66,7 @@ def test_networks_are_compared_by_it_and_float32_stands_beside(folder: Path) -> 
     assert list(frame["float32_miou"]) == [r.scores.miou for r in records if r.scores]
 
 
+@pytest.mark.nightly
 def test_final_trainings_are_scored_and_timed_in_it(folder: Path) -> None:
     finals = prepare(folder, top=1, seeds=1)
     finalist = finalize(finals).finalists[0]
@@ -103,7 +104,9 @@ def test_where_no_file_is_run_the_files_are_float32_and_the_card_says_so(folder:
     assert "eager, bfloat16, on" in (tmp_path / "out" / "MODEL_CARD.md").read_text()
 
 
-@pytest.mark.parametrize("name", FILE_BACKENDS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.nightly if name == "onnxruntime" else ()) for name in FILE_BACKENDS]
+)
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
 def test_the_export_speaks_of_the_studys_runtime(name: str, precision: str, tmp_path: Path) -> None:
     """Here or not at all: what this machine cannot compute in is refused before anything is written."""

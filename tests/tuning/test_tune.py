@@ -126,6 +126,7 @@ def test_other_networks_are_refused(found: tuple[Tuned, Path], subject: Subject)
         Book(found[1] / "broken")
 
 
+@pytest.mark.nightly
 def test_without_calibration_images_int8_is_a_failure_with_its_reason(subject: Subject, tmp_path: Path) -> None:
 
     def none() -> Any:
@@ -171,6 +172,7 @@ def test_a_process_that_is_late_or_dies(subject: Subject, tmp_path: Path) -> Non
         pass
 
 
+@pytest.mark.nightly
 def test_a_damaged_file_is_a_failure_with_its_reason(subject: Subject, tmp_path: Path) -> None:
     Files(subject, tmp_path)
     (tmp_path / FOLDER / "float32-plain.onnx").write_bytes(b"nothing")
