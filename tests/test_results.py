@@ -39,8 +39,8 @@ def test_latencies_came_back() -> None:
 
 def test_what_deployment_gains_is_what_the_readme_says() -> None:
     table, readme = pd.read_csv(RESULTS / "deploy_cpu.csv"), (RESULTS.parents[1] / "docs/export.md").read_text()
-    assert f"all {len(table)} points took" in readme
+    assert f"of the {len(table)} points that were measured" in " ".join(readme.split())
     for runtime, name in (("onnxruntime", "onnxruntime"), ("openvino", "OpenVINO")):
-        gain = float(np.exp(np.log(table[f"{runtime}_ratio"]).mean()))
-        assert gain >= 1.5
-        assert f"{gain:.2f} times ({name})" in " ".join(readme.split())
+        gain = float(np.exp(np.log(table[f"{runtime}_gain"]).mean()))
+        assert gain >= 1.2, "of plain exports in the same runtime"
+        assert f"{gain:.2f} times in {name}" in " ".join(readme.split())
