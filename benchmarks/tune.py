@@ -5,20 +5,20 @@ when it was stopped, and writes ``studies/results/tune.md`` from what they found
 """
 
 import argparse
-import json
 import shlex
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
-from segsearch.deployment.markdown import percent, table
+from segsearch.deployment.markdown import table
 from segsearch.leaderboard.order import geometric_mean
-from segsearch.report.tuning import DATA
+from segsearch.report.tuning import DATA, DOUBT, HEADINGS, by_cost, cells, failures
+from segsearch.tuning.record import Book, fastest
+from segsearch.tuning.tune import Tuned, Wish
 
 REPO = Path(__file__).parents[1]
 RUNS = ("sgcpnet1_camvid_strong", "eseg_lite_s_camvid_strong", "sfnet_df1_camvid_strong")
-HEAD = ("network", "file", "mIoU", "points lost", "ms", "times faster than plain", "equal pixels")
+WITHIN_POINTS = Wish().within_points
 
 
 def tune(run: str, root: str, out: Path, more: list[str]) -> int:
@@ -27,46 +27,32 @@ def tune(run: str, root: str, out: Path, more: list[str]) -> int:
     return subprocess.run([sys.executable, "-m", "segsearch", *command], check=False).returncode
 
 
-def rows(found: dict[str, Any]) -> list[list[str]]:
+def read(folder: Path) -> Tuned | None:
+    """Read what was tried of one network; None where nothing was finished."""
+    if not (folder / DATA).exists():
+        return None
+    book = Book(folder)
+    assert book.header is not None, "what was finished has a header"
+    chosen = fastest(book.all(), book.header.miou, WITHIN_POINTS)
+    return Tuned(header=book.header, tried=book.all(), chosen=chosen, finished=True)
+
+
+def rows(tuned: Tuned) -> list[list[str]]:
     """Give a row per file, the fastest first; the chosen one in bold."""
-    miou, name = found["header"]["miou"], found["header"]["name"]
-    tried = [one for one in found["tried"] if one["latency_ms"] is not None and one["failed"] is None]
     lines = []
-    for one in sorted(tried, key=lambda one: float(one["latency_ms"])):
-        words, proven = called(one["candidate"]), one["proven"]
-        lines.append(
-            [
-                f"`{name}`",
-                f"**{words}**" if one["candidate"] == found["chosen"] else words,
-                percent(proven["miou"], digits=2),
-                f"{100 * (miou - proven['miou']):.2f}",
-                f"{one['latency_ms']:.2f}",
-                "" if one["times_faster"] is None else f"{one['times_faster']:.2f}",
-                percent(proven["agreement"]["fraction"], digits=3),
-            ]
-        )
+    for tried in by_cost(tuned):
+        if tried.failed is None:
+            file, *rest = cells(tuned, tried)
+            bold = tuned.chosen is not None and tried.candidate == tuned.chosen.candidate
+            lines.append([f"`{tuned.header.name}`", f"**{file}**" if bold else file, *rest])
     return lines
 
 
-def called(candidate: dict[str, Any]) -> str:
-    """Name a file as `segsearch tune` does."""
-    graph = "" if candidate["graph"] == "deployed" else f", {candidate['graph']}"
-    exact = f", {candidate['exact_layers']} layers float32" if candidate["exact_layers"] else ""
-    return f"{candidate['backend']} {candidate['precision']}{graph}{exact}"
-
-
-def page(found: list[dict[str, Any]], command: str) -> str:
+def page(found: list[Tuned], command: str) -> str:
     """Write the document."""
-    first, gains = found[0]["header"], [each["times_faster"] for each in found if each["times_faster"]]
-    within = found[0]["within_points"]
-    device = f"{first['device_name']}, {first['threads']} thread, {first['size_hw'][0]}x{first['size_hw'][1]}"
-    versions = ", ".join(f"{name} {version}" for name, version in first["versions"].items())
-    failed = {
-        f"{called(one['candidate'])}: {one['failed']}"
-        for each in found
-        for one in each["tried"]
-        if one["failed"] is not None
-    }
+    head, gains = found[0].header, [tuned.gain for tuned in found if tuned.gain is not None]
+    device = f"{head.device_name}, {head.threads} thread, {head.size_hw[0]}x{head.size_hw[1]}"
+    versions = ", ".join(f"{name} {version}" for name, version in head.versions.items())
     return "\n".join(
         [
             "# The fastest file of trained networks",
@@ -74,16 +60,17 @@ def page(found: list[dict[str, Any]], command: str) -> str:
             f"Written by `{command}`.",
             "",
             f"{device}; {versions}.",
-            f"mIoU on {first['data']}, all {first['images']} images, of the very file; latency from the file in new"
+            f"mIoU on {head.data}, all {head.images} images, of the very file; latency from the file in new"
             " processes, by turns. A plain export is `torch.onnx.export` of the trained network under onnxruntime.",
+            DOUBT,
             "",
-            f"The fastest file within {within:g} points of mIoU is **{geometric_mean(gains):.2f} times** as fast as the"
-            f" plain export in the geometric mean of {len(gains)} networks"
+            f"The fastest file within {WITHIN_POINTS:g} points of mIoU is **{geometric_mean(gains):.2f} times** as fast"
+            f" as the plain export in the geometric mean of {len(gains)} networks"
             f" ({', '.join(f'{gain:.2f}' for gain in gains)}).",
             "",
-            table(HEAD, [row for each in found for row in rows(each)]),
+            table(("network", *HEADINGS), [row for each in found for row in rows(each)]),
             "",
-            *(f"- failed: {line}" for line in sorted(failed)),
+            *(f"- {line}" for line in sorted({line for each in found for line in failures(each)})),
             "",
         ]
     )
@@ -103,7 +90,7 @@ def main() -> None:
             parser.error("--root PATH is needed to score")
         for run in asked.runs:
             tune(run, asked.root, asked.out, [] if asked.minutes is None else ["--minutes", str(asked.minutes)])
-    found = [json.loads(path.read_text("utf-8")) for run in asked.runs if (path := asked.out / run / DATA).exists()]
+    found = [tuned for run in asked.runs if (tuned := read(asked.out / run)) is not None]
     if found:
         command = shlex.join(["python", "benchmarks/tune.py", *sys.argv[1:]])
         (REPO / "studies" / "results" / "tune.md").write_text(page(found, command), "utf-8")

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 CSV, PICTURE, PAGE, DATA = "tuned.csv", "tuned.png", "TUNED.md", "tuned.json"
+DOUBT = "`!`: the machine was not steady in any process that timed this file."
 HEADINGS = ("file", "mIoU", "points lost", "ms", "of processes", "times faster", "pixels equal", "MB")
 
 
@@ -72,7 +73,7 @@ def frame(tuned: Tuned) -> "DataFrame":
                 "chosen": tuned.chosen is not None and tried.candidate == tuned.chosen.candidate,
                 "failed": tried.failed,
             }
-            for tried in _sorted(tuned)
+            for tried in by_cost(tuned)
         ]
     )
 
@@ -82,10 +83,11 @@ def shown(tuned: Tuned, within_points: float, fps: float | None = None) -> Group
     table = Table(title=title(tuned), title_justify="left")
     for heading in HEADINGS:
         table.add_column(heading, justify="left" if heading == "file" else "right", no_wrap=True)
-    for tried in _sorted(tuned):
+    for tried in by_cost(tuned):
         if tried.failed is None:
             style = "bold" if tuned.chosen and tried.candidate == tuned.chosen.candidate else None
-            table.add_row(*_cells(tuned, tried), style=style)
+            table.add_row(*cells(tuned, tried), style=style)
+    table.caption = DOUBT.replace("`", "")
     return Group(table, *failures(tuned), *verdict(tuned, within_points, fps))
 
 
@@ -136,7 +138,7 @@ def failures(tuned: Tuned) -> list[str]:
 
 def page(tuned: Tuned, files: Sequence[Path], within_points: float, command: str) -> str:
     """Write the card of the chosen file: what it is, why it was taken, and all that was tried."""
-    rows = [_cells(tuned, tried) for tried in _sorted(tuned) if tried.failed is None]
+    rows = [cells(tuned, tried) for tried in by_cost(tuned) if tried.failed is None]
     head = tuned.header
     versions = ", ".join(f"{name} {version}" for name, version in head.versions.items())
     return "\n".join(
@@ -153,6 +155,7 @@ def page(tuned: Tuned, files: Sequence[Path], within_points: float, command: str
             " nearest). Latency is of one image, bytes to class indices, in new processes by turns; of a plain export"
             " it is of the normalised image to class indices. Files are compared by their latency over that of a"
             " reference network in the same process, as a machine's speed wanders from one process to the next.",
+            DOUBT,
             "",
             markdown_table(HEADINGS, rows),
             "",
@@ -165,7 +168,7 @@ def page(tuned: Tuned, files: Sequence[Path], within_points: float, command: str
 
 def plot(tuned: Tuned, path: Path, within_points: float) -> None:
     """Draw mIoU over latency; what was chosen stands out, and so does the plain export."""
-    there = [tried for tried in _sorted(tuned) if tried.latency_ms is not None and tried.proven is not None]
+    there = [tried for tried in by_cost(tuned) if tried.latency_ms is not None and tried.proven is not None]
     with canvas(8.0, 4.8, font_points=9) as figure:
         axes = figure.add_axes((0.09, 0.12, 0.88, 0.77))
         least = 100 * tuned.header.miou - within_points
@@ -190,11 +193,13 @@ def plot(tuned: Tuned, path: Path, within_points: float) -> None:
         write_png(figure, path)
 
 
-def _sorted(tuned: Tuned) -> list[Tried]:
+def by_cost(tuned: Tuned) -> list[Tried]:
+    """All that was tried, the fastest first, what failed last."""
     return sorted(tuned.tried, key=lambda tried: (tried.failed is not None, tried.cost or float("inf")))
 
 
-def _cells(tuned: Tuned, tried: Tried) -> list[str]:
+def cells(tuned: Tuned, tried: Tried) -> list[str]:
+    """Write a row of the table under `HEADINGS`; of a candidate that did not fail."""
     assert tried.proven is not None, "only what failed has no proof"
     medians, loss = [each.median_ms for each in tried.timed], tried.loss_points(tuned.header.miou)
     gain = tuned.times_faster(tried)

@@ -19,7 +19,7 @@ from segsearch.deployment.onnx import OnnxModel
 from segsearch.engine.driver import run_study
 from segsearch.errors import InputError, ProofError
 from segsearch.measure.timer import TimerSettings
-from segsearch.report.tuning import plain, shown, verdict, write_tuned
+from segsearch.report.tuning import shown, verdict, write_tuned
 from segsearch.run.train import Run, train_run
 from segsearch.study.store import StudyFolder
 from segsearch.training.evaluate import evaluate, evaluate_masks
@@ -73,7 +73,7 @@ def test_all_are_proven_scored_and_timed(found: tuple[Tuned, Path], subject: Sub
 
 def test_the_benchmarks_page(found: tuple[Tuned, Path]) -> None:
     script = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "tune.py"))
-    page = script["page"]([plain(found[0], 5.0)], "python benchmarks/tune.py")
+    page = script["page"]([found[0]], "python benchmarks/tune.py")
     assert found[0].chosen is not None and f"**{found[0].chosen.candidate}**" in page
     assert f"**{found[0].gain:.2f} times** as fast" in page
 
