@@ -55,7 +55,9 @@ def tune(
         typer.Option(min=1, help="Processor threads that the file is run with; default: a study's own, or 1."),
     ] = None,
     minutes: Annotated[float | None, typer.Option(min=0.0, help="Begin nothing more after so long.")] = None,
-    patience: Annotated[float, typer.Option(min=1.0, help="Seconds that a runtime may take to open a file.")] = 120.0,
+    patience: Annotated[
+        float, typer.Option(min=1.0, help="Seconds that a runtime may take to open a file, or for one image.")
+    ] = 120.0,
     weights: WeightsOption = None,
     data: DataOption = None,
     root: RootOption = None,

@@ -42,7 +42,7 @@ class Candidate(Frozen):
 
     @property
     def yardstick(self) -> bool:
-        """Whether it is only there to be compared with."""
+        """Whether it is the plain export, with which the others are compared and which is never chosen."""
         return self.graph == PLAIN
 
 
