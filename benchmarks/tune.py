@@ -14,7 +14,8 @@ from segsearch.deployment.markdown import table
 from segsearch.leaderboard.order import geometric_mean
 from segsearch.report.tuning import DATA, DOUBT, HEADINGS, by_cost, cells, failures
 from segsearch.tuning.record import Book, fastest
-from segsearch.tuning.tune import Tuned, Wish
+from segsearch.tuning.tune import Tuned
+from segsearch.tuning.wish import Wish
 
 REPO = Path(__file__).parents[1]
 RUNS = ("sgcpnet1_camvid_strong", "eseg_lite_s_camvid_strong", "sfnet_df1_camvid_strong")

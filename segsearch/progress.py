@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 Report = Callable[[str, int, int], None]
-"""Called as ``report(what, done, total)``; must be quick. It raises nothing, but KeyboardInterrupt to stop a trial."""
+"""Called as ``report(what, done, total)``; must be quick. What it raises ends the work: KeyboardInterrupt a trial."""
 
 
 def silent(what: str, done: int, total: int) -> None:

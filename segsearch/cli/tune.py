@@ -15,7 +15,7 @@ from segsearch.cli.study import RootOption
 from segsearch.errors import InputError
 
 if TYPE_CHECKING:
-    from segsearch.tuning.files import Subject
+    from segsearch.tuning.subjects import Subject
 
 NOTHING_KEEPS = 1
 """Exit code: no file keeps the mIoU within what is allowed."""
@@ -49,6 +49,14 @@ def tune(
     variants: Annotated[
         bool, typer.Option(help="Also try the network without each step of deployment that changes its graph.")
     ] = True,
+    qat: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            metavar="EPOCHS",
+            help="Where int8 loses too much, train the network so long with rounded convolutions; 0 for not.",
+        ),
+    ] = 0,
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
     threads: Annotated[
         int | None,
@@ -69,9 +77,10 @@ def tune(
 
     Each file runs in a process of its own: its masks of all validation images are compared with the network's and
     scored, and it is timed in new processes, by turns with the others and with a plain export. Where int8 loses too
-    much, the layers that rounding changes most stay in float32. What fails is told with the reason. The same command
-    goes on with one that was stopped. Written are `model.onnx`, for OpenVINO also `model.xml`, and TUNED.md, a table
-    and a picture. The exit code is 1 where no file keeps the mIoU, and 3 where the chosen one misses --fps.
+    much, the layers that rounding changes most stay in float32; with --qat the network is first trained for int8. What
+    fails is told with the reason. The same command goes on with one that was stopped. Written are `model.onnx`, for
+    OpenVINO also `model.xml`, and TUNED.md, a table and a picture. The exit code is 1 where no file keeps the mIoU, and
+    3 where the chosen one misses --fps.
 
     Example: segsearch tune runs/fpenet_camvid_360x480_fpenet_seed0 --out fastest --within 0.2
 
@@ -79,8 +88,9 @@ def tune(
     """
     from segsearch.report.console import bar, show
     from segsearch.report.tuning import meets, plain, shown, write_tuned
-    from segsearch.tuning.tune import Wish, abilities, deliver
+    from segsearch.tuning.tune import deliver
     from segsearch.tuning.tune import tune as search
+    from segsearch.tuning.wish import Wish, abilities
 
     wish = Wish(
         within_points=within,
@@ -89,6 +99,7 @@ def tune(
         backends=tuple(dict.fromkeys(backends or ())),
         precisions=tuple(dict.fromkeys(precisions or ())),
         variants=variants,
+        fine_tune_epochs=qat,
         minutes=minutes,
         patience_seconds=patience,
     )

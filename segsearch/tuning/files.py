@@ -1,18 +1,13 @@
 """The files of one network that are tried, each built when it is first asked for."""
 
-import dataclasses
 import hashlib
-from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 
 from torch import nn
 
-from segsearch.artefacts.make import Label
-from segsearch.data.dataset import Dataset
 from segsearch.data.normalise import MEAN, STD
 from segsearch.deployment.deploy import Deployed, deploy
-from segsearch.deployment.images import Bytes
 from segsearch.deployment.onnx import to_onnx
 from segsearch.deployment.plain import write_plain
 from segsearch.deployment.quantise import by_sensitivity, quantise
@@ -22,44 +17,14 @@ from segsearch.files import make_folder, write_atomic
 from segsearch.measure.backends.onnx_file import written
 from segsearch.measure.backends.table import file_backend
 from segsearch.measure.latency import example_image
-from segsearch.models.network import Network
 from segsearch.progress import Report, silent
+from segsearch.tuning.fine_tune import fine_tuned
 from segsearch.tuning.record import DEPLOYED, PLAIN, Candidate
+from segsearch.tuning.subjects import Subject
 
 FOLDER = "files"
 SENSITIVE_IMAGES = 4
 """Of those that int8 is calibrated on: enough to order the layers by what rounding does to them."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Subject:
-    """One trained network, and what its files are proven, scored and calibrated on.
-
-    Attributes:
-        name: for people.
-        network: with its weights, in eval mode.
-        size_hw: height and width of the image in pixels.
-        label: what stands in the files.
-        val: the images that files are scored on.
-        calibration: gives those that int8 takes its ranges from, uint8 [H, W, 3].
-        threads: of the processor that its study measured with; None where nobody said.
-    """
-
-    name: str
-    network: Network
-    size_hw: tuple[int, int]
-    label: Label
-    val: Dataset
-    calibration: Callable[[], Iterator[Bytes]]
-    threads: int | None = None
-
-    @property
-    def checksum(self) -> str:
-        """Hex digits that tell the network and its weights from all others."""
-        digest = hashlib.sha256(self.network.spec.id.encode())
-        for name, tensor in sorted(self.network.state_dict().items()):
-            digest.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
-        return digest.hexdigest()[:16]
 
 
 class Files:
@@ -78,7 +43,7 @@ class Files:
         """
         holds = file_backend(candidate.backend).weights[candidate.precision]
         exact = f"-{candidate.exact_layers}exact" if candidate.exact_layers else ""
-        path = self.folder / f"{holds}-{candidate.graph.replace(' ', '-')}{exact}.onnx"
+        path = self.folder / f"{holds}-{candidate.graph.replace(' ', '-')}{_epochs(candidate)}{exact}.onnx"
         if not path.exists():
             self._build(candidate, holds, path)
         return path
@@ -87,7 +52,7 @@ class Files:
         """Return the graphs that differ: ``deployed``, then it without each step that makes a difference."""
         found: dict[bytes, str] = {}
         for graph in (DEPLOYED, *(f"no {step}" for step in STEPS)):
-            found.setdefault(_digest(self._deployed(graph).fused()), graph)
+            found.setdefault(_digest(self._deployed(Candidate(backend="onnxruntime", graph=graph)).fused()), graph)
         return tuple(found.values())
 
     def layers(self, graph: str) -> list[str]:
@@ -98,16 +63,21 @@ class Files:
             self._order[graph] = by_sensitivity(exact, images, self._report)
         return self._order[graph]
 
-    def _deployed(self, graph: str) -> Deployed:
+    def _deployed(self, candidate: Candidate) -> Deployed:
+        subject, epochs, graph = self._subject, candidate.fine_tuned_epochs, candidate.graph
+        network = subject.network
+        if epochs:
+            weights = self.folder / f"weights{_epochs(candidate)}.safetensors"
+            network = fine_tuned(subject, epochs, weights, self._report)
         without = () if graph == DEPLOYED else (graph.removeprefix("no "),)
-        return deploy(self._subject.network, self._subject.size_hw, MEAN, STD, without=without)
+        return deploy(network, subject.size_hw, MEAN, STD, without=without)
 
     def _build(self, candidate: Candidate, holds: str, path: Path) -> None:
         subject, label = self._subject, self._subject.label
         if candidate.graph == PLAIN:
             write_plain(subject.network, subject.size_hw, path)
         elif holds == "float32":
-            deployed = self._deployed(candidate.graph)
+            deployed = self._deployed(candidate)
             to_onnx(deployed, path, classes=label.classes, colours=label.colours, metadata=label.notes)
         elif holds == "int8":
             exact = self.layers(candidate.graph)[: candidate.exact_layers] if candidate.exact_layers else ()
@@ -118,10 +88,15 @@ class Files:
                 exact=exact,
             )
         elif holds == "float16":
-            with written(self._deployed(candidate.graph), example_image(subject.size_hw), holds) as made:
+            with written(self._deployed(candidate), example_image(subject.size_hw), holds) as made:
                 write_atomic(path, made.read_bytes())
         else:
             raise InputError("precision", f"no file is built with weights of {holds}")
+
+
+def _epochs(candidate: Candidate) -> str:
+    """Return what stands in the names of files of the network that was trained for int8."""
+    return f"-{candidate.fine_tuned_epochs}epochs" if candidate.fine_tuned_epochs else ""
 
 
 def _digest(network: nn.Module) -> bytes:

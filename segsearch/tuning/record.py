@@ -26,19 +26,22 @@ class Candidate(Frozen):
         backend: the software that runs the file.
         precision: what it computes in.
         graph: ``plain``, ``deployed``, or ``deployed`` without one step: ``no reorder``.
+        fine_tuned_epochs: of int8, for how many epochs the network was trained for it.
         exact_layers: of int8, how many convolutions stay in float32, those first that rounding changes most.
     """
 
     backend: str
     precision: str = "float32"
     graph: str = DEPLOYED
+    fine_tuned_epochs: int = Field(default=0, ge=0)
     exact_layers: int = Field(default=0, ge=0)
 
     def __str__(self) -> str:
         """Write for people: ``onnxruntime int8, 4 layers float32``."""
         graph = "" if self.graph == DEPLOYED else f", {self.graph}"
         exact = f", {self.exact_layers} layers float32" if self.exact_layers else ""
-        return f"{self.backend} {self.precision}{graph}{exact}"
+        epochs = f", {self.fine_tuned_epochs} epochs of fine-tuning" if self.fine_tuned_epochs else ""
+        return f"{self.backend} {self.precision}{graph}{epochs}{exact}"
 
     @property
     def yardstick(self) -> bool:

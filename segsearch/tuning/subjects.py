@@ -1,12 +1,15 @@
 """What can be tuned, brought to one form: a study's winner, a run, or a point with weights."""
 
 import dataclasses
+import hashlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from segsearch.artefacts.make import Label
 from segsearch.artefacts.scenes import CALIBRATION_IMAGES, images_of
 from segsearch.data.config import FileData
 from segsearch.data.dataset import Dataset
+from segsearch.deployment.images import Bytes
 from segsearch.engine.prepare import set_up
 from segsearch.errors import InputError
 from segsearch.models.network import Network, build
@@ -15,9 +18,47 @@ from segsearch.run.subject import images_for, load_subject
 from segsearch.study.config import at_root
 from segsearch.study.pick import Pick
 from segsearch.study.store import StudyFolder
+from segsearch.training.recipe import Recipe
+from segsearch.training.recipes import load_recipe
 from segsearch.training.weights import load_weights
-from segsearch.tuning.files import Subject
 from segsearch.winner.pool import open_pool
+
+UNKNOWN_RECIPE = "strong"
+"""Of a point with weights, of which nobody knows how they were trained."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Subject:
+    """One trained network, and what its files are proven, scored and calibrated on.
+
+    Attributes:
+        name: for people.
+        network: with its weights, in eval mode.
+        size_hw: height and width of the image in pixels.
+        label: what stands in the files.
+        val: the images that files are scored on.
+        learnt, recipe: the images that it was trained on, and how; of a point that is not known, and ``strong`` taken.
+        calibration: gives images that int8 takes its ranges from, uint8 [H, W, 3].
+        threads: of the processor that its study measured with; None where nobody said.
+    """
+
+    name: str
+    network: Network
+    size_hw: tuple[int, int]
+    label: Label
+    val: Dataset
+    learnt: Dataset
+    recipe: Recipe
+    calibration: Callable[[], Iterator[Bytes]]
+    threads: int | None = None
+
+    @property
+    def checksum(self) -> str:
+        """Hex digits that tell the network and its weights from all others."""
+        digest = hashlib.sha256(self.network.spec.id.encode())
+        for name, tensor in sorted(self.network.state_dict().items()):
+            digest.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()[:16]
 
 
 def of_study(folder: Path, *, how: Pick = "miou", point: str | None = None, root: str | None = None) -> Subject:
@@ -35,7 +76,9 @@ def of_study(folder: Path, *, how: Pick = "miou", point: str | None = None, root
     load_weights(network, pool.weights[record.number])
     fit = config.data.fit if isinstance(config.data, FileData) else None
     notes = {"name": record.name, "spec": record.spec_id, "study": config.name}
-    subject = _subject(record.name, network, setup.size_hw, notes, fit, setup.splits.val, setup.splits.train)
+    subject = _subject(
+        record.name, network, setup.size_hw, notes, fit, setup.splits.val, setup.splits.train, config.recipe
+    )
     return dataclasses.replace(subject, threads=config.threads)
 
 
@@ -56,7 +99,9 @@ def of_trained(
     learnt, _ = images_for(loaded, data, root=root, size_hw=size_hw, split="train")
     name = loaded.run.name if loaded.run else Path(written).stem
     fit = loaded.run.data.fit if loaded.run and isinstance(loaded.run.data, FileData) else None
-    return _subject(name, loaded.segmenter, size, {"name": name, "spec": loaded.segmenter.spec.id}, fit, val, learnt)
+    recipe = loaded.run.recipe if loaded.run else load_recipe(UNKNOWN_RECIPE, val.name.partition("/")[0])
+    notes = {"name": name, "spec": loaded.segmenter.spec.id}
+    return _subject(name, loaded.segmenter, size, notes, fit, val, learnt, recipe)
 
 
 def _subject(
@@ -67,6 +112,7 @@ def _subject(
     fit: str | None,
     val: Dataset,
     learnt: Dataset,
+    recipe: Recipe,
 ) -> Subject:
     return Subject(
         name=name,
@@ -74,5 +120,7 @@ def _subject(
         size_hw=size_hw,
         label=Label(classes=val.classes, colours=val.colours, notes=notes | ({} if fit is None else {"fit": fit})),
         val=val,
+        learnt=learnt,
+        recipe=recipe,
         calibration=lambda: images_of(learnt, CALIBRATION_IMAGES),
     )

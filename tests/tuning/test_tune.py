@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from segsearch.artefacts.load import batched
 from segsearch.deployment.images import Bytes
@@ -19,15 +20,18 @@ from segsearch.deployment.onnx import OnnxModel
 from segsearch.engine.driver import run_study
 from segsearch.errors import InputError, ProofError
 from segsearch.measure.timer import TimerSettings
+from segsearch.progress import silent
 from segsearch.report.tuning import shown, verdict, write_tuned
 from segsearch.run.train import Run, train_run
 from segsearch.study.store import StudyFolder
 from segsearch.training.evaluate import evaluate, evaluate_masks
-from segsearch.tuning.files import FOLDER, Files, Subject
+from segsearch.tuning.files import FOLDER, Files
+from segsearch.tuning.fine_tune import fine_tuned
 from segsearch.tuning.process import FileProcess
 from segsearch.tuning.record import PLAIN, TRIED, Book, Candidate, Timed, Tried, fastest
-from segsearch.tuning.subjects import of_study, of_trained
-from segsearch.tuning.tune import Tuned, Wish, abilities, deliver, tune
+from segsearch.tuning.subjects import Subject, of_study, of_trained
+from segsearch.tuning.tune import Tuned, deliver, tune
+from segsearch.tuning.wish import Wish, abilities
 from tests.engine.studies import quick
 from tests.run.runs import SIZE, tiny
 
@@ -150,6 +154,39 @@ def test_layers_stay_exact_where_int8_loses_too_much(subject: Subject, tmp_path:
     assert not np.array_equal(OnnxModel(files.path(rounded)).predict(image), OnnxModel(whole).predict(image))
 
 
+@pytest.mark.nightly
+def test_the_network_is_trained_for_int8_where_that_loses_too_much(subject: Subject, tmp_path: Path) -> None:
+    """No file may lose less than nothing, so that all that mends int8 is tried."""
+    wish = dataclasses.replace(QUICK, within_points=-100.0, fine_tune_epochs=2, precisions=("int8",))
+    before = {name: tensor.clone() for name, tensor in subject.network.state_dict().items()}
+    tuned = tune(subject, tmp_path, wish)
+    tried = by_name(tuned)
+    assert tuned.finished and tried["onnxruntime int8, 2 epochs of fine-tuning"].proven is not None
+    assert any(one.candidate.fine_tuned_epochs and one.candidate.exact_layers for one in tried.values())
+    assert all(one.candidate.fine_tuned_epochs for one in tried.values() if one.candidate.exact_layers)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in subject.network.state_dict().items())
+    shipped = OnnxModel(tmp_path / FOLDER / "int8-deployed-2epochs.onnx").predict(subject.val[0][0])
+    assert not np.array_equal(shipped, OnnxModel(tmp_path / FOLDER / "int8-deployed.onnx").predict(subject.val[0][0]))
+    assert any("--qat" in line for line in verdict(tuned, -100.0, None)) is False
+
+
+def test_a_fine_tuning_that_was_stopped_goes_on(subject: Subject, tmp_path: Path) -> None:
+    seen: list[int] = []
+
+    def stop(what: str, done: int, total: int) -> None:
+        seen.append(done)
+        if done == 2 and len(seen) == 2:
+            raise TimeoutError
+
+    whole = fine_tuned(subject, 2, tmp_path / "whole.safetensors", silent)
+    with pytest.raises(TimeoutError):
+        fine_tuned(subject, 2, tmp_path / "again.safetensors", stop)
+    again = fine_tuned(subject, 2, tmp_path / "again.safetensors", stop)
+    assert seen == [1, 2, 3, 4]
+    assert all(torch.equal(again.state_dict()[name], tensor) for name, tensor in whole.state_dict().items())
+    assert fine_tuned(subject, 2, tmp_path / "whole.safetensors", stop) is not whole and seen == [1, 2, 3, 4]
+
+
 def opened(path: Path, seconds: float = 60.0) -> FileProcess:
     return FileProcess(path, "onnxruntime", "float32", "cpu", 1, seconds)
 
@@ -236,7 +273,9 @@ def test_a_frame_rate_that_only_an_inaccurate_file_reaches(found: tuple[Tuned, P
     said = verdict(tuned, 0.2, 200.0)
     assert said[-1] == "only onnxruntime int8 reaches 200 FPS (250.0), and it loses 2.00 points"
     assert verdict(tuned, 0.2, 300.0)[-1] == "no file reaches 300 FPS"
-    assert len(verdict(tuned, 0.2, 50.0)) == 1
+    chosen, offered = verdict(tuned, 0.2, 50.0)
+    assert chosen.startswith("chosen: onnxruntime float32") and offered.startswith("int8 loses 2.00 points: with --qat")
+    assert len(verdict(tuned, 2.5, 50.0)) == 1
     assert shown(tuned, 0.2).renderables
 
 
