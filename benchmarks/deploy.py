@@ -14,6 +14,7 @@ import contextlib
 import itertools
 import json
 import platform
+import re
 import shlex
 import statistics
 import sys
@@ -296,7 +297,8 @@ def main() -> int:
     kind = find_device(options.device).type
     with torch_threads(options.threads):
         height, width = options.size
-        store = options.store / f"{kind}-{height}x{width}-{torch.get_num_threads()}threads.jsonl"
+        name = re.sub(r"\W+", "-", device_name(find_device(options.device)).lower()).strip("-")
+        store = options.store / f"{name}-{height}x{width}-{torch.get_num_threads()}threads.jsonl"
         head = header(options)
         kept, *lines = read_lines(store) or [head]
         if lines and kept != json.loads(json.dumps(head)):

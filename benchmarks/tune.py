@@ -1,7 +1,7 @@
 """The fastest file of trained networks: ``python benchmarks/tune.py --root CAMVID``.
 
-Runs `segsearch tune` on runs of ``studies/reproduce`` (or those named), each in a folder of its own where it goes on
-when it was stopped, and writes ``studies/results/tune.md`` from what they found. ``--tables`` only writes.
+Runs `segsearch tune` on runs of ``studies/reproduce`` (or others), each in a folder of its own where it goes on when it
+was stopped, and writes ``studies/results/tune.md`` from what they found. ``--tables`` only writes.
 """
 
 import argparse
@@ -18,13 +18,14 @@ from segsearch.tuning.tune import Tuned
 from segsearch.tuning.wish import Wish
 
 REPO = Path(__file__).parents[1]
-RUNS = ("sgcpnet1_camvid_strong", "eseg_lite_s_camvid_strong", "sfnet_df1_camvid_strong")
+STORED = REPO / "studies" / "reproduce"
+RUNS = (STORED / "sgcpnet1_camvid_strong", STORED / "fpenet_camvid_strong")
 WITHIN_POINTS = Wish().within_points
 
 
-def tune(run: str, root: str, out: Path, more: list[str]) -> int:
+def tune(run: Path, root: str, out: Path, more: list[str]) -> int:
     """Run the verb on one run."""
-    command = ["tune", str(REPO / "studies" / "reproduce" / run), "--root", root, "--out", str(out / run), *more]
+    command = ["tune", str(run), "--root", root, "--out", str(out / run.name), *more]
     return subprocess.run([sys.executable, "-m", "segsearch", *command], check=False).returncode
 
 
@@ -81,17 +82,19 @@ def main() -> None:
     """Tune what is missing, then write the document."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--root", help="where CamVid lies")
-    parser.add_argument("--runs", nargs="+", default=RUNS, help="folders in studies/reproduce")
+    parser.add_argument("--runs", nargs="+", type=Path, default=RUNS, help="folders of trainings that are finished")
     parser.add_argument("--out", type=Path, default=Path("runs/tune"), help="where what was tried lies")
     parser.add_argument("--minutes", type=float, help="of each network")
+    parser.add_argument("--qat", type=int, default=4, help="epochs of training for int8, where it loses too much")
     parser.add_argument("--tables", action="store_true", help="tune nothing")
     asked = parser.parse_args()
     if not asked.tables:
         if asked.root is None:
             parser.error("--root PATH is needed to score")
+        minutes = [] if asked.minutes is None else ["--minutes", str(asked.minutes)]
         for run in asked.runs:
-            tune(run, asked.root, asked.out, [] if asked.minutes is None else ["--minutes", str(asked.minutes)])
-    found = [tuned for run in asked.runs if (tuned := read(asked.out / run)) is not None]
+            tune(run, asked.root, asked.out, ["--qat", str(asked.qat), *minutes])
+    found = [tuned for run in asked.runs if (tuned := read(asked.out / run.name)) is not None]
     if found:
         command = shlex.join(["python", "benchmarks/tune.py", *sys.argv[1:]])
         (REPO / "studies" / "results" / "tune.md").write_text(page(found, command), "utf-8")
