@@ -3,8 +3,9 @@
 The protocol is ``studies/flagship/README.md``. What is missing is done by commands of the product, whose logs lie in
 ``DIR/logs``: one seed of the yardstick, search and control, their final trainings, the other seeds, and then the
 comparison, which writes ``studies/flagship/results``. Ctrl-C, or the end of ``--minutes``, stops what runs with its
-state saved, and the same command goes on. ``--tables`` makes the tables from the stored records alone; ``--smoke``
-goes the whole way on a few drawn streets and leaves everything in DIR.
+state saved, and the same command goes on; what the studies know by then is stored with the results, so that another
+machine may train what they found. ``--tables`` makes the tables from the stored records alone; ``--smoke`` goes the
+whole way on a few drawn streets and leaves everything in DIR.
 """
 
 import argparse
@@ -15,7 +16,17 @@ from pathlib import Path
 from typing import get_args
 
 from flagship_jobs import TRACKS, Place, Stage, comparisons, finished, trainings, write_smoke
-from flagship_results import LATENCY, comparable, keep, keep_studies, stored, time_files
+from flagship_results import (
+    DONE,
+    LATENCY,
+    comparable,
+    keep,
+    keep_studies,
+    pack_studies,
+    stored,
+    time_files,
+    unpack_studies,
+)
 from flagship_tables import write_tables
 from trainings import Job, run_jobs
 
@@ -29,13 +40,13 @@ def missing(place: Place, jobs: Sequence[Job]) -> list[Job]:
 
 
 def finished_jobs(place: Place) -> set[str]:
-    """Names of the jobs that ended well, here or, of the yardstick, where the stored results come from."""
-    return {path.name for path in (place.out / "done").glob("*")} | stored(place)
+    """Names of the jobs that ended well, here or, of yardstick and studies, where the stored results come from."""
+    return {path.name for path in (place.out / DONE).glob("*")} | stored(place)
 
 
 def work(place: Place, jobs: Sequence[Job], at_once: int, end: float | None) -> bool:
     """Do what is missing, until ``end`` by the clock of `time.monotonic`; returns whether all is done."""
-    marks = place.out / "done"
+    marks = place.out / DONE
     marks.mkdir(parents=True, exist_ok=True)
     return run_jobs(
         missing(place, jobs),
@@ -90,6 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if root is None and not asked.smoke:
         parser.error("--root PATH is needed: where CamVid lies")
     end = None if asked.minutes is None else time.monotonic() + 60 * asked.minutes
+    unpack_studies(place)
     try:
         done = work(place, jobs, asked.jobs, end)
         if "compare" in asked.stages:
@@ -97,6 +109,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         print("stopped; the same command goes on")
         done = False
+    finally:
+        pack_studies(place)
     sys.exit(0 if done else 1)
 
 

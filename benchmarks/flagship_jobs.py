@@ -14,7 +14,7 @@ from segsearch.study.final import read_final, seed_folder
 from segsearch.study.pareto import front
 from segsearch.study.pick import candidates
 from segsearch.study.store import StudyFolder
-from segsearch.study_files import RESULT
+from segsearch.study_files import RESULT, WEIGHTS
 from segsearch.yaml12 import load_yaml
 
 FLAGSHIP = Path(__file__).parents[1] / "studies" / "flagship"
@@ -217,7 +217,7 @@ def _final(place: Place, name: str) -> list[str]:
 
 
 def finished(place: Place) -> list[Trained]:
-    """Find all finished trainings that are compared: yardstick, found networks, and the control's."""
+    """Find all finished trainings whose weights are here: yardstick, found networks, and the control's."""
     found = [
         Trained(kind="yardstick", network=point, seed=seed, folder=place.out / "yardstick" / f"{point}_seed{seed}")
         for point in place.protocol.yardstick
@@ -235,7 +235,7 @@ def finished(place: Place) -> list[Trained]:
             for finalist in (file.finalists if file else ())
             for trained in finalist.trainings
         ]
-    return [each for each in found if (each.folder / RESULT).exists()]
+    return [each for each in found if (each.folder / RESULT).exists() and (each.folder / WEIGHTS).exists()]
 
 
 def comparisons(place: Place, runs: Sequence[Trained]) -> Iterator[Job]:

@@ -2,16 +2,17 @@
 
 import json
 import shutil
-from collections.abc import Sequence
+import zipfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
-from flagship_jobs import STUDIES, Place, Trained
+from flagship_jobs import FLAGSHIP, STUDIES, Place, Trained
 from trainings import keep_run
 
 from segsearch.artefacts.formats import ONNX
 from segsearch.deployment.card import JSON_NAME, Card, read_card
-from segsearch.files import write_atomic
+from segsearch.files import replacing, write_atomic
 from segsearch.measure.conditions import Conditions
 from segsearch.run.folder import read_run
 from segsearch.samplers.shortlist import SHORTLIST
@@ -22,6 +23,10 @@ from segsearch.timing.store import read_lines
 
 IMAGES, KIND, LATENCY, COST, IMPORTANCE = "images.csv", "kind.txt", "latency.csv", "studies.json", "importance.json"
 RUNS = "runs"
+DONE = "done"
+"""Folder of marks, a file per job that ended well."""
+STATE = (".json", ".jsonl", ".journal", ".csv")
+"""Endings of what a study has to know when it goes on elsewhere: all but weights and pictures."""
 
 
 def exported(place: Place, run: Trained) -> Path:
@@ -39,9 +44,57 @@ def comparable(place: Place, runs: Sequence[Trained]) -> list[Trained]:
 
 
 def stored(place: Place) -> set[str]:
-    """Names of the yardstick's trainings whose results are stored: another machine need not train them again."""
+    """Names of the jobs whose results are stored, so that another machine need not do them again."""
     found = place.protocol.results.glob(f"{RUNS}/*/{KIND}")
-    return {path.parent.name for path in found if path.read_text("utf-8").strip() == "yardstick"}
+    names = {path.parent.name for path in found if path.read_text("utf-8").strip() == "yardstick"}
+    for _, pack in _packs(place):
+        names |= {Path(entry).name for entry in pack.namelist() if entry.startswith(f"{DONE}/")}
+    return names
+
+
+def pack_studies(place: Place) -> None:
+    """Store what the studies know, a file each, without weights and without paths of this machine."""
+    for name in STUDIES:
+        files = sorted(path for path in (place.out / name).rglob("*") if path.suffix in STATE)
+        if files:
+            marks = [path for job in (name, f"final_{name}") if (path := place.out / DONE / job).exists()]
+            place.protocol.results.mkdir(parents=True, exist_ok=True)
+            with replacing(place.protocol.results / f"{name}.zip") as target, zipfile.ZipFile(target, "w") as pack:
+                for path in (*marks, *files):
+                    text = path.read_text("utf-8")
+                    for here, elsewhere in _paths(place):
+                        text = text.replace(here, elsewhere)
+                    entry = zipfile.ZipInfo(path.relative_to(place.out).as_posix())
+                    pack.writestr(entry, text, zipfile.ZIP_DEFLATED)
+
+
+def unpack_studies(place: Place) -> None:
+    """Put stored studies where they go on, unless they are there already."""
+    for name, pack in _packs(place):
+        if not (place.out / name).exists():
+            for entry in pack.namelist():
+                text = pack.read(entry).decode()
+                for here, elsewhere in _paths(place):
+                    text = text.replace(elsewhere, here)
+                target = place.out / entry
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_text(text, "utf-8")
+
+
+def _packs(place: Place) -> Iterator[tuple[str, zipfile.ZipFile]]:
+    for name in STUDIES:
+        path = place.protocol.results / f"{name}.zip"
+        if path.exists():
+            with zipfile.ZipFile(path) as pack:
+                yield name, pack
+
+
+def _paths(place: Place) -> Iterator[tuple[str, str]]:
+    """Give paths of this machine, each with what stands for it in stored records."""
+    if place.root is not None and place.protocol.root is not None:
+        yield place.root, place.protocol.root
+    yield str(place.out), "PATH/TO/RUNS"
+    yield str(FLAGSHIP), "PATH/TO/flagship"
 
 
 def time_files(place: Place, runs: Sequence[Trained], results: Path) -> pd.DataFrame:

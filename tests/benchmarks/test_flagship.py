@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from flagship_compare import Network, difference, drawn_images, fastest, front, met, most_accurate
 from flagship_jobs import FLAGSHIP, SCRATCH, TRACKS, Place, trainings
-from flagship_results import LATENCY
+from flagship_results import LATENCY, pack_studies, unpack_studies
 from flagship_tables import compare, comparison_page, comparison_rows, write_tables
 from trainings import Job, next_job, run_jobs
 
@@ -147,6 +147,32 @@ def test_jobs_run_in_order_and_what_needs_a_failed_one_is_left_out(tmp_path: Pat
     assert run_jobs(jobs[:1], tmp_path, at_once=1) and not run_jobs(jobs[:1], tmp_path, at_once=1, minutes=0)
 
 
+def test_a_study_goes_on_elsewhere_without_its_weights_and_paths(tmp_path: Path) -> None:
+    """Marks and records are packed, each path in them stands for the other machine's own."""
+    stored = replace(SCRATCH, results=tmp_path / "results")
+    here = Place(protocol=stored, root="/mnt/camvid", out=tmp_path / "here")
+    study, marks = here.out / "search" / "trials" / "0001", here.out / "done"
+    study.mkdir(parents=True)
+    marks.mkdir()
+    (study / "result.json").write_text(f'{{"root": "/mnt/camvid", "at": "{here.out}", "space": "{FLAGSHIP}/x"}}')
+    (study / "weights.safetensors").write_bytes(b"large")
+    (marks / "search").touch()
+    pack_studies(here)
+    there = Place(protocol=stored, root="/data/camvid", out=tmp_path / "there")
+    jobs = [job for _, job in trainings(there)]
+    assert {job.name for job in jobs} - {job.name for job in flagship.missing(there, jobs)} == {"search"}
+    unpack_studies(there)
+    text = (there.out / "search" / "trials" / "0001" / "result.json").read_text()
+    assert text == f'{{"root": "/data/camvid", "at": "{there.out}", "space": "{FLAGSHIP}/x"}}'
+    assert (there.out / "done" / "search").exists() and not list(there.out.rglob("*.safetensors"))
+    (there.out / "search" / "trials" / "0001" / "result.json").write_text("newer")
+    unpack_studies(there)
+    assert (there.out / "search" / "trials" / "0001" / "result.json").read_text() == "newer"
+    packed = (stored.results / "search.zip").read_bytes()
+    pack_studies(here)
+    assert (stored.results / "search.zip").read_bytes() == packed
+
+
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The whole way on a few drawn streets."""
@@ -167,6 +193,19 @@ def test_the_whole_way_on_drawn_streets(results: Path) -> None:
     assert "sgcpnet2" in (results / "comparison.md").read_text() and " measured, " in (results / "cost.md").read_text()
     for kept in (results / "runs").iterdir():
         assert str(results.parent) not in (kept / "run.json").read_text(), "a path of this machine"
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(1800)
+def test_final_trainings_of_studies_that_ran_elsewhere(tmp_path: Path) -> None:
+    for stages, out in ((["search", "control"], "here"), (["final"], "there")):
+        (tmp_path / "there").mkdir(exist_ok=True)
+        with pytest.raises(SystemExit, match="^0$"):
+            flagship.main(["--smoke", "--runs", str(tmp_path / out), "--stages", *stages])
+        if out == "here":
+            shutil.move(tmp_path / "here" / "results", tmp_path / "there" / "results")
+            shutil.rmtree(tmp_path / "here")
+    assert list((tmp_path / "there" / "search" / "final").rglob("weights.safetensors"))
 
 
 @pytest.mark.nightly
