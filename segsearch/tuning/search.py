@@ -155,13 +155,19 @@ class Search:
         return best if times.get(best, 0.0) < BY_FAR * times.get(DEPLOYED, np.inf) else DEPLOYED
 
     def _mend_int8(self, backend: str, graph: str) -> None:
-        """Where int8 loses too much, train the network for it, and find how few layers have to stay in float32."""
+        """Where int8 loses too much, train the network for it, or find how few layers have to stay in float32.
+
+        Those are of the network as it was: in what was trained on, float32 itself may have lost something.
+        """
         within, rounded = self._wish.within_points, Candidate(backend=backend, precision="int8", graph=graph)
-        if self._wish.fine_tune_epochs and (self._loss(rounded) or 0.0) > within:
-            rounded = rounded.model_copy(update={"fine_tuned_epochs": self._wish.fine_tune_epochs})
-            self._attempt([rounded])
         if (self._loss(rounded) or 0.0) <= within:
             return
+        if self._wish.fine_tune_epochs:
+            trained = rounded.model_copy(update={"fine_tuned_epochs": self._wish.fine_tune_epochs})
+            self._attempt([trained])
+            loss = self._loss(trained)
+            if loss is not None and loss <= within:
+                return
         few, many = 0, len(self._files.layers(graph))
         while many - few > max(1, many // 8):
             middle = (few + many) // 2

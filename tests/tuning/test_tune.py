@@ -162,8 +162,7 @@ def test_the_network_is_trained_for_int8_where_that_loses_too_much(subject: Subj
     tuned = tune(subject, tmp_path, wish)
     tried = by_name(tuned)
     assert tuned.finished and tried["onnxruntime int8, 2 epochs of fine-tuning"].proven is not None
-    assert any(one.candidate.fine_tuned_epochs and one.candidate.exact_layers for one in tried.values())
-    assert all(one.candidate.fine_tuned_epochs for one in tried.values() if one.candidate.exact_layers)
+    assert any(one.candidate.exact_layers for one in tried.values()), "as training was not enough"
     assert all(torch.equal(tensor, before[name]) for name, tensor in subject.network.state_dict().items())
     shipped = OnnxModel(tmp_path / FOLDER / "int8-deployed-2epochs.onnx").predict(subject.val[0][0])
     assert not np.array_equal(shipped, OnnxModel(tmp_path / FOLDER / "int8-deployed.onnx").predict(subject.val[0][0]))
