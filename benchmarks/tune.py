@@ -85,15 +85,18 @@ def main() -> None:
     parser.add_argument("--runs", nargs="+", type=Path, default=RUNS, help="folders of trainings that are finished")
     parser.add_argument("--out", type=Path, default=Path("runs/tune"), help="where what was tried lies")
     parser.add_argument("--minutes", type=float, help="of each network")
+    parser.add_argument("--no-variants", action="store_true", help="one graph of each network alone")
     parser.add_argument("--qat", type=int, default=4, help="epochs of training for int8, where it loses too much")
     parser.add_argument("--tables", action="store_true", help="tune nothing")
     asked = parser.parse_args()
     if not asked.tables:
         if asked.root is None:
             parser.error("--root PATH is needed to score")
-        minutes = [] if asked.minutes is None else ["--minutes", str(asked.minutes)]
+        more = ["--qat", str(asked.qat)]
+        more += [] if asked.minutes is None else ["--minutes", str(asked.minutes)]
+        more += ["--no-variants"] if asked.no_variants else []
         for run in asked.runs:
-            tune(run, asked.root, asked.out, ["--qat", str(asked.qat), *minutes])
+            tune(run, asked.root, asked.out, more)
     found = [tuned for run in asked.runs if (tuned := read(asked.out / run.name)) is not None]
     if found:
         command = shlex.join(["python", "benchmarks/tune.py", *sys.argv[1:]])
