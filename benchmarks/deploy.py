@@ -6,7 +6,8 @@ bytes into that image, which the plain file leaves outside, is timed apart. Besi
 bytes over normalisation and forward to argmax; on a GPU it meets the deployed network in float16, recorded as a CUDA
 graph. All of a network take turns, block by block, so that a machine that drifts does so for all of them.
 
-One line per network is kept as soon as it is measured; the same command goes on with a run that was stopped.
+One line per network is kept as soon as it is measured; the same command goes on with a run that was stopped. On a
+machine that others share, ``--again 20`` adds as many rounds for those 20 networks whose rounds differ most.
 """
 
 import argparse
@@ -248,18 +249,43 @@ def by_turns(points: Sequence[NamedPoint]) -> list[NamedPoint]:
     return [point for turn in turns for point in turn if point is not None]
 
 
+def pooled(lines: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Join the lines of one network: rounds of all of them, of everything else the last."""
+    joined: dict[str, dict[str, Any]] = {}
+    for line in lines:
+        before = joined.get(line["spec_id"])
+        rounds = line["medians_ms"]
+        if before is not None:
+            rounds = {name: before["medians_ms"][name] + taken for name, taken in rounds.items()}
+        joined[line["spec_id"]] = line | {"medians_ms": rounds}
+    return list(joined.values())
+
+
+def spread(line: dict[str, Any]) -> float:
+    """How far the rounds of a network lie apart in what they say of plain export and deployed network, at worst."""
+    medians, found = line["medians_ms"], [0.0]
+    for name in medians:
+        if PLAIN + name in medians:
+            ratios = sorted(plain / ours for plain, ours in zip(medians[PLAIN + name], medians[name], strict=True))
+            found.append((ratios[-1] - ratios[0]) / ratios[len(ratios) // 2] / len(ratios) ** 0.5)
+    return max(found)
+
+
 def measure_all(store: Path, head: dict[str, Any], lines: list[dict[str, Any]], options: argparse.Namespace) -> None:
-    """Measure what the lines of the store lack until all is there or time is up."""
+    """Measure what the lines of the store lack until all is there or time is up, then again what is least settled."""
     chosen, left_out = choose_points(options.points, None, options.size)
     if left_out:
         print(f"left out, too large for these images: {', '.join(left_out)}", file=sys.stderr)
     candidates, start = candidates_of(by_turns(chosen)), time.monotonic()
     known = {line["spec_id"] for line in lines}
     missing = [c for c in candidates if c.spec.id not in known]
+    by_id = {c.spec.id: c for c in candidates}
+    known_here = [line for line in pooled(lines) if line["spec_id"] in by_id]
+    missing += [by_id[line["spec_id"]] for line in sorted(known_here, key=spread, reverse=True)[: options.again]]
     peak = roof(find_device(options.device), stopwatch_of(find_device(options.device))) if missing else {}
     with bar("deploy") as report:
         for done, candidate in enumerate(missing):
-            report("measure", len(candidates) - len(missing) + done, len(candidates))
+            report("measure", done, len(missing))
             if options.limit_minutes is not None and time.monotonic() - start > 60 * options.limit_minutes:
                 print(f"time is up; {len(missing) - done} networks are left", file=sys.stderr)
                 break
@@ -284,6 +310,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, help="of the processor; torch's number without")
     parser.add_argument("--points", action="append", default=[], metavar="NAME", help="only this one; may be repeated")
     parser.add_argument("--limit-minutes", type=float, help="begin no network after so long")
+    parser.add_argument("--again", type=int, default=0, metavar="N", help="more rounds for the N least settled")
     parser.add_argument("--rounds", type=int, default=2, help="blocks of every runtime")
     parser.add_argument("--block-seconds", type=float, default=0.5)
     parser.add_argument("--block-samples", type=int, default=3)
@@ -310,7 +337,7 @@ def main() -> int:
             code = 130
     if lines:
         command = shlex.join(["python", "benchmarks/deploy.py", *sys.argv[1:]])
-        for path in write_report(head, lines, options.out / f"deploy_{kind}", command):
+        for path in write_report(head, pooled(lines), options.out / f"deploy_{kind}", command):
             print(path)
     return code
 

@@ -6,6 +6,7 @@ import statistics
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -61,6 +62,21 @@ def test_ratios_of_one_run(run: Run, tmp_path: Path) -> None:
     assert "| onnxruntime | plain export | 2 |" in note
     assert "Kendall's tau between the rankings of eager and onnxruntime:" in note
     assert (tmp_path / "o" / "deploy_cpu.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_rounds_of_one_network_are_pooled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(REPO / "benchmarks")
+    script = runpy.run_path(str(REPO / "benchmarks" / "deploy.py"))
+
+    def line(name: str, plain: list[float], ours: list[float]) -> dict[str, Any]:
+        return {"spec_id": name, "medians_ms": {"plain_onnxruntime": plain, "onnxruntime": ours}}
+
+    restless, settled = line("a", [10.0, 20.0, 10.0], [10.0, 10.0, 12.0]), line("b", [10.0, 11.0], [5.0, 5.5])
+    assert script["spread"](restless) > 0.5 > script["spread"](settled) == pytest.approx(0.0)
+    joined = script["pooled"]([restless, settled, line("a", [10.0], [9.0])])
+    assert [each["spec_id"] for each in joined] == ["a", "b"]
+    assert joined[0]["medians_ms"] == {"plain_onnxruntime": [10.0, 20.0, 10.0, 10.0], "onnxruntime": [10, 10, 12, 9]}
+    assert len(restless["medians_ms"]["onnxruntime"]) == 3, "a line that was read stays as it is"
 
 
 def test_time_that_is_up_and_what_cannot_be(run: Run, tmp_path: Path) -> None:
