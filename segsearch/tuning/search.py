@@ -29,6 +29,8 @@ CLOSE = 1.3
 """Files this much slower than the fastest, or less, are timed in further processes."""
 BY_FAR = 0.97
 """A graph takes at most this share of another one's time if it is faster by more than chance."""
+NO_GAIN = 1.1
+"""Where int8 takes at least this share of float32's time, files between the two are not tried: they gain nothing."""
 ROUNDED = frozenset({"int8", "float16", "bfloat16", "tf32"})
 """Precisions whose masks may differ from the network's: their mIoU decides."""
 
@@ -148,9 +150,8 @@ class Search:
         """Return the graph that is fastest in float32 under a backend: ``deployed``, unless another is so by far."""
         times: dict[str, float] = {}
         for graph in graphs:
-            tried = self.book.get(Candidate(backend=backend, graph=graph))
-            if tried is not None and tried.failed is None and tried.cost is not None:
-                times[graph] = tried.cost
+            if (cost := self._cost(Candidate(backend=backend, graph=graph))) is not None:
+                times[graph] = cost
         best = min(times, key=times.__getitem__, default=DEPLOYED)
         return best if times.get(best, 0.0) < BY_FAR * times.get(DEPLOYED, np.inf) else DEPLOYED
 
@@ -161,6 +162,9 @@ class Search:
         """
         within, rounded = self._wish.within_points, Candidate(backend=backend, precision="int8", graph=graph)
         if (self._loss(rounded) or 0.0) <= within:
+            return
+        cost, before = self._cost(rounded), self._cost(Candidate(backend=backend, graph=graph))
+        if cost is None or before is None or cost >= NO_GAIN * before:
             return
         if self._wish.fine_tune_epochs:
             trained = rounded.model_copy(update={"fine_tuned_epochs": self._wish.fine_tune_epochs})
@@ -184,6 +188,11 @@ class Search:
         assert self.book.header is not None
         tried = self.book.get(candidate)
         return None if tried is None or tried.failed is not None else tried.loss_points(self.book.header.miou)
+
+    def _cost(self, candidate: Candidate) -> float | None:
+        """Return what a file takes, see `Tried.cost`; None where it failed."""
+        tried = self.book.get(candidate)
+        return None if tried is None or tried.failed is not None else tried.cost
 
     def _time_again(self) -> None:
         """Time the plain export and all that come close to the fastest in further processes, by turns."""

@@ -25,6 +25,7 @@ from segsearch.report.tuning import shown, verdict, write_tuned
 from segsearch.run.train import Run, train_run
 from segsearch.study.store import StudyFolder
 from segsearch.training.evaluate import evaluate, evaluate_masks
+from segsearch.tuning import search
 from segsearch.tuning.files import FOLDER, Files
 from segsearch.tuning.fine_tune import fine_tuned
 from segsearch.tuning.process import FileProcess
@@ -155,8 +156,11 @@ def test_layers_stay_exact_where_int8_loses_too_much(subject: Subject, tmp_path:
 
 
 @pytest.mark.nightly
-def test_the_network_is_trained_for_int8_where_that_loses_too_much(subject: Subject, tmp_path: Path) -> None:
+def test_the_network_is_trained_for_int8_where_that_loses_too_much(
+    subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """No file may lose less than nothing, so that all that mends int8 is tried."""
+    monkeypatch.setattr(search, "NO_GAIN", float("inf"))
     wish = dataclasses.replace(QUICK, within_points=-100.0, fine_tune_epochs=2, precisions=("int8",))
     before = {name: tensor.clone() for name, tensor in subject.network.state_dict().items()}
     tuned = tune(subject, tmp_path, wish)
@@ -167,6 +171,16 @@ def test_the_network_is_trained_for_int8_where_that_loses_too_much(subject: Subj
     shipped = OnnxModel(tmp_path / FOLDER / "int8-deployed-2epochs.onnx").predict(subject.val[0][0])
     assert not np.array_equal(shipped, OnnxModel(tmp_path / FOLDER / "int8-deployed.onnx").predict(subject.val[0][0]))
     assert any("--qat" in line for line in verdict(tuned, -100.0, None)) is False
+
+
+@pytest.mark.nightly
+def test_what_int8_does_not_make_faster_is_not_mended(
+    subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "NO_GAIN", 0.0)
+    tuned = tune(subject, tmp_path, dataclasses.replace(QUICK, within_points=-100.0, fine_tune_epochs=2))
+    assert tuned.finished and "onnxruntime int8" in by_name(tuned)
+    assert not any(one.candidate.fine_tuned_epochs or one.candidate.exact_layers for one in tuned.tried)
 
 
 def test_a_fine_tuning_that_was_stopped_goes_on(subject: Subject, tmp_path: Path) -> None:
