@@ -314,19 +314,36 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=2, help="blocks of every runtime")
     parser.add_argument("--block-seconds", type=float, default=0.5)
     parser.add_argument("--block-samples", type=int, default=3)
+    parser.add_argument("--tables", action="store_true", help="only write the tables of all devices measured so far")
     parser.add_argument("--store", type=Path, default=STORE, metavar="DIR", help="where lines are kept")
     parser.add_argument("--out", type=Path, default=Path("studies/results"), metavar="DIR", help="where tables go")
     return parser.parse_args()
 
 
+def short_name(device: str) -> str:
+    """Name files after a device: ``intel_xeon`` of Intel(R) Xeon(R) Processor."""
+    words = re.findall(r"\w+", re.sub(r"\(\w+\)|\b(Processor|CPU)\b", "", device).lower())
+    return "_".join(words) or "device"
+
+
+def tables(head: dict[str, Any], lines: list[dict[str, Any]], out: Path) -> None:
+    """Write the tables and the picture of one device."""
+    command = shlex.join(["python", "benchmarks/deploy.py", *sys.argv[1:]])
+    for path in write_report(head, pooled(lines), out / f"deploy_{short_name(head['device'])}", command):
+        print(path)
+
+
 def main() -> int:
     options, code = parsed(), 0
-    kind = find_device(options.device).type
+    if options.tables:
+        for store in sorted(options.store.glob("*.jsonl")):
+            head, *lines = read_lines(store)
+            tables(head, lines, options.out)
+        return 0
     with torch_threads(options.threads):
         height, width = options.size
-        name = re.sub(r"\W+", "-", device_name(find_device(options.device)).lower()).strip("-")
-        store = options.store / f"{name}-{height}x{width}-{torch.get_num_threads()}threads.jsonl"
         head = header(options)
+        store = options.store / f"{short_name(head['device'])}-{height}x{width}-{torch.get_num_threads()}threads.jsonl"
         kept, *lines = read_lines(store) or [head]
         if lines and kept != json.loads(json.dumps(head)):
             raise InputError(store, "was written under other conditions; move it away")
@@ -336,9 +353,7 @@ def main() -> int:
             print(f"stopped; what is measured is kept in {store}; the same command goes on", file=sys.stderr)
             code = 130
     if lines:
-        command = shlex.join(["python", "benchmarks/deploy.py", *sys.argv[1:]])
-        for path in write_report(head, pooled(lines), options.out / f"deploy_{kind}", command):
-            print(path)
+        tables(head, lines, options.out)
     return code
 
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 CSV, PICTURE, PAGE, DATA = "tuned.csv", "tuned.png", "TUNED.md", "tuned.json"
 DOUBT = "`!`: the machine was not steady in any process that timed this file."
 HEADINGS = ("file", "mIoU", "points lost", "ms", "of processes", "times faster", "pixels equal", "MB")
+ASIDE = ("of processes", "MB")
+"""Columns that a terminal has no room for."""
 
 
 def write_tuned(tuned: Tuned, folder: Path, *, files: Sequence[Path], within_points: float, command: str) -> list[Path]:
@@ -81,12 +83,15 @@ def frame(tuned: Tuned) -> "DataFrame":
 def shown(tuned: Tuned, within_points: float, fps: float | None = None) -> Group:
     """Return the table and, in words, what was chosen."""
     table = Table(title=title(tuned), title_justify="left")
-    for heading in HEADINGS:
-        table.add_column(heading, justify="left" if heading == "file" else "right", no_wrap=True)
+    kept = [place for place, heading in enumerate(HEADINGS) if heading not in ASIDE]
+    for heading in (HEADINGS[place] for place in kept):
+        words = heading == "file"  # which may take two lines, where figures must not be cut
+        table.add_column(heading, justify="left" if words else "right", no_wrap=not words)
     for tried in by_cost(tuned):
         if tried.failed is None:
             style = "bold" if tuned.chosen and tried.candidate == tuned.chosen.candidate else None
-            table.add_row(*cells(tuned, tried), style=style)
+            row = cells(tuned, tried)
+            table.add_row(*(row[place] for place in kept), style=style)
     table.caption = DOUBT.replace("`", "")
     return Group(table, *failures(tuned), *verdict(tuned, within_points, fps))
 

@@ -51,17 +51,18 @@ def test_ratios_of_one_run(run: Run, tmp_path: Path) -> None:
 
     code, told = run("--points", "sgcpnet_backbone", "--points", "dfanet_xception_b")
     assert code == 0 and kept.read_text().startswith(before) and "sgcpnet_backbone:" not in told
-    frame = pd.read_csv(tmp_path / "o" / "deploy_cpu.csv").set_index("name")
+    (table,) = (tmp_path / "o").glob("deploy_*.csv")
+    frame = pd.read_csv(table).set_index("name")
     assert set(frame.index) == {"sgcpnet_backbone", "dfanet_xception_b"}
     row = frame.loc["sgcpnet_backbone"]
     for column, slow in (("ratio", "eager"), ("gain", "plain_onnxruntime")):
         ratios = [a / b for a, b in zip(medians[slow], medians["onnxruntime"], strict=True)]
         assert row[f"onnxruntime_{column}"] == pytest.approx(statistics.median(ratios), abs=1e-4)
     assert row.onnxruntime_roofs == pytest.approx(row.onnxruntime_ms / row.roof_ms, rel=1e-1)
-    note = (tmp_path / "o" / "deploy_cpu.md").read_text()
+    note = table.with_suffix(".md").read_text()
     assert "| onnxruntime | plain export | 2 |" in note
     assert "Kendall's tau between the rankings of eager and onnxruntime:" in note
-    assert (tmp_path / "o" / "deploy_cpu.png").read_bytes().startswith(b"\x89PNG")
+    assert table.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_rounds_of_one_network_are_pooled(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,6 +78,20 @@ def test_rounds_of_one_network_are_pooled(monkeypatch: pytest.MonkeyPatch) -> No
     assert [each["spec_id"] for each in joined] == ["a", "b"]
     assert joined[0]["medians_ms"] == {"plain_onnxruntime": [10.0, 20.0, 10.0, 10.0], "onnxruntime": [10, 10, 12, 9]}
     assert len(restless["medians_ms"]["onnxruntime"]) == 3, "a line that was read stays as it is"
+
+
+@pytest.mark.parametrize(
+    ("device", "name"),
+    [
+        ("Intel(R) Xeon(R) Processor", "intel_xeon"),
+        ("AMD EPYC", "amd_epyc"),
+        ("12th Gen Intel(R) Core(TM) i7-1260P", "12th_gen_intel_core_i7_1260p"),
+        ("NVIDIA H200", "nvidia_h200"),
+    ],
+)
+def test_files_are_named_after_the_device(monkeypatch: pytest.MonkeyPatch, device: str, name: str) -> None:
+    monkeypatch.syspath_prepend(REPO / "benchmarks")
+    assert runpy.run_path(str(REPO / "benchmarks" / "deploy.py"))["short_name"](device) == name
 
 
 def test_time_that_is_up_and_what_cannot_be(run: Run, tmp_path: Path) -> None:

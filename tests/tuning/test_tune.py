@@ -1,6 +1,7 @@
 """A network's files really built, run in processes of their own, scored and timed; and whatever goes wrong on the way."""
 
 import dataclasses
+import io
 import json
 import os
 import runpy
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 
 from segsearch.artefacts.load import batched
 from segsearch.deployment.images import Bytes
@@ -289,7 +291,9 @@ def test_a_frame_rate_that_only_an_inaccurate_file_reaches(found: tuple[Tuned, P
     chosen, offered = verdict(tuned, 0.2, 50.0)
     assert chosen.startswith("chosen: onnxruntime float32") and offered.startswith("int8 loses 2.00 points: with --qat")
     assert len(verdict(tuned, 2.5, 50.0)) == 1
-    assert shown(tuned, 0.2).renderables
+    with (console := Console(width=80, file=io.StringIO())).capture() as printed:
+        console.print(shown(tuned, 0.2))
+    assert "…" not in printed.get(), "figures are cut"
 
 
 def test_a_studys_winner_is_tuned_with_its_own_data_and_threads(tmp_path: Path) -> None:
