@@ -15,7 +15,7 @@ from segsearch.report.console import optional
 from segsearch.report.labels import Label, write_labels
 from segsearch.report.plot import ACCENT, BEATEN, PAPER
 from segsearch.report.words import percent
-from segsearch.tuning.record import Tried
+from segsearch.tuning.record import Tried, lossy_int8
 from segsearch.tuning.tune import Tuned
 
 if TYPE_CHECKING:
@@ -116,13 +116,10 @@ def verdict(tuned: Tuned, within_points: float, fps: float | None) -> list[str]:
             f" ({1000 / tuned.chosen.latency_ms:.1f} FPS){than}: the fastest that loses no more than"
             f" {within_points:g} points"
         )
-    losses = [
-        loss
-        for one in tuned.tried
-        if one.candidate.precision == "int8" and (loss := one.loss_points(tuned.header.miou)) is not None
-    ]
-    if losses and losses[0] > within_points and not any(one.candidate.fine_tuned_epochs for one in tuned.tried):
-        said.append(f"int8 loses {losses[0]:.2f} points: with --qat 4 the network is trained for it, four epochs long")
+    lossy = lossy_int8(tuned.tried, tuned.header.miou, within_points)
+    if lossy and not any(one.candidate.fine_tuned_epochs for one in tuned.tried):
+        loss = lossy[0].loss_points(tuned.header.miou)
+        said.append(f"int8 loses {loss:.2f} points: with --qat 4 the network is trained for it, four epochs long")
     return said + ([] if fps is None else _rate(tuned, fps))
 
 

@@ -15,6 +15,8 @@ from segsearch.timing.store import append_line, read_lines
 TRIED = "tried.jsonl"
 PLAIN, DEPLOYED = "plain", "deployed"
 """Graphs: what ``torch.onnx.export`` makes of the network, and what `segsearch export` writes."""
+NO_GAIN = 1.1
+"""int8 that takes this many times as long as float32, or longer, is left as it is, whatever it loses."""
 VERSION: Literal[1] = 1
 """Raised when figures of before cannot stand beside new ones."""
 
@@ -210,3 +212,24 @@ def fastest(tried: Iterable[Tried], miou: float, within_points: float) -> Tried 
         and loss <= within_points
     ]
     return min(fit, key=lambda one: one.cost or 0.0, default=None)
+
+
+def lossy_int8(tried: Iterable[Tried], miou: float, within_points: float) -> list[Tried]:
+    """Return the files all in int8 that lose more than is allowed, and are fast enough to be worth more work.
+
+    Args:
+        tried: all that is known of one network.
+        miou: of the trained network, 0..1.
+        within_points: points of it that a file may lose.
+    """
+    known = {one.candidate: one for one in tried}
+    found = []
+    for candidate, one in known.items():
+        plain_int8 = Candidate(backend=candidate.backend, precision="int8", graph=candidate.graph)
+        exact = known.get(Candidate(backend=candidate.backend, graph=candidate.graph))
+        if candidate != plain_int8 or one.failed is not None or exact is None:
+            continue
+        loss, slow = one.loss_points(miou), one.cost is None or exact.cost is None or one.cost >= NO_GAIN * exact.cost
+        if loss is not None and loss > within_points and not slow:
+            found.append(one)
+    return found

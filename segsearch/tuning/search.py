@@ -21,7 +21,7 @@ from segsearch.timing import FileSubject, latency_of
 from segsearch.training.evaluate import evaluate_masks
 from segsearch.tuning.files import Files
 from segsearch.tuning.process import FileProcess
-from segsearch.tuning.record import DEPLOYED, PLAIN, Book, Candidate, Header, Proven, Timed, Tried, fastest
+from segsearch.tuning.record import DEPLOYED, PLAIN, Book, Candidate, Header, Proven, Timed, Tried, fastest, lossy_int8
 from segsearch.tuning.subjects import Subject
 from segsearch.tuning.wish import Wish
 
@@ -29,8 +29,6 @@ CLOSE = 1.3
 """Files this much slower than the fastest, or less, are timed in further processes."""
 BY_FAR = 0.97
 """A graph takes at most this share of another one's time if it is faster by more than chance."""
-NO_GAIN = 1.1
-"""Where int8 takes at least this share of float32's time, files between the two are not tried: they gain nothing."""
 ROUNDED = frozenset({"int8", "float16", "bfloat16", "tf32"})
 """Precisions whose masks may differ from the network's: their mIoU decides."""
 
@@ -160,11 +158,9 @@ class Search:
 
         Those are of the network as it was: in what was trained on, float32 itself may have lost something.
         """
+        assert self.book.header is not None
         within, rounded = self._wish.within_points, Candidate(backend=backend, precision="int8", graph=graph)
-        if (self._loss(rounded) or 0.0) <= within:
-            return
-        cost, before = self._cost(rounded), self._cost(Candidate(backend=backend, graph=graph))
-        if cost is None or before is None or cost >= NO_GAIN * before:
+        if rounded not in [one.candidate for one in lossy_int8(self.book.all(), self.book.header.miou, within)]:
             return
         if self._wish.fine_tune_epochs:
             trained = rounded.model_copy(update={"fine_tuned_epochs": self._wish.fine_tune_epochs})

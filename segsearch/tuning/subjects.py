@@ -25,6 +25,8 @@ from segsearch.winner.pool import open_pool
 
 UNKNOWN_RECIPE = "strong"
 """Of a point with weights, of which nobody knows how they were trained."""
+WHOLE = {"crop": None}
+"""Change of that recipe: its crops may be larger than the images that are asked for."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -99,7 +101,7 @@ def of_trained(
     learnt, _ = images_for(loaded, data, root=root, size_hw=size_hw, split="train")
     name = loaded.run.name if loaded.run else Path(written).stem
     fit = loaded.run.data.fit if loaded.run and isinstance(loaded.run.data, FileData) else None
-    recipe = loaded.run.recipe if loaded.run else load_recipe(UNKNOWN_RECIPE, val.name.partition("/")[0])
+    recipe = loaded.run.recipe if loaded.run else load_recipe(UNKNOWN_RECIPE, val.name.partition("/")[0], WHOLE)
     notes = {"name": name, "spec": loaded.segmenter.spec.id}
     return _subject(name, loaded.segmenter, size, notes, fit, val, learnt, recipe)
 

@@ -27,7 +27,7 @@ from segsearch.report.tuning import shown, verdict, write_tuned
 from segsearch.run.train import Run, train_run
 from segsearch.study.store import StudyFolder
 from segsearch.training.evaluate import evaluate, evaluate_masks
-from segsearch.tuning import search
+from segsearch.tuning import record
 from segsearch.tuning.files import FOLDER, Files
 from segsearch.tuning.fine_tune import fine_tuned
 from segsearch.tuning.process import FileProcess
@@ -162,7 +162,7 @@ def test_the_network_is_trained_for_int8_where_that_loses_too_much(
     subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No file may lose less than nothing, so that all that mends int8 is tried."""
-    monkeypatch.setattr(search, "NO_GAIN", float("inf"))
+    monkeypatch.setattr(record, "NO_GAIN", float("inf"))
     wish = dataclasses.replace(QUICK, within_points=-100.0, fine_tune_epochs=2, precisions=("int8",))
     before = {name: tensor.clone() for name, tensor in subject.network.state_dict().items()}
     tuned = tune(subject, tmp_path, wish)
@@ -179,7 +179,7 @@ def test_the_network_is_trained_for_int8_where_that_loses_too_much(
 def test_what_int8_does_not_make_faster_is_not_mended(
     subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(search, "NO_GAIN", 0.0)
+    monkeypatch.setattr(record, "NO_GAIN", 0.0)
     tuned = tune(subject, tmp_path, dataclasses.replace(QUICK, within_points=-100.0, fine_tune_epochs=2))
     assert tuned.finished and "onnxruntime int8" in by_name(tuned)
     assert not any(one.candidate.fine_tuned_epochs or one.candidate.exact_layers for one in tuned.tried)
@@ -291,6 +291,8 @@ def test_a_frame_rate_that_only_an_inaccurate_file_reaches(found: tuple[Tuned, P
     chosen, offered = verdict(tuned, 0.2, 50.0)
     assert chosen.startswith("chosen: onnxruntime float32") and offered.startswith("int8 loses 2.00 points: with --qat")
     assert len(verdict(tuned, 2.5, 50.0)) == 1
+    slow = made_up(found[0], float32=(10.0, 0.500), int8=(12.0, 0.480))
+    assert len(verdict(dataclasses.replace(tuned, tried=slow), 0.2, 50.0)) == 1, "nothing is gained by it"
     with (console := Console(width=80, file=io.StringIO())).capture() as printed:
         console.print(shown(tuned, 0.2))
     assert "…" not in printed.get(), "figures are cut"
