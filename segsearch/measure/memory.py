@@ -2,8 +2,10 @@
 
 import contextlib
 import ctypes
+import mmap
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 
@@ -14,6 +16,7 @@ MIB = 2**20
 _NO_MEMORY = ("can't allocate memory", "failed to allocate", "out of memory", "bad_alloc", "bad allocation")
 """What torch, onnxruntime and OpenVINO say, whose errors have no class of their own for it."""
 _PROCESS = Path("/proc/self")
+_MOST_BLOCKS = 8
 
 
 class FullDeviceError(DeviceError):
@@ -74,10 +77,43 @@ def _grown_mib(run: Callable[[], object]) -> float | None:
     return None if before is None else max(0, _resident_kib("VmHWM") - before) / 1024
 
 
+class _HeapCounts(ctypes.Structure):
+    """What the C library's ``mallinfo2`` returns."""
+
+    _fields_: ClassVar = [
+        (name, ctypes.c_size_t)
+        for name in "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost".split()
+    ]
+
+
 def _give_back() -> None:
     """Return freed memory to the system, or a run would find it in the process and seem to need none."""
     with contextlib.suppress(OSError, AttributeError):  # another C library
-        ctypes.CDLL(None).malloc_trim(0)
+        libc = ctypes.CDLL(None)
+        libc.malloc_trim(0)
+        _give_back_top(libc)
+
+
+def _give_back_top(libc: ctypes.CDLL) -> None:
+    """Return the heap's free end too, which ``malloc_trim`` keeps where something else was mapped behind the heap.
+
+    The end is allocated, its pages are returned, and it is freed again. A block may come from elsewhere in the heap,
+    so a few are held until the end is among them.
+    """
+    libc.mallinfo2.restype = _HeapCounts
+    libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+    libc.free.argtypes = [ctypes.c_void_p]
+    libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+    blocks, page = list[int](), mmap.PAGESIZE
+    while (size := libc.mallinfo2().keepcost) > MIB and len(blocks) < _MOST_BLOCKS:
+        size -= 2 * page  # the heap keeps some bytes of its end
+        if not (block := libc.malloc(size)):
+            break
+        blocks.append(block)
+        start = -(-block // page) * page
+        libc.madvise(start, (block + size - start) // page * page, mmap.MADV_DONTNEED)
+    for block in blocks:
+        libc.free(block)
 
 
 def _resident_kib(name: str) -> int:

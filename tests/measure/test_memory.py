@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -26,6 +29,27 @@ def test_memory_that_was_freed_before_is_not_free():
     run()
     taken = MemoryWatch(CPU).running_mib(run)
     assert taken is None or taken > 15
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the heap of another system")
+def test_memory_that_was_freed_is_not_free_where_the_heap_cannot_shrink():
+    lines = """
+import ctypes, torch
+from segsearch.measure.memory import MemoryWatch
+def run():
+    torch.ones(24 * 2**20 // 4).sum()
+libc, page = ctypes.CDLL(None), 4096
+libc.sbrk.restype = libc.mmap.restype = ctypes.c_void_p
+libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
+behind = -(-libc.sbrk(0) // page) * page
+PRIVATE, ANONYMOUS, EXACTLY_THERE = 0x2, 0x20, 0x100000
+assert libc.mmap(behind, page, 0, PRIVATE | ANONYMOUS | EXACTLY_THERE, -1, 0) == behind
+for _ in range(4):
+    print(MemoryWatch(torch.device("cpu")).running_mib(run))
+"""
+    done = subprocess.run([sys.executable, "-c", lines], capture_output=True, text=True, check=True)
+    taken = done.stdout.split()
+    assert "None" in taken or all(20 < float(mib) < 60 for mib in taken), taken
 
 
 def test_each_run_is_looked_at_alone():
