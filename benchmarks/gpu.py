@@ -41,6 +41,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # runs from a checkout, installed or not
 
 from segsearch.deployment.deploy import Deployed, deploy  # noqa: E402
+from segsearch.deployment.images import Fit  # noqa: E402
 from segsearch.errors import SegsearchError  # noqa: E402
 from segsearch.measure.backends.table import BACKENDS, find_backend  # noqa: E402
 from segsearch.measure.timer import TimerSettings, quantile, sample_alone, stopwatch_of  # noqa: E402
@@ -515,6 +516,7 @@ class Scenes:
 
     name, classes = "scenes", tuple(str(i) for i in range(CITYSCAPES_CLASSES))
     colours = tuple((i, i, i) for i in range(CITYSCAPES_CLASSES))
+    fit: Fit = "stretch"
 
     def __init__(self, count: int, size: tuple[int, int]) -> None:
         self.pairs = [

@@ -70,11 +70,16 @@ class Holdout(Frozen):
         return self
 
 
-class FileData(DataConfig):
-    """What data sets of files share: where they lie, and how images of another shape are brought to ``size``."""
+class FittedData(DataConfig):
+    """Data whose images may have any shape: what brings them to ``size``."""
+
+    fit: Fitted = "stretch"
+
+
+class FileData(FittedData):
+    """What data sets of files share: where they lie."""
 
     root: str = Field(min_length=1, description="where the data lies")
-    fit: Fitted = "stretch"
 
 
 class CamVid(FileData):
@@ -175,12 +180,11 @@ class FolderData(FileData):
         return Path(self.root).stem
 
 
-class OwnData(DataConfig):
+class OwnData(FittedData):
     """What a script gives by `segsearch.data.own.own_data`, and only while it runs: no file can describe it."""
 
     name: Literal["own"] = "own"
     label: Annotated[str, Field(min_length=1)] = Field(description="what the script calls it")
-    fit: Fitted = "stretch"
 
     @property
     def title(self) -> str:

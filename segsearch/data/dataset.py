@@ -9,6 +9,8 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
+from segsearch.deployment.images import Fit
+
 IGNORE = 255
 """Label of pixels that are neither learnt nor scored (void)."""
 
@@ -33,6 +35,10 @@ class Dataset(Protocol):
     @property
     def colours(self) -> tuple[tuple[int, int, int], ...]:
         """One RGB colour per class."""
+
+    @property
+    def fit(self) -> Fit:
+        """How images of another shape were brought to their size: scores, files and pictures undo it."""
 
     def __len__(self) -> int: ...
 

@@ -40,8 +40,9 @@ def own_data(
 ) -> OwnData:
     """Make a script's own images and labels known under a name, and return their description.
 
-    The description stands wherever one of a data set does: in `segsearch.training`, `segsearch.evaluate`, a study. It
-    holds in this process alone, so a run or study on it goes on only in a script that calls this first.
+    The description stands wherever one of a data set does: in `segsearch.train`, `segsearch.evaluate`, a study. It
+    holds in this process alone, so a run or study on it goes on only in a script that calls this first. Pairs are kept
+    once they are read, as far as memory allows: random changes of images belong into a recipe.
 
     Args:
         name: for people, and for the folders of runs.
@@ -107,7 +108,7 @@ class OwnDataset:
     ) -> None:
         self.name, self.classes, self.colours = f"{description.label}/{split}", classes, colours
         self._items, self._ignore = items, ignore
-        self._size_hw, self._fit, self._native = description.size, description.fit, split != "train"
+        self._size_hw, self.fit, self._native = description.size, description.fit, split != "train"
         self._memory = Memory()
 
     def __len__(self) -> int:
@@ -134,14 +135,14 @@ class OwnDataset:
         return {
             "classes": ", ".join(self.classes),
             "ignore": ", ".join(map(str, sorted(self._ignore))),
-            "size": size if self._fit == "stretch" else f"{size}, {self._fit}",
+            "size": size if self.fit == "stretch" else f"{size}, {self.fit}",
             "given": f"{count} pairs, {digest.hexdigest()[:16]}",
         }
 
     def _load(self, index: int) -> Pair:
         image, label = self._pair(index)
-        seen = resize_image(image, self._size_hw, self._fit)
-        return seen, label if self._native else resize_label(label, self._size_hw, self._fit, IGNORE)
+        seen = resize_image(image, self._size_hw, self.fit)
+        return seen, label if self._native else resize_label(label, self._size_hw, self.fit, IGNORE)
 
     def _pair(self, index: int) -> Pair:
         """Read a pair at its own size."""
@@ -172,7 +173,7 @@ def _image(given: object, place: str) -> NDArray[np.uint8]:
     if image.ndim == 3 and image.shape[2] != 3 and image.shape[0] == 3:
         image = image.transpose(1, 2, 0)
     if image.ndim == 3 and image.shape[2] == 3 and image.dtype == np.uint8:
-        return np.ascontiguousarray(image)
+        return np.array(image, order="C")  # a copy: what is kept must not change with the script's own array
     if image.ndim == 3 and image.shape[2] == 3 and image.dtype.kind == "f" and 0 <= image.min() <= image.max() <= 1:
         return np.ascontiguousarray((255 * image).round().astype(np.uint8))
     allowed = "bytes, or floats from 0 to 1 that are not normalised, of the form (H, W, 3) or (3, H, W)"

@@ -8,7 +8,6 @@ from segsearch.artefacts.load import batched
 from segsearch.artefacts.make import Label
 from segsearch.artefacts.point import export_network, told_of
 from segsearch.artefacts.scenes import CALIBRATION_IMAGES, Scenes, images_of
-from segsearch.data.config import FileData
 from segsearch.deployment.artefact import check_fps
 from segsearch.deployment.card import Card
 from segsearch.deployment.parity import Masks
@@ -47,7 +46,7 @@ def export_run(
     assert isinstance(subject.segmenter, Network), "a run has one"
     val, size = images_for(subject, None, root=root, size_hw=size_hw, split="val")
     learnt, _ = images_for(subject, None, root=root, size_hw=size_hw, split="train")
-    fit = {"fit": run.data.fit} if isinstance(run.data, FileData) else {}
+    notes = {"name": run.name, "spec": run.spec.id, "fit": val.fit}
     scores = result.scores if size == run.data.size else subject.score(val, report=report)
 
     def more(masks: Masks) -> dict[str, object]:
@@ -72,7 +71,7 @@ def export_run(
             calibration=lambda: images_of(learnt, CALIBRATION_IMAGES),
         ),
         out=out,
-        label=Label(classes=run.classes, colours=val.colours, notes={"name": run.name, "spec": run.spec.id, **fit}),
+        label=Label(classes=run.classes, colours=val.colours, notes=notes),
         weights=f"of a training by {run.recipe_name}: {told_of(folder / WEIGHTS)}",
         formats=wanted,
         int8=int8,

@@ -6,7 +6,7 @@ from pathlib import Path
 from segsearch.artefacts.formats import ONNX
 from segsearch.artefacts.load import batched, load_model
 from segsearch.artefacts.point import UNKNOWN_CLASSES, classes_of
-from segsearch.data.config import DataSpec, FileData
+from segsearch.data.config import DataSpec, FittedData
 from segsearch.data.dataset import Dataset
 from segsearch.data.normalise import MEAN, STD
 from segsearch.data.open import open_data
@@ -145,7 +145,7 @@ def images_for(
                 "--size", "cannot be chosen for an exported model", "{}x{}".format(*subject.segmenter.size_hw)
             )
         config = read_data(source, root=root, size_hw=subject.segmenter.size_hw)
-        if isinstance(config, FileData):
+        if isinstance(config, FittedData):
             config = config.model_copy(update={"fit": subject.segmenter.notes.get("fit", "stretch")})
     splits = dict(open_data(config).parts())
     if split not in splits:

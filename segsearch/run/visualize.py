@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from segsearch.data.dataset import IGNORE, Dataset
 from segsearch.data.palette import Colour, paint
-from segsearch.deployment.images import Bytes, Fit, resize_label, write_png
+from segsearch.deployment.images import Bytes, resize_label, write_png
 from segsearch.deployment.legend import GAP
 from segsearch.deployment.legend import legend as legend_below
 from segsearch.errors import InputError
@@ -49,14 +49,13 @@ def visualize(subject: Subject, dataset: Dataset, out: Path, *, count: int = 8, 
     inside: dict[str, Bytes] = {}
     hooks = _watch(subject.segmenter, inside) if isinstance(subject.segmenter, Network) else []
     masks = subject.masks()
-    fit: Fit = getattr(dataset, "fit", "stretch")
     legend = dict(zip(dataset.classes, dataset.colours, strict=True))
     count, written = min(count, len(dataset)), list[Path]()
     try:
         for done in range(count):
             index = done * len(dataset) // count
             image, label = dataset[index]
-            label = resize_label(label, (image.shape[0], image.shape[1]), fit, IGNORE)
+            label = resize_label(label, (image.shape[0], image.shape[1]), dataset.fit, IGNORE)
             mask = masks(image)
             panels = [image, paint(label, dataset.colours), paint(mask, dataset.colours), errors(label, mask)]
             path = out / f"{dataset.name.rpartition('/')[2]}_{index:04}.png"

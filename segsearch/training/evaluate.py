@@ -10,7 +10,6 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from segsearch.data.dataset import Dataset
-from segsearch.data.filedataset import FileDataset
 from segsearch.data.normalise import to_tensor
 from segsearch.deployment.images import Fit, place_within, resize_mask
 from segsearch.errors import InputError
@@ -28,7 +27,6 @@ Counted = Callable[[PerImage], None]
 """Told the pixels of each image once all are scored."""
 SizeHW = tuple[int, int]
 Side = Annotated[int, Field(ge=1, le=8192)]
-Sides = Annotated[tuple[Side, Side], HeightByWidth]
 
 
 class Evaluation(Frozen):
@@ -113,15 +111,13 @@ def evaluate(
     device = usable_device(device)
     network.to(device)
     modes = {module: module.training for module in network.modules()}
-    fit = _fit(dataset)
 
     def predict(images: Tensor, sizes: Sequence[SizeHW]) -> list[Tensor]:
         seen_hw = (images.shape[-2], images.shape[-1])
         with working(device):
             logits = settings.logits(network, to_tensor(images.to(device).movedim(1, -1)))
-            return [
-                _unfitted(logits[i : i + 1], seen_hw, size_hw, fit).argmax(dim=1)[0] for i, size_hw in enumerate(sizes)
-            ]
+            native = [_unfitted(logits[i : i + 1], seen_hw, size_hw, dataset.fit) for i, size_hw in enumerate(sizes)]
+            return [logits.argmax(dim=1)[0] for logits in native]
 
     network.eval()
     try:
@@ -145,10 +141,9 @@ def evaluate_masks(
     Masks are brought to the labels' size to the nearest, which costs some tenths of a point against `evaluate` where
     the sizes differ. Raises: as `evaluate`.
     """
-    fit = _fit(dataset)
 
     def resized(images: Tensor, sizes: Sequence[SizeHW]) -> list[Tensor]:
-        return [_mask_at(mask, size_hw, fit) for mask, size_hw in zip(predict(images), sizes, strict=True)]
+        return [_mask_at(mask, size_hw, dataset.fit) for mask, size_hw in zip(predict(images), sizes, strict=True)]
 
     return _score(resized, dataset, batch_size, device, report, counted)
 
@@ -185,10 +180,6 @@ def _starts(side: int, window: int, stride: int | None) -> range | list[int]:
     """Places of the windows along one side, the last one at the end."""
     step = stride or max(1, window * 2 // 3)
     return sorted({min(start, max(0, side - window)) for start in range(0, max(1, side - window + step), step)})
-
-
-def _fit(dataset: Dataset) -> Fit:
-    return dataset.fit if isinstance(dataset, FileDataset) else "stretch"
 
 
 def _unfitted(logits: Tensor, seen_hw: SizeHW, size_hw: SizeHW, fit: Fit) -> Tensor:

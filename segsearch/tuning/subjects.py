@@ -7,7 +7,6 @@ from pathlib import Path
 
 from segsearch.artefacts.make import Label
 from segsearch.artefacts.scenes import CALIBRATION_IMAGES, images_of
-from segsearch.data.config import FileData
 from segsearch.data.dataset import Dataset
 from segsearch.deployment.images import Bytes
 from segsearch.engine.prepare import set_up
@@ -76,11 +75,8 @@ def of_study(folder: Path, *, how: Pick = "miou", point: str | None = None, root
     setup = set_up(config if root is None else at_root(config, root))
     network = build(record.spec, len(setup.splits.val.classes))
     load_weights(network, pool.weights[record.number])
-    fit = config.data.fit if isinstance(config.data, FileData) else None
     notes = {"name": record.name, "spec": record.spec_id, "study": config.name}
-    subject = _subject(
-        record.name, network, setup.size_hw, notes, fit, setup.splits.val, setup.splits.train, config.recipe
-    )
+    subject = _subject(record.name, network, setup.size_hw, notes, setup.splits.val, setup.splits.train, config.recipe)
     return dataclasses.replace(subject, threads=config.threads)
 
 
@@ -100,10 +96,9 @@ def of_trained(
     val, size = images_for(loaded, data, root=root, size_hw=size_hw, split="val")
     learnt, _ = images_for(loaded, data, root=root, size_hw=size_hw, split="train")
     name = loaded.run.name if loaded.run else Path(written).stem
-    fit = loaded.run.data.fit if loaded.run and isinstance(loaded.run.data, FileData) else None
     recipe = loaded.run.recipe if loaded.run else load_recipe(UNKNOWN_RECIPE, val.name.partition("/")[0], WHOLE)
     notes = {"name": name, "spec": loaded.segmenter.spec.id}
-    return _subject(name, loaded.segmenter, size, notes, fit, val, learnt, recipe)
+    return _subject(name, loaded.segmenter, size, notes, val, learnt, recipe)
 
 
 def _subject(
@@ -111,7 +106,6 @@ def _subject(
     network: Network,
     size_hw: tuple[int, int],
     notes: dict[str, str],
-    fit: str | None,
     val: Dataset,
     learnt: Dataset,
     recipe: Recipe,
@@ -120,7 +114,7 @@ def _subject(
         name=name,
         network=network.eval(),
         size_hw=size_hw,
-        label=Label(classes=val.classes, colours=val.colours, notes=notes | ({} if fit is None else {"fit": fit})),
+        label=Label(classes=val.classes, colours=val.colours, notes=notes | {"fit": val.fit}),
         val=val,
         learnt=learnt,
         recipe=recipe,

@@ -12,7 +12,6 @@ from segsearch.artefacts.formats import ONNX, chosen
 from segsearch.artefacts.load import batched
 from segsearch.artefacts.make import Label, Written, make_artefacts, time_file, time_under, write_file, write_onnx
 from segsearch.artefacts.scenes import CALIBRATION_IMAGES, EXAMPLE, example, images_of
-from segsearch.data.config import FileData
 from segsearch.deployment.artefact import Artefact, Timing, check_fps
 from segsearch.deployment.card import Card, Rival
 from segsearch.deployment.card_page import write_card
@@ -152,8 +151,7 @@ class _Export:
         self._timed = self.shipped if self.shipped is not None and self.shipped.timed else None
 
     def label(self, record: TrialRecord) -> Label:
-        notes = {"name": record.name, "spec": record.spec_id, "study": self._config.name}
-        notes |= {"fit": self._config.data.fit} if isinstance(self._config.data, FileData) else {}
+        notes = {"name": record.name, "spec": record.spec_id, "study": self._config.name, "fit": self.val.fit}
         return Label(classes=self.val.classes, colours=self.val.colours, notes=notes)
 
     def first_within(self, limit_fps: float | None) -> _Taken:

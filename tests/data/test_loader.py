@@ -16,6 +16,7 @@ from segsearch.data.dataset import IGNORE, Memory, Pair
 from segsearch.data.loader import Place, batches, indices_of, stream_of
 from segsearch.data.normalise import MEAN, STD, to_tensor
 from segsearch.data.streets.dataset import Streets
+from segsearch.deployment.images import Fit
 from segsearch.errors import InputError, MachineError
 
 VARIED = Augment(flip=True, scale=(0.5, 2.0), crop=(20, 24))
@@ -82,6 +83,7 @@ class Bad:
     """Pairs of which one cannot be read, and one ends the process that reads it."""
 
     name, classes, colours = "bad", ("a", "b"), ((0, 0, 0), (1, 1, 1))
+    fit: Fit = "stretch"
 
     def __init__(self, fatal: bool) -> None:
         self.fatal = fatal

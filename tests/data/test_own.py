@@ -65,6 +65,14 @@ def test_labels_are_scored_at_their_own_size_and_minus_one_is_ignored() -> None:
     assert np.array_equal(scored, np.where(label() == -1, IGNORE, label()))
 
 
+def test_what_the_script_does_with_its_array_later_changes_nothing() -> None:
+    buffer = np.zeros((32, 48, 3), np.uint8)
+    splits = given((buffer, label(32, 48)))
+    seen = splits.train[0][0]
+    buffer += 1
+    assert not seen.any(), "an image of the right size is kept as it was read"
+
+
 @pytest.mark.parametrize(
     ("pair", "line"),
     [

@@ -13,6 +13,8 @@ from segsearch.data.config import CamVidData, FolderData
 from segsearch.data.dataset import IGNORE, Dataset
 from segsearch.data.normalise import to_tensor
 from segsearch.data.open import open_data
+from segsearch.data.own import own_data
+from segsearch.deployment.images import Fit
 from segsearch.errors import InputError
 from segsearch.training.evaluate import Evaluation, evaluate, evaluate_masks
 from tests.data.camvid_files import camvid_or_skip
@@ -40,9 +42,17 @@ def odd(tmp_path: Path) -> Path:
     return tmp_path / "odd.yaml"
 
 
-def opened(path: Path, fit: str = "stretch") -> Dataset:
+def opened(path: Path, fit: Fit = "stretch") -> Dataset:
     data = FolderData.parse({"name": "folder", "root": str(path), "size": [32, 48], "fit": fit}, "data")
     return open_data(data, check=False).val
+
+
+def given(path: Path, fit: Fit) -> Dataset:
+    """Give the same pairs by a script."""
+    files = [path.parent / f"{folder}/{k}.png" for k in range(3) for folder in ("images", "labels")]
+    arrays = [np.array(Image.open(file)) for file in files]
+    pairs = list(zip(arrays[::2], arrays[1::2], strict=True))
+    return open_data(own_data("given", pairs, pairs, classes=["a", "b", "c", "d"], size=(32, 48), fit=fit)).val
 
 
 class Net(nn.Module):
@@ -79,7 +89,7 @@ def test_labels_to_score_on_are_native_and_those_to_learn_from_are_not(odd: Path
 
 
 @pytest.mark.parametrize("fit", ["stretch", "pad"])
-def test_the_counts_are_those_of_a_loop_over_all_native_pixels(odd: Path, fit: str) -> None:
+def test_the_counts_are_those_of_a_loop_over_all_native_pixels(odd: Path, fit: Fit) -> None:
     network, data = Net(), opened(odd, fit)
     labels = [np.array(Image.open(odd.parent / f"labels/{k}.png")) for k in range(3)]
     masks = []
@@ -92,7 +102,7 @@ def test_the_counts_are_those_of_a_loop_over_all_native_pixels(odd: Path, fit: s
         masks.append(F.interpolate(logits, size=(height, width), mode="bilinear").argmax(1)[0].numpy())
     scores = evaluate(network, data)
     assert [list(row) for row in scores.confusion] == counted(masks, labels)
-    assert evaluate(network, data, batch_size=2) == scores
+    assert evaluate(network, data, batch_size=2) == evaluate(network, given(odd, fit)) == scores
 
 
 def test_masks_are_brought_to_the_labels_to_the_nearest(odd: Path) -> None:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from segsearch.data.dataset import IGNORE, Pair
+from segsearch.deployment.images import Fit
 
 _COLOURS = ((200, 40, 40), (40, 200, 40), (40, 40, 200))
 
@@ -18,6 +19,7 @@ class Patches:
         self.name = "patches"
         self.classes = ("red", "green", "blue")
         self.colours = _COLOURS
+        self.fit: Fit = "stretch"
         rng = np.random.default_rng(seed)
         self.pairs = [self._draw(rng, *size_hw) for _ in range(images)]
 

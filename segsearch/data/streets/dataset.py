@@ -10,6 +10,7 @@ from PIL import Image
 from segsearch.data.dataset import Memory, Pair
 from segsearch.data.palette import CAMVID_CLASSES, CAMVID_COLOURS
 from segsearch.data.streets.render import draw
+from segsearch.deployment.images import Fit
 from segsearch.errors import InputError
 from segsearch.files import write_atomic
 
@@ -21,6 +22,7 @@ class Streets:
     """Images 0 .. count-1 of a (seed, split); each depends on seed, split, index and size alone."""
 
     classes, colours = CAMVID_CLASSES, CAMVID_COLOURS
+    fit: Fit = "stretch"
 
     def __init__(
         self, *, count: int, seed: int, split: str, size_hw: tuple[int, int], cache: Path | None = None
