@@ -63,6 +63,10 @@ class DeviceError(SegsearchError):
     """A device that is not there or cannot do what was asked."""
 
 
+class EndedError(DeviceError):
+    """A process that was to answer was killed, or was too late: another time it may answer."""
+
+
 class WorkerError(DeviceError):
     """A measuring worker that is not reachable, died, or answered what was not asked: no network's fault."""
 

@@ -15,6 +15,8 @@ import psutil
 
 _SAME_START_SECONDS = 2.0
 """A process's start is computed from the clock, which may be set a little in between."""
+KILLED_BY = frozenset({signal.SIGKILL, signal.SIGTERM})
+"""Signals from outside, such as the system's where memory is short; others are crashes of the process itself."""
 _ENDED = frozenset({psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD})
 
 

@@ -92,9 +92,9 @@ def train(
 ) -> None:
     """Train one network by one recipe, score it, and set its mIoU beside the one that its paper prints.
 
-    The same command goes on with a training that was stopped, by Ctrl-C or by anything else, to the same weights; a
-    finished one is only shown. The folder holds the weights (averaged ones, where the recipe averages), the scores, a
-    line of metrics a second, and their curves.
+    The same command goes on with a training that was stopped, by Ctrl-C or by anything else, to the same weights (on
+    a GPU up to rounding); a finished one is only shown. The folder holds the weights (averaged ones, where the recipe
+    averages), the scores, a line of metrics a second, and their curves.
 
     Example: segsearch train fpenet --data camvid --root PATH/TO/CamVid --recipe fpenet
 

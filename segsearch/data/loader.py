@@ -132,6 +132,7 @@ def _from_workers(dataset: Dataset, device: torch.device) -> Stream:
             worker_init_fn=_quiet,
             multiprocessing_context="spawn",  # a fork of a process with threads, or with a GPU, may hang
             pin_memory=device.type == "cuda",
+            generator=torch.Generator(),  # else it draws from that of the training, which then depends on the place
         )
         try:
             for batch in loader:

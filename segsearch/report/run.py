@@ -53,7 +53,7 @@ def checked(check: "Check") -> str:
 def planned(ready: "Ready", taken: "Rehearsal") -> str:
     """Say how long a training would be, and what it needs."""
     file, images = ready.file, len(ready.splits.train)
-    memory = "" if taken.mib is None else f", {taken.mib:,.0f} MiB of memory beside the network"
+    memory = "" if taken.mib is None else f", {taken.mib:,.0f} MiB of memory"
     return (
         f"{file.name} on {images} images of {ready.splits.train.name} by {file.recipe_name}: {ready.steps} steps"
         f" ({ready.epochs:.4g} epochs), about {duration(ready.steps * taken.seconds_per_step)} without scoring"

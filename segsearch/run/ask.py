@@ -17,6 +17,7 @@ from segsearch.training.recipes import load_recipe, paths_at, read_recipe_file, 
 
 STRONG = "strong"
 """The recipe for points and data sets that no paper gives one for."""
+MOST_SEED = 2**63 - 1
 
 
 def ask(
@@ -56,6 +57,8 @@ def ask(
             device.
     """
     find_device(device)
+    if not 0 <= seed <= MOST_SEED:
+        raise InputError("--seed", f"is {seed}", f"0 to {MOST_SEED}")
     name, choices = read_point(point)
     config = read_data(data, root=root, size_hw=size_hw, split=split)
     recipe = recipe or _usual(name, config.name)

@@ -35,6 +35,7 @@ class Board:
         self._make, self._folder = SummaryWriter, folder
         self._writer: SummaryWriter | None = None
         self._losses: list[float] = []
+        self._last = 0
 
     def step(self, step: Step, ends_epoch: bool) -> None:
         """Note a step, and at the end of an epoch the mean loss of its steps, or of those of this session."""
@@ -59,13 +60,18 @@ class Board:
             self._writer.close()
 
     def _open(self, step: int) -> "SummaryWriter":
+        if step < self._last:  # the training went back: TensorBoard drops what a new writer says is done again
+            self.close()
+            self._writer = None
+            self._losses.clear()
+        self._last = step
         if self._writer is None:
             self._writer = self._make(str(self._folder), purge_step=step, flush_secs=10)
         return self._writer
 
 
 class Metrics:
-    """Appends to a run's file. After a restart, the lines of steps that are done again are dropped first."""
+    """Appends to a run's file. The lines of steps that are done again, after a restart or a way back, are dropped."""
 
     def __init__(self, path: Path, epochs_per_step: float, board: Board | None = None) -> None:
         """Append to ``path``, and write to TensorBoard's ``board``, if there is one."""
@@ -75,6 +81,8 @@ class Metrics:
         self._written = -PAUSE_SECONDS
         self._before: float | None = None
         """Seconds of earlier sessions, known from the first line on."""
+        self._last = 0
+        """Step of the line before."""
 
     def step(self, step: Step) -> None:
         """Note a step.
@@ -82,6 +90,8 @@ class Metrics:
         A line has the step's own learning rate, and means over all steps since the line before it: of the loss, and of
         the share of a step that waited for data.
         """
+        if self._steps and step.done <= self._steps[-1].done:
+            self._steps.clear()
         self._steps.append(step)
         if self._board is not None:
             before, after = (int(done * self._epochs_per_step + 1e-9) for done in (step.done - 1, step.done))
@@ -107,6 +117,9 @@ class Metrics:
     def _write(self, step: int, values: dict[str, float]) -> None:
         if self._before is None:
             self._before = self._cut(step, next(iter(values)))
+        elif step < self._last:  # the training went back
+            self._cut(step, next(iter(values)))
+        self._last = step
         seconds = self._before + time.perf_counter() - self._begun
         epoch = round(step * self._epochs_per_step, 4)
         line = {"step": step, "epoch": epoch, **values, "seconds": round(seconds, 3)}

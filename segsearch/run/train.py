@@ -187,6 +187,7 @@ def train_run(
     if before is not None:
         check_same(before, training, folder)
         if (result := read_result(folder)) is not None:
+            _check_content(before, training, folder, note)
             return Run(folder=folder, file=before, result=result)
     board = Board(folder / BOARD) if tensorboard else None
     with joined(training.device) as (team, device):
@@ -216,6 +217,18 @@ def train_run(
     file, found = read_run(folder), read_result(folder)
     assert found is not None, "just written"
     return Run(folder=folder, file=file, result=found)
+
+
+def _check_content(before: RunFile, training: Training, folder: Path, note: Note) -> None:
+    """Raise InputError where a finished run learnt other data, or from another teacher; a run outlives its data."""
+    try:
+        splits = open_data(training.data, check=False)
+        teacher = find_teacher(training.recipe, splits.train.classes)
+        held = {"content": fingerprint(splits), "teacher": None if teacher is None else teacher.sha256}
+    except InputError as error:
+        note(f"this run is finished; whether its data has changed since cannot be told: {error}")
+    else:
+        check_same(before, before.model_copy(update=held), folder)
 
 
 def _trained(

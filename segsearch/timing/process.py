@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from segsearch.errors import (
     DeviceError,
+    EndedError,
     InputError,
     MachineError,
     MissingExtraError,
@@ -24,7 +25,7 @@ from segsearch.measure.conditions import Conditions
 from segsearch.measure.machine import find_device
 from segsearch.measure.memory import FullDeviceError
 from segsearch.measure.record import LatencyRecord
-from segsearch.processes import python_module
+from segsearch.processes import KILLED_BY, python_module
 from segsearch.progress import Report
 from segsearch.timing.subjects import FileSubject, NetworkSubject, Subject, exported
 from segsearch.training.weights import save_weights
@@ -166,7 +167,10 @@ class _Child:
         self._words.seek(0)
         words = self._words.read().strip().splitlines() or [f"exit code {code}"]
         line = f"could not be timed in a new process: {one_line(words[-1])}"
-        return DeviceError(f"device: {line}; it was ended by signal {-code}") if code < 0 else ProofError(line)
+        if code >= 0:
+            return ProofError(line)
+        line = f"device: {line}; it was ended by signal {-code}"
+        return EndedError(line) if -code in KILLED_BY else DeviceError(line)
 
 
 def told_of(error: Exception) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from segsearch.training.device import memory_format_of
+from segsearch.training.losses import resized
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,9 +41,7 @@ def distillation(logits: Tensor, taught: Tensor, temperature: float) -> Tensor:
         taught: of the teacher, B, K, H, W; the others are brought to its size bilinearly.
         temperature: T.
     """
-    logits, taught = logits.float(), taught.float()
-    if logits.shape[-2:] != taught.shape[-2:]:
-        logits = F.interpolate(logits, size=taught.shape[-2:], mode="bilinear", align_corners=False)
-    learnt, wanted = ((each / temperature).log_softmax(1) for each in (logits, taught))
+    logits = resized(logits, taught.shape[-2:])
+    learnt, wanted = ((each / temperature).log_softmax(1) for each in (logits, taught.float()))
     pixels = logits.numel() / logits.shape[1]
     return F.kl_div(learnt, wanted, reduction="sum", log_target=True) * (temperature**2 / pixels)

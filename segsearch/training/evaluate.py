@@ -1,5 +1,6 @@
 """Scores on a whole dataset, at the labels' own resolution: of a network, or of any function from images to masks."""
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Annotated, Literal, Self
 
@@ -14,9 +15,11 @@ from segsearch.data.normalise import to_tensor
 from segsearch.deployment.images import Fit, place_within, resize_mask
 from segsearch.errors import InputError
 from segsearch.frozen import Frozen, HeightByWidth, YesNo
+from segsearch.measure.backends.torch_network import float32_as
 from segsearch.measure.device_lock import working
 from segsearch.progress import Report
 from segsearch.training.device import usable_device
+from segsearch.training.losses import resized
 from segsearch.training.metrics import Confusion, hits_and_unions, iou_per_class, jackknife_error, miou, pixel_accuracy
 from segsearch.training.per_image import PerImage
 from segsearch.training.scores import Scores
@@ -57,10 +60,10 @@ class Evaluation(Frozen):
         size_hw, total = image.shape[-2:], torch.zeros((), device=image.device)
         for scale in self.scales:
             scaled_hw = [max(1, round(side * scale)) for side in size_hw]
-            view = _resized(image, (scaled_hw[0], scaled_hw[1]))
+            view = resized(image, (scaled_hw[0], scaled_hw[1]))
             for mirrored in (False, True)[: 1 + self.flip]:
                 found = self._seen(network, view.flip(-1) if mirrored else view).softmax(1)
-                total = total + _resized(found.flip(-1) if mirrored else found, (size_hw[0], size_hw[1]))
+                total = total + resized(found.flip(-1) if mirrored else found, (size_hw[0], size_hw[1]))
         return total / (len(self.scales) * (1 + self.flip))
 
     def _seen(self, network: nn.Module, image: Tensor) -> Tensor:
@@ -73,7 +76,7 @@ class Evaluation(Frozen):
         for top in _starts(height, self.window[0], self.stride and self.stride[0]):
             for left in _starts(width, self.window[1], self.stride and self.stride[1]):
                 part = image[..., top : top + self.window[0], left : left + self.window[1]]
-                found = _resized(network(part), (part.shape[-2], part.shape[-1]))
+                found = resized(network(part), (part.shape[-2], part.shape[-1]))
                 beside = (left, width - left - part.shape[-1], top, height - top - part.shape[-2])
                 total = total + F.pad(found, beside)
                 count += F.pad(torch.ones_like(part[:1, :1]), beside)
@@ -120,8 +123,11 @@ def evaluate(
             return [logits.argmax(dim=1)[0] for logits in native]
 
     network.eval()
+    # else a GPU's convolutions round to TF32
+    exact = float32_as(tf32=False) if device.type == "cuda" else contextlib.nullcontext()
     try:
-        return _score(predict, dataset, batch_size, device, report, counted)
+        with exact:
+            return _score(predict, dataset, batch_size, device, report, counted)
     finally:
         for module, mode in modes.items():
             module.training = mode
@@ -186,20 +192,14 @@ def _unfitted(logits: Tensor, seen_hw: SizeHW, size_hw: SizeHW, fit: Fit) -> Ten
     """Bring logits 1, K, h, w of an image that was seen at ``seen_hw`` to the label's size, without the margin."""
     inner = place_within(size_hw, seen_hw) if fit == "pad" else seen_hw
     if inner != seen_hw:
-        logits = _resized(logits, seen_hw)[..., : inner[0], : inner[1]]
-    return _resized(logits, size_hw)
+        logits = resized(logits, seen_hw)[..., : inner[0], : inner[1]]
+    return resized(logits, size_hw)
 
 
 def _mask_at(mask: Tensor, size_hw: SizeHW, fit: Fit) -> Tensor:
     if mask.shape == size_hw:
         return mask
     return torch.from_numpy(resize_mask(mask.to("cpu", torch.uint8).numpy(), size_hw, fit).copy())
-
-
-def _resized(values: Tensor, size_hw: SizeHW) -> Tensor:
-    if values.shape[-2:] == size_hw:
-        return values
-    return F.interpolate(values, size=size_hw, mode="bilinear", align_corners=False)
 
 
 def summarise(matrix: Tensor, dataset: Dataset, per_image: Sequence[tuple[Tensor, Tensor]] = ()) -> Scores:

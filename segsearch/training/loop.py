@@ -74,11 +74,13 @@ def train(
     """Train a network in place; it ends on ``device``, in train mode, with averaged weights where `Recipe.ema` is set.
 
     The same network, recipe, data and seed give the same weights, bit by bit, on one CPU thread. The caller's random
-    generators are left as they were. With a ``checkpoint`` path the state is written there every ``every_seconds``, at
-    the end or pause, and when a SIGINT or an exception of a callback or of the data stops the loop; a later call with
-    the same arguments goes on from it, and a call after the end returns at once with the trained weights.
+    generators, of the processor and of ``device``, are left as they were. With a ``checkpoint`` path the state is
+    written there every ``every_seconds``, at the end or pause, and when a SIGINT or an exception of a callback or of
+    the data stops the loop; a later call with the same arguments goes on from it, and a call after the end returns at
+    once with the trained weights.
 
-    A loss that is NaN or infinite, or a device without memory left, leads back to an earlier state: see `Retreat`.
+    A loss that is NaN or infinite, or a device without memory left, leads back to an earlier state: see `Retreat`. That
+    state depends on where the training was last taken up, and so do the weights from there on.
 
     Args:
         network: gives ``supervise(image B, 3, H, W) -> (logits B, K, h, w, auxiliary logits ...)``.
@@ -100,8 +102,8 @@ def train(
 
     Raises:
         DivergedError: the loss became NaN or infinite, twice.
-        InputError: an empty dataset, a batch that the team cannot share, a warm-up longer than the training, a
-            checkpoint that is damaged or foreign, or torch.compile failed.
+        InputError: an empty dataset, a batch that the team cannot share, a checkpoint that is damaged or foreign, or
+            torch.compile failed.
         DeviceError: the device is not there, or cannot compute in the recipe's precision.
         torch.OutOfMemoryError: not even two images fit at a time.
         KeyboardInterrupt: let through, after the checkpoint.
@@ -141,6 +143,7 @@ def train(
         keeper = Keeper(session, checkpoint, stamp, every_seconds, writes=team.leads)
         keeper.resume()
         session.note_way(compiled)
+        session.note_processes()
         run = _Run(session, recipe, dataset, seed, keeper, team)
         run.until(min(total, stop_at or total), on_step, frozenset(score_at), score if team.leads else None)
         last = session.deliver()
@@ -194,15 +197,16 @@ class _Run:
         """Take steps, from an earlier state again where one fails."""
         while self._session.done < end:
             try:
-                begun = time.perf_counter()
-                for image, label in self._batches(end):
-                    ready = time.perf_counter()
-                    with working(self._session.device):  # nothing trains on a device while something is timed there
+                batches = self._batches(end)
+                while self._session.done < end:
+                    with working(self._session.device):  # no image is read and no step taken while something is timed
+                        begun = time.perf_counter()
+                        image, label = next(batches)
+                        ready = time.perf_counter()
                         step = self._session.step(image, label)
-                    waited = (ready - begun) / (time.perf_counter() - begun)
+                        waited = (ready - begun) / (time.perf_counter() - begun)
                     yield dataclasses.replace(step, waited=waited)
                     self._retreat.tick()
-                    begun = time.perf_counter()
             except DivergedError as error:
                 self._retreat.after_divergence(error)
             except torch.OutOfMemoryError as error:

@@ -71,7 +71,7 @@ def supervised_loss(
     """
     weighed = ((1.0, recipe.loss), *auxiliary_losses(recipe, len(outputs) - 1))
     losses = [
-        weight * LOSSES[name](_resized(logits, label), label, recipe, class_weights)
+        weight * LOSSES[name](resized(logits, label.shape[-2:]), label, recipe, class_weights)
         for (weight, name), logits in zip(weighed, outputs, strict=True)
     ]
     return torch.stack(losses).sum()
@@ -102,11 +102,12 @@ def _for_each(given: One | tuple[One, ...], heads: int, place: str) -> tuple[One
     return listed
 
 
-def _resized(logits: Tensor, label: Tensor) -> Tensor:
-    logits = logits.float()
-    if logits.shape[-2:] == label.shape[-2:]:
-        return logits
-    return F.interpolate(logits, size=label.shape[-2:], mode="bilinear", align_corners=False)
+def resized(values: Tensor, size_hw: Sequence[int]) -> Tensor:
+    """Bring logits or images, B, C, h, w, bilinearly to another height and width, in float32."""
+    values = values.float()
+    if tuple(values.shape[-2:]) == tuple(size_hw):
+        return values
+    return F.interpolate(values, size=tuple(size_hw), mode="bilinear", align_corners=False)
 
 
 def count_pixels(dataset: Dataset) -> Tensor:

@@ -4,13 +4,17 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from segsearch.errors import InputError, MachineError
+from segsearch.errors import InputError, MachineError, one_line
+
+LONGEST_WAIT = timedelta(days=1)
+"""For other processes: the first one scores alone meanwhile. torchrun ends all of them where one dies."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,8 +87,16 @@ ALONE = Team()
 
 
 def started_rank() -> int:
-    """Return which of torchrun's processes this is; 0 where it started none."""
-    return int(os.environ.get("RANK", "0"))
+    """Return which of torchrun's processes this is; 0 where it started none. Raises InputError for no number."""
+    return _told("RANK", 0)
+
+
+def _told(name: str, default: int | None = None) -> int:
+    """Return a number that torchrun set. Raises InputError where it is none, or is needed and not set."""
+    value = os.environ.get(name, "" if default is None else str(default))
+    if not value.isdecimal():
+        raise InputError(f"environment variable {name}", f"is '{value}'", "a number, as torchrun sets it")
+    return int(value)
 
 
 @contextmanager
@@ -95,18 +107,24 @@ def joined(device: str) -> Iterator[tuple[Team, str]]:
         device: ``cpu`` or ``cuda``, of which each process takes one GPU.
 
     Raises:
-        InputError: one GPU is named, which several processes cannot share.
+        InputError: one GPU is named, which several processes cannot share; or what torchrun sets is incomplete.
+        MachineError: the processes do not find each other.
     """
-    size = int(os.environ.get("WORLD_SIZE", "1"))
+    size = _told("WORLD_SIZE", 1)
     if size == 1:
         yield ALONE, device
         return
     if device.startswith("cuda:"):
         raise InputError("--device", f"{device} is one GPU, and {size} processes were started", "cpu, cuda")
     if device == "cuda":
-        device = f"cuda:{os.environ['LOCAL_RANK']}"
+        device = f"cuda:{_told('LOCAL_RANK')}"
         torch.cuda.set_device(device)
-    dist.init_process_group("gloo" if device == "cpu" else "nccl")
+    for name in ("RANK", "MASTER_PORT"):
+        _told(name)
+    try:
+        dist.init_process_group("gloo" if device == "cpu" else "nccl", timeout=LONGEST_WAIT)
+    except (ValueError, RuntimeError) as error:
+        raise MachineError(f"this machine: the processes do not find each other: {one_line(error)}") from error
     try:
         yield Team(rank=dist.get_rank(), size=size), device
     finally:

@@ -25,7 +25,7 @@ class Rehearsal:
 
     seconds_per_step: float
     mib: float | None
-    """Memory beside the network, of all steps together; None where the system does not tell."""
+    """Memory that all steps together take, on a GPU with the network; None where the system does not tell."""
 
 
 def rehearse(

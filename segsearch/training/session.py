@@ -121,6 +121,8 @@ class Session:
         self._network, self._recipe, self._images = network, recipe, images
         self._precision = Precision(recipe.amp, device)
         self._team, self._teacher = team, teacher
+        self._processes = team.size
+        """Those of its checkpoint, until `note_processes`."""
         self._supervised = team.wrap(Supervised(network, recipe, self._precision, class_weights), device)
         if compiled:
             self._supervised = Compiled(self._supervised)
@@ -133,6 +135,13 @@ class Session:
         if compiled != (bool(told) and told[-1].startswith(_COMPILED)):
             way = _COMPILED if compiled else "was computed without torch.compile"
             self.notes.append(f"{way} from step {self.done + 1} on")
+
+    def note_processes(self) -> None:
+        """Note where another number of processes goes on: each draws its own views, and BatchNorm sees other parts."""
+        if self.done and self._processes != self._team.size:
+            count = f"{self._team.size} process{'es' if self._team.size > 1 else ''}"
+            self.notes.append(f"was computed by {count} from step {self.done + 1} on, and by {self._processes} before")
+        self._processes = self._team.size
 
     @property
     def done(self) -> int:
@@ -184,6 +193,11 @@ class Session:
         scaler.step(self._optimizer)
         scaler.update()
 
+    @property
+    def sane(self) -> bool:
+        """Whether all weights are numbers: an update can spoil them and leave its own loss a number."""
+        return all(bool(torch.isfinite(parameter).all()) for parameter in self._network.parameters())
+
     @contextmanager
     def delivered(self) -> Iterator[nn.Module]:
         """Give the network with the weights that a training ending here would deliver; what is done to it is undone."""
@@ -223,6 +237,7 @@ class Session:
             "retreats": self.retreats,
             "scores": dict(self.scores),
             "notes": list(self.notes),
+            "processes": self._processes,
             "random": torch.get_rng_state(),
             "cuda_random": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
         }
@@ -243,6 +258,7 @@ class Session:
         self.parts, self.retreats = int(state["parts"]), int(state["retreats"])
         self.scores = dict(state["scores"])
         self.notes = [str(note) for note in state["notes"]]
+        self._processes = int(state.get("processes", self._processes))
         torch.set_rng_state(state["random"])
         if self.device.type == "cuda" and state["cuda_random"] is not None:
             torch.cuda.set_rng_state(state["cuda_random"], self.device)

@@ -28,10 +28,10 @@ SENSITIVE_IMAGES = 4
 
 
 class Files:
-    """Files in a folder; those of before are taken as they are."""
+    """Files in a folder; those of before are taken as they are. What has to be trained is trained on ``device``."""
 
-    def __init__(self, subject: Subject, folder: Path, report: Report = silent) -> None:
-        self._subject, self.folder, self._report = subject, folder / FOLDER, report
+    def __init__(self, subject: Subject, folder: Path, report: Report = silent, device: str = "cpu") -> None:
+        self._subject, self.folder, self._report, self._device = subject, folder / FOLDER, report, device
         self._order: dict[str, list[str]] = {}
         make_folder(self.folder)
 
@@ -68,7 +68,7 @@ class Files:
         network = subject.network
         if epochs:
             weights = self.folder / f"weights{_epochs(candidate)}.safetensors"
-            network = fine_tuned(subject, epochs, weights, self._report)
+            network = fine_tuned(subject, epochs, weights, self._report, self._device)
         without = () if graph == DEPLOYED else (graph.removeprefix("no "),)
         return deploy(network, subject.size_hw, MEAN, STD, without=without)
 

@@ -17,10 +17,11 @@ RATE = 0.1
 _NOT_TAKEN = {"iterations", "warmup", "pretrained", "teacher", "teacher_weights"}
 
 
-def fine_tuned(subject: Subject, epochs: int, path: Path, report: Report) -> Network:
+def fine_tuned(subject: Subject, epochs: int, path: Path, report: Report, device: str = "cpu") -> Network:
     """Return the network after ``epochs`` more of its training, in which convolutions are rounded as int8 does.
 
-    Its weights are kept at ``path``, and taken from there; a training that was stopped goes on.
+    It is trained on ``device``. Its weights are kept at ``path``, and taken from there; a training that was stopped
+    goes on.
 
     Raises:
         DivergedError: the loss is no longer a number.
@@ -37,21 +38,27 @@ def fine_tuned(subject: Subject, epochs: int, path: Path, report: Report) -> Net
         with FakeInt8(exact=tuple(network.head.classify.parameters())):
             train(
                 network,
-                continued(subject.recipe, epochs),
+                continued(subject.recipe, epochs, device),
                 subject.learnt,
                 seed=0,
+                device=device,
                 checkpoint=checkpoint,
                 on_step=on_step,
             )
         save_weights(network, path, subject.label.notes)
         checkpoint.unlink(missing_ok=True)
     load_weights(network, path)
-    return network.eval()
+    return network.to("cpu").eval()
 
 
-def continued(recipe: Recipe, epochs: int) -> Recipe:
-    """Return a recipe for more epochs at a tenth of its learning rate, without auxiliary heads, teacher and warm-up."""
+def continued(recipe: Recipe, epochs: int, device: str) -> Recipe:
+    """Return a recipe for more epochs at a tenth of its learning rate, without auxiliary heads, teacher and warm-up.
+
+    A processor does not compute in float16, in which the recipe may have been trained on a GPU.
+    """
     taken = {
         name: value for name, value in recipe.model_dump(exclude=_NOT_TAKEN).items() if not name.startswith("auxiliary")
     }
+    if device == "cpu" and recipe.amp == "fp16":
+        taken["amp"] = "none"
     return Recipe(**taken | {"epochs": epochs, "learning_rate": RATE * recipe.learning_rate})

@@ -11,8 +11,8 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from segsearch.errors import ProofError, one_line
-from segsearch.processes import python_module
+from segsearch.errors import EndedError, ProofError, SegsearchError, one_line
+from segsearch.processes import KILLED_BY, python_module
 from segsearch.timing.process import error_of
 
 
@@ -20,7 +20,8 @@ class FileProcess:
     """A file under one backend, in a new process; ended when the block does.
 
     Raises:
-        ProofError: it ends without an answer, or does not answer within ``patience_seconds``; says its last words.
+        ProofError: it ends without an answer; says its last words.
+        EndedError: it is killed, or does not answer within ``patience_seconds``.
         Others: what opening the file raises, see `segsearch.measure.backends.base.FileBackend.open`.
     """
 
@@ -81,12 +82,13 @@ class FileProcess:
         self._late = True
         self._process.kill()
 
-    def _death(self) -> ProofError:
+    def _death(self) -> SegsearchError:
         code = self._process.wait()
         if self._late:
-            return ProofError(f"did not answer within {self._patience_seconds:g} s, and was ended")
+            return EndedError(f"did not answer within {self._patience_seconds:g} s, and was ended")
         self._words.seek(0)
         words = self._words.read().decode(errors="replace").strip().splitlines()
         if code < 0:
-            return ProofError(f"was ended by signal {-code}" + (f": {one_line(words[-1])}" if words else ""))
+            ended = EndedError if -code in KILLED_BY else ProofError  # others are crashes of the runtime
+            return ended(f"was ended by signal {-code}" + (f": {one_line(words[-1])}" if words else ""))
         return ProofError(f"ended without an answer: {one_line(words[-1])}" if words else f"ended by exit code {code}")

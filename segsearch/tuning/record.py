@@ -87,12 +87,14 @@ class Tried(Frozen):
     Attributes:
         proven: None where it failed.
         failed: why, in one line.
+        by_chance: whether it failed as its process was killed or late, which another time it may not be.
         timed: in each new process.
     """
 
     candidate: Candidate
     proven: Proven | None = None
     failed: str | None = None
+    by_chance: bool = False
     timed: tuple[Timed, ...] = ()
 
     @property
@@ -162,6 +164,8 @@ class Book:
                 self.header = Header.parse(line, f"{self.path}:1")
             else:
                 self._add(Tried.parse(line, f"{self.path}:{number}"))
+        self._again = {name for name, tried in self._tried.items() if tried.by_chance}
+        """What failed by chance in an earlier session, and was not tried again in this one."""
 
     def begin(self, header: Header) -> None:
         """Write the header, or check that the one that is there says the same."""
@@ -174,12 +178,13 @@ class Book:
                 raise InputError(self.path.parent, f"was begun with {name} {before}, not {now}", "another --out")
 
     def get(self, candidate: Candidate) -> Tried | None:
-        """Return what came of a candidate, if it was tried."""
-        return self._tried.get(candidate.id)
+        """Return what came of a candidate, if it was tried and is not to be tried again."""
+        return None if candidate.id in self._again else self._tried.get(candidate.id)
 
     def add(self, tried: Tried) -> None:
         """Keep what was found; it is on disk when this returns."""
         append_line(self.path, tried.model_dump(mode="json"))
+        self._again.discard(tried.candidate.id)
         self._add(tried)
 
     def all(self) -> tuple[Tried, ...]:
@@ -194,7 +199,8 @@ class Book:
 def _joined(before: Tried, now: Tried) -> Tried:
     update: dict[str, Any] = {
         "proven": now.proven or before.proven,
-        "failed": now.failed or before.failed,
+        "failed": now.failed if before.by_chance else now.failed or before.failed,
+        "by_chance": now.by_chance,
         "timed": (*before.timed, *now.timed),
     }
     return before.model_copy(update=update)

@@ -13,7 +13,7 @@ from segsearch.data.normalise import MEAN, STD
 from segsearch.deployment.artefact import File
 from segsearch.deployment.deploy import network_masks
 from segsearch.deployment.parity import Comparison, Masks, prove
-from segsearch.errors import SegsearchError, machine_fault
+from segsearch.errors import EndedError, SegsearchError, machine_fault
 from segsearch.measure.conditions import Conditions
 from segsearch.measure.machine import device_name, find_device
 from segsearch.progress import Report
@@ -43,7 +43,7 @@ class Search:
     def __init__(self, subject: Subject, out: Path, wish: Wish, report: Report, note: Callable[[str], None]) -> None:
         self._subject, self._wish, self._report, self._note = subject, wish, report, note
         self._end = None if wish.minutes is None else time.monotonic() + 60 * wish.minutes
-        self.book, self._files = Book(out), Files(subject, out, self._tell)
+        self.book, self._files = Book(out), Files(subject, out, self._tell, wish.device)
         self._comparison = Comparison()
         report("score the network", 0, 1)
         self.book.begin(self._header(self._score(self._comparison.keeping(network_masks(subject.network, MEAN, STD)))))
@@ -109,13 +109,17 @@ class Search:
                 if candidate.precision not in ROUNDED:
                     prove(agreed(), name=str(candidate))
         except SegsearchError as error:
-            if fault := machine_fault(error):
-                raise fault from error
-            self._note(f"{candidate}: {error}")
-            return Tried(candidate=candidate, failed=str(error))
+            return self._failed(candidate, error)
         file = File.of(path)
         proven = Proven(file=file.name, size_bytes=file.size_bytes, sha256=file.sha256, agreement=agreed(), miou=miou)
         return Tried(candidate=candidate, proven=proven)
+
+    def _failed(self, candidate: Candidate, error: SegsearchError) -> Tried:
+        """Tell of a failure. Raises MachineError where the machine is at fault."""
+        if fault := machine_fault(error):
+            raise fault from error
+        self._note(f"{candidate}: {error}")
+        return Tried(candidate=candidate, failed=str(error), by_chance=isinstance(error, EndedError))
 
     def _score(self, masks: Masks) -> float:
         return evaluate_masks(batched(masks), self._subject.val, report=self._report).miou
@@ -134,10 +138,7 @@ class Search:
         try:
             found = latency_of(FileSubject(path=self._files.path(candidate), label=str(candidate)), under, processes=1)
         except SegsearchError as error:
-            if fault := machine_fault(error):
-                raise fault from error
-            self.book.add(Tried(candidate=candidate, failed=str(error)))
-            self._note(f"{candidate}: {error}")
+            self.book.add(self._failed(candidate, error))
             return
         timed = Timed(median_ms=found.median_ms, reference_ms=found.reference_ms, unsteady=found.unsteady)
         self.book.add(Tried(candidate=candidate, timed=(timed,)))

@@ -8,7 +8,6 @@ from segsearch.artefacts.formats import BIN, ONNX, XML
 from segsearch.deployment.openvino import to_openvino
 from segsearch.files import make_folder, write_atomic
 from segsearch.lock import locked
-from segsearch.measure.conditions import torch_threads
 from segsearch.progress import Report, silent
 from segsearch.tuning.files import FOLDER
 from segsearch.tuning.record import Header, Tried, fastest
@@ -60,7 +59,7 @@ def tune(
     """
     able = abilities(wish)
     make_folder(out)
-    with locked(out, "tuning there"), torch_threads(wish.threads):
+    with locked(out, "tuning there"):
         search = Search(subject, out, wish, report, note)
         finished = search.run(able)
         tried = search.book.all()

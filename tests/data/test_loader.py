@@ -79,6 +79,13 @@ def test_batches_are_the_same_wherever_the_images_are(place: Place, streets: Str
         assert torch.equal(one[0], other[0]) and torch.equal(one[1], other[1])
 
 
+@pytest.mark.parametrize("place", ["memory", "device", "workers"])
+def test_batches_draw_nothing_from_the_chance_of_dropout(place: Place, streets: Streets) -> None:
+    before = torch.get_rng_state()
+    list(batches(streets, 3, VARIED, 7, 0, 2, stream=stream_of(streets, torch.device("cpu"), place)))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 class Bad:
     """Pairs of which one cannot be read, and one ends the process that reads it."""
 

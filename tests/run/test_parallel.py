@@ -1,6 +1,7 @@
 """Processes that torchrun starts train one network together."""
 
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -11,10 +12,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from segsearch.errors import InputError
+from segsearch.errors import InputError, MachineError
 from segsearch.run.folder import METRICS
 from segsearch.study_files import RESULT, WEIGHTS
-from segsearch.training.parallel import ALONE, Team
+from segsearch.training.parallel import ALONE, Team, joined
 
 from .runs import write_point, write_recipe, write_streets
 
@@ -67,6 +68,25 @@ def test_a_process_that_dies_ends_all_and_the_same_command_goes_on(folder: Path)
     with launched(folder, long, "torn", 2) as team:
         told = team.communicate()
     assert team.returncode == 0 and (folder / "torn" / RESULT).exists(), told
+
+
+@pytest.mark.parametrize(
+    ("variables", "line"),
+    [
+        ({"WORLD_SIZE": "many"}, "environment variable WORLD_SIZE: is 'many' (allowed: a number, as torchrun sets it)"),
+        ({"WORLD_SIZE": "2"}, "environment variable RANK: is '' (allowed: a number, as torchrun sets it)"),
+        ({"WORLD_SIZE": "2", "RANK": "0", "MASTER_PORT": "1"}, "this machine: the processes do not find each other: "),
+    ],
+)
+def test_an_environment_that_torchrun_did_not_make_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], line: str
+) -> None:
+    for name in ("WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises((InputError, MachineError), match=re.escape(line)), joined("cpu"):
+        pass
 
 
 @pytest.mark.parametrize(("batch_size", "parts", "size"), [(8, 1, 3), (8, 2, 4), (4, 1, 4)])

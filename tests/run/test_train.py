@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -9,22 +10,24 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
+from segsearch.data.streets.dataset import Streets
 from segsearch.errors import InputError
 from segsearch.lock import locked
 from segsearch.models.network import build
 from segsearch.report.run import finished
-from segsearch.run import train as running
 from segsearch.run.ask import ask
 from segsearch.run.course import BestWeights, Check
-from segsearch.run.folder import BEST, LAST, METRICS, Best, read_run
-from segsearch.run.metrics import read_metrics
+from segsearch.run.folder import BEST, LAST, METRICS, Best, Training, read_run
+from segsearch.run.metrics import Metrics, read_metrics
 from segsearch.run.subject import images_for, load_subject
 from segsearch.run.train import Run, prepare, rehearse_run, train_run
 from segsearch.space.points import named_point
 from segsearch.spec.network import NetworkSpec
 from segsearch.study_files import CHECKPOINT, RESULT, RUN, WEIGHTS
+from segsearch.training.session import Step
 from segsearch.training.weights import save_weights
 from tests.test_full_disk import room_for
 
@@ -86,14 +89,58 @@ def test_best_weights_that_are_damaged_or_done_again_are_written_anew(tmp_path: 
     assert BestWeights(path, {}).take(3, 0.3, network) == Best(step=3, miou=0.3), "other batches after a retreat"
 
 
-def test_a_finished_run_is_shown_without_its_data_and_unchanged(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def opened(*_: object) -> None:
-        raise AssertionError("opened its data")
-
-    monkeypatch.setattr(running, "open_data", opened)
+def test_a_finished_run_is_shown_unchanged(run: Run) -> None:
     before = {path.name: path.stat().st_mtime_ns for path in run.folder.iterdir()}
     assert train_run(tiny(run.folder.parent), run.folder) == run
     assert {path.name: path.stat().st_mtime_ns for path in run.folder.iterdir()} == before
+
+
+def test_a_finished_run_outlives_its_data_and_is_none_of_other_data(tmp_path: Path) -> None:
+    """Two files of one name in two folders, the same classes; then the labels of the first change, then they go."""
+    for name, seed in (("a", 0), ("b", 1)):
+        images = Streets(count=4, seed=seed, split="train", size_hw=SIZE)
+        for number in range(4):
+            for folder, array in zip(("images", "labels"), images[number], strict=True):
+                path = tmp_path / name / ("val" if number == 3 else "train") / folder / f"{number}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(array).save(path)
+        parts = [f"{part}: {{images: {part}/images, labels: {part}/labels}}" for part in ("train", "val")]
+        described = "\n".join([f"classes: {json.dumps(list(images.classes))}", *parts])
+        (tmp_path / name / "data.yaml").write_text(described)
+
+    def asked(name: str) -> Training:
+        data, recipe = str(tmp_path / name / "data.yaml"), write_recipe(tmp_path, "{epochs: 1, batch_size: 2}")
+        return ask(write_point(tmp_path), data, recipe=recipe, size_hw=SIZE)
+
+    out, notes = tmp_path / "out", list[str]()
+    first = train_run(asked("a"), out)
+    assert train_run(asked("a"), out, note=notes.append) == first and notes == []
+    with pytest.raises(
+        InputError, match=r"out: holds a run with data holds\.train\.labels \w+, not \w+; choose another"
+    ):
+        train_run(asked("b"), out)
+    shutil.copy(tmp_path / "b/train/labels/0.png", tmp_path / "a/train/labels/0.png")
+    with pytest.raises(InputError, match=r"data holds\.train\.labels"):
+        train_run(asked("a"), out)
+    shutil.rmtree(tmp_path / "a/train")
+    assert train_run(asked("a"), out, note=notes.append) == first
+    assert len(notes) == 1 and "whether its data has changed since cannot be told: " in notes[0]
+
+
+def test_the_course_of_what_was_given_up_is_dropped(tmp_path: Path) -> None:
+    metrics = Metrics(tmp_path / METRICS, 0.5)
+    metrics._written = -2.0
+    for done in (*range(1, 8), *range(3, 9)):
+        metrics.step(Step(done=done, total=8, loss=float(done), learning_rate=0.1))
+        metrics._written = -2.0  # a line for every step
+    lines = read_metrics(tmp_path / METRICS)
+    assert [line["step"] for line in lines] == list(range(1, 9)), "one line of each, those of the way that was taken"
+
+
+@pytest.mark.parametrize("seed", [-1, 2**63])
+def test_a_seed_that_torch_cannot_take_is_one_line(tmp_path: Path, seed: int) -> None:
+    with pytest.raises(InputError, match=rf"--seed: is {seed} \(allowed: 0 to 9223372036854775807\)"):
+        tiny(tmp_path, seed=seed)
 
 
 class _StoppedError(Exception):

@@ -50,6 +50,14 @@ class Two(nn.Module):
         return made
 
 
+def test_what_blurs_images_is_no_convolution_of_the_network() -> None:
+    image, kernel = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(1)), torch.full((3, 3, 3, 3), 0.037)
+    with FakeInt8():
+        assert torch.equal(functional.conv2d(image, kernel), functional.conv2d(image, kernel.clone()))
+        found = functional.conv2d(image, kernel)
+    assert torch.equal(found, functional.conv2d(image, kernel))
+
+
 def test_within_the_block_alone_and_not_where_it_shall_be_exact() -> None:
     network, image = Two(), torch.randn(1, 3, 8, 8, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():

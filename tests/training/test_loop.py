@@ -1,4 +1,5 @@
 import copy
+import math
 import os
 import random
 import shutil
@@ -15,6 +16,7 @@ from segsearch.errors import DeviceError, InputError
 from segsearch.training import retreat
 from segsearch.training.evaluate import evaluate
 from segsearch.training.loop import OnStep, train
+from segsearch.training.parallel import Team
 from segsearch.training.recipe import Recipe
 from segsearch.training.schedules import rate_at
 from segsearch.training.session import DivergedError, Step
@@ -199,8 +201,8 @@ def test_a_checkpoint_without_its_parts_is_refused(tmp_path: Path) -> None:
     for part in whole["state"]:
         state = {name: value for name, value in whole["state"].items() if name != part}
         torch.save({**whole, "state": state}, path)
-        if part == "cuda_random":
-            continue  # only read on CUDA
+        if part in ("cuda_random", "processes"):
+            continue  # only read on CUDA; only in newer files
         with pytest.raises(InputError, match=r"run\.pt: does not fit this version \(KeyError\)"):
             train(tiny(), RECIPE, DATA, seed=5, checkpoint=path)
 
@@ -408,6 +410,42 @@ def test_a_second_loss_that_is_no_number_ends_the_training_with_both_reasons(tmp
         "step 0, as the loss was no longer a number, and on with other batches"
     )
     assert not (tmp_path / "run.pt").exists(), "a torn step"
+
+
+def test_weights_that_are_no_numbers_are_not_saved_and_a_later_call_goes_on_with_other_batches(tmp_path: Path) -> None:
+    """The last update before a pause spoils them, and its own loss does not tell."""
+    path, network = tmp_path / "run.pt", tiny()
+
+    def spoil(step: Step) -> None:
+        if step.done == 6:
+            with torch.no_grad():
+                next(network.parameters()).fill_(float("nan"))
+
+    train(network, RECIPE, DATA, seed=5, checkpoint=path, every_seconds=0, on_step=spoil, stop_at=6)
+    again = tiny()
+    stored = train(again, RECIPE, DATA, seed=5, checkpoint=path)
+    assert len(stored.losses) == 20 and all(math.isfinite(loss) for loss in stored.losses)
+    straight = tiny()
+    train(straight, RECIPE, DATA, seed=5)
+    assert same_weights(again, straight), "from the state before"
+
+
+def test_that_other_processes_go_on_is_noted(tmp_path: Path) -> None:
+    class Pair(Team):
+        """Two that both are this process."""
+
+        def wrap(self, module: nn.Module, device: torch.device) -> nn.Module:
+            return module
+
+        def mean(self, value: Tensor) -> float:
+            return float(value.detach())
+
+    path, recipe = tmp_path / "run.pt", RECIPE.model_copy(update={"batch_size": 4})
+    alone = train(tiny(), recipe, DATA, seed=5, checkpoint=path, stop_at=3)
+    both = train(tiny(), recipe, DATA, seed=5, checkpoint=path, stop_at=6, team=Pair(size=2))
+    end = train(tiny(), recipe, DATA, seed=5, checkpoint=path)
+    assert alone.notes == () and both.notes == ("was computed by 2 processes from step 4 on, and by 1 before",)
+    assert end.notes == (*both.notes, "was computed by 1 process from step 7 on, and by 2 before")
 
 
 class _Full(TinyNet):

@@ -20,7 +20,7 @@ from segsearch.artefacts.load import batched
 from segsearch.deployment.images import Bytes
 from segsearch.deployment.onnx import OnnxModel
 from segsearch.engine.driver import run_study
-from segsearch.errors import InputError, ProofError
+from segsearch.errors import EndedError, InputError
 from segsearch.measure.timer import TimerSettings
 from segsearch.progress import silent
 from segsearch.report.tuning import shown, verdict, write_tuned
@@ -124,6 +124,23 @@ def test_stopped_it_goes_on(found: tuple[Tuned, Path], subject: Subject, tmp_pat
     assert tuned.finished and by_name(tuned).keys() == by_name(found[0]).keys()
 
 
+def test_what_was_killed_or_late_is_tried_again_and_what_failed_is_not(
+    found: tuple[Tuned, Path], subject: Subject, tmp_path: Path
+) -> None:
+    """A patience that was too short, then one that is not; a failure that is no chance stays one."""
+    wish = dataclasses.replace(QUICK, precisions=("float32",))
+    late = tune(subject, tmp_path, dataclasses.replace(wish, patience_seconds=0.01))
+    assert late.chosen is None
+    assert all("did not answer within 0.01 s" in (one.failed or "") and one.by_chance for one in late.tried)
+    book = Book(tmp_path)
+    broken = Candidate(backend="onnxruntime", graph="no mask")
+    book.add(Tried(candidate=broken, failed="is not an ONNX model"))
+    tuned = tune(subject, tmp_path, wish)
+    assert tuned.chosen is not None and tuned.plain is not None
+    assert [str(one.candidate) for one in tuned.tried if one.failed is not None] == [str(broken)]
+    assert not any(one.by_chance for one in tuned.tried)
+
+
 def test_other_networks_are_refused(found: tuple[Tuned, Path], subject: Subject) -> None:
     with pytest.raises(InputError, match=r"was begun with threads 1, not 2 \(allowed: another --out\)"):
         tune(subject, found[1], dataclasses.replace(QUICK, threads=2))
@@ -209,13 +226,13 @@ def opened(path: Path, seconds: float = 60.0) -> FileProcess:
 def test_a_process_that_is_late_or_dies(subject: Subject, tmp_path: Path) -> None:
     path = Files(subject, tmp_path).path(Candidate(backend="onnxruntime"))
     image: Bytes = subject.val[0][0]
-    with pytest.raises(ProofError, match=r"did not answer within 0.01 s, and was ended"), opened(path, 0.01):
+    with pytest.raises(EndedError, match=r"did not answer within 0.01 s, and was ended"), opened(path, 0.01):
         pass
     with opened(path) as process:
         assert process.predict(image).shape == SIZE
         threading.Timer(0.3, lambda: os.kill(process._process.pid, signal.SIGKILL)).start()
         end = time.monotonic() + 30
-        with pytest.raises(ProofError, match="was ended by signal 9"):
+        with pytest.raises(EndedError, match="was ended by signal 9"):
             while time.monotonic() < end:
                 process.predict(image)
     torn = tmp_path / "torn.onnx"
