@@ -31,7 +31,7 @@ from segsearch.data.open import open_data
 from segsearch.measure.machine import device_name
 from segsearch.models.network import build
 from segsearch.space.points import named_point
-from segsearch.training.device import memory_format_of
+from segsearch.training.memory_format import memory_format_of
 from segsearch.training.recipe import Recipe
 from segsearch.training.session import Session
 

@@ -27,7 +27,7 @@ class Stamp:
     """Id of the recipe."""
     seed: int
     network: str
-    """`fingerprint` of the network."""
+    """`shape_digest` of the network."""
     classes: str
     """Names of the classes, in order."""
     images: int
@@ -38,7 +38,7 @@ class Stamp:
     """sha256 of the weights that it learns from, too."""
 
 
-def fingerprint(network: nn.Module) -> str:
+def shape_digest(network: nn.Module) -> str:
     """12 hex digits over the names and shapes of all tensors of a network."""
     tensors = [f"{name}{tuple(tensor.shape)}" for name, tensor in network.state_dict().items()]
     return hashlib.sha256("\n".join(tensors).encode()).hexdigest()[:12]

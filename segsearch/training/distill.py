@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segsearch.training.device import memory_format_of
 from segsearch.training.losses import resized
+from segsearch.training.memory_format import memory_format_of
 
 
 @dataclass(frozen=True, kw_only=True)

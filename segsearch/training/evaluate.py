@@ -17,11 +17,12 @@ from segsearch.errors import InputError
 from segsearch.frozen import Frozen, HeightByWidth, YesNo
 from segsearch.measure.backends.torch_network import float32_as
 from segsearch.measure.device_lock import working
+from segsearch.measure.machine import find_device
 from segsearch.progress import Report
-from segsearch.training.device import usable_device
 from segsearch.training.losses import resized
 from segsearch.training.metrics import Confusion, hits_and_unions, iou_per_class, jackknife_error, miou, pixel_accuracy
 from segsearch.training.per_image import PerImage
+from segsearch.training.recipe import Side
 from segsearch.training.scores import Scores
 
 Predict = Callable[[Tensor], Tensor]
@@ -29,7 +30,6 @@ Predict = Callable[[Tensor], Tensor]
 Counted = Callable[[PerImage], None]
 """Told the pixels of each image once all are scored."""
 SizeHW = tuple[int, int]
-Side = Annotated[int, Field(ge=1, le=8192)]
 
 
 class Evaluation(Frozen):
@@ -111,7 +111,7 @@ def evaluate(
         InputError: the dataset is empty, or none of its pixels is labelled.
         DeviceError: the device is not there.
     """
-    device = usable_device(device)
+    device = find_device(str(device))
     network.to(device)
     modes = {module: module.training for module in network.modules()}
 

@@ -15,11 +15,12 @@ from segsearch.data.loader import Stream, batches, stream_of
 from segsearch.errors import InputError
 from segsearch.interrupt import deferred_interrupts
 from segsearch.measure.device_lock import working
-from segsearch.training.checkpoint import Stamp, fingerprint
-from segsearch.training.device import memory_format_of, usable_device
+from segsearch.measure.machine import find_device
+from segsearch.training.checkpoint import Stamp, shape_digest
 from segsearch.training.distill import Teacher
 from segsearch.training.keeper import Keeper
 from segsearch.training.losses import CLASS_WEIGHTS, count_pixels
+from segsearch.training.memory_format import memory_format_of
 from segsearch.training.parallel import ALONE, Team
 from segsearch.training.recipe import Recipe
 from segsearch.training.retreat import Retreat
@@ -113,7 +114,7 @@ def train(
     assert getattr(network, "classes", len(dataset.classes)) == len(dataset.classes), "a network for other classes"
     assert stop_at is None or stop_at >= 1, f"stop_at {stop_at}"
     assert (teacher is None) == (recipe.teacher is None), "a teacher, and a recipe for one"
-    total, device = recipe.total_steps(len(dataset)), usable_device(device)
+    total, device = recipe.total_steps(len(dataset)), find_device(str(device))
     team.check(recipe.batch_size, recipe.accumulate)
     team.prepare(network, device)
     network.to(device, memory_format=memory_format_of(network, device, channels_last))  # type: ignore[call-overload]
@@ -121,7 +122,7 @@ def train(
     stamp = Stamp(
         recipe=recipe.id,
         seed=seed,
-        network=fingerprint(network),
+        network=shape_digest(network),
         classes=", ".join(dataset.classes),
         images=len(dataset),
         steps=total,

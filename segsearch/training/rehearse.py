@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from segsearch.data.dataset import Dataset
+from segsearch.measure.machine import find_device
 from segsearch.measure.memory import MemoryWatch, memory_errors
-from segsearch.training.device import usable_device
 from segsearch.training.distill import Teacher
 from segsearch.training.loop import train
 from segsearch.training.recipe import Recipe
@@ -42,7 +42,7 @@ def rehearse(
     Raises:
         InputError: a training image cannot be read. FullDeviceError: network and batch do not fit into the memory.
     """
-    device, marks = usable_device(device), list[float]()
+    device, marks = find_device(str(device)), list[float]()
     short = recipe.model_copy(update={"iterations": 1 + TIMED_STEPS, "epochs": None, "warmup": 0})
     watch = MemoryWatch(device)
 

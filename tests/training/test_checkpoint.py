@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from segsearch.errors import InputError
-from segsearch.training.checkpoint import Stamp, fingerprint, load_checkpoint, save_checkpoint
+from segsearch.training.checkpoint import Stamp, load_checkpoint, save_checkpoint, shape_digest
 
 STAMP = Stamp(recipe="abc", seed=1, network="def", classes="red, green", images=4, steps=20, teacher="ghi")
 STATE: dict[str, Any] = {
@@ -105,11 +105,11 @@ def test_foreign_files(path: Path) -> None:
     _refused(path)
 
 
-def test_fingerprint_follows_names_and_shapes_not_values() -> None:
+def test_shape_digest_follows_names_and_shapes_not_values() -> None:
     one, same = nn.Linear(2, 3), nn.Linear(2, 3)
-    assert fingerprint(one) == fingerprint(same)
+    assert shape_digest(one) == shape_digest(same)
     others = [nn.Linear(3, 2), nn.Linear(2, 3, bias=False), nn.Sequential(nn.Linear(2, 3))]
-    assert len({fingerprint(one), *(fingerprint(other) for other in others)}) == 4
+    assert len({shape_digest(one), *(shape_digest(other) for other in others)}) == 4
 
 
 def test_a_checkpoint_older_than_a_field_goes_on(tmp_path: Path) -> None:

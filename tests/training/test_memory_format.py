@@ -2,21 +2,9 @@ import pytest
 import torch
 from torch import nn
 
-from segsearch.errors import DeviceError
-from segsearch.training.device import memory_format_of, usable_device
+from segsearch.training.memory_format import memory_format_of
 
 CPU = torch.device("cpu")
-
-
-def test_finds_the_cpu() -> None:
-    assert usable_device("cpu") == usable_device(torch.device("cpu")) == torch.device("cpu")
-
-
-@pytest.mark.parametrize("name", ["gpu", "cuda:99", "", "meta:x"])
-def test_refuses_with_one_line(name: str) -> None:
-    with pytest.raises(DeviceError, match="cannot be used") as refusal:
-        usable_device(name)
-    assert "\n" not in str(refusal.value) and "cpu" in str(refusal.value)
 
 
 @pytest.mark.parametrize(

@@ -1,25 +1,7 @@
-"""The device of a training, and the memory format of a network on it."""
+"""The memory format of a network in training."""
 
 import torch
 from torch import nn
-
-from segsearch.errors import DeviceError
-
-
-def usable_device(name: str | torch.device) -> torch.device:
-    """Return a device after a trial allocation on it.
-
-    Raises:
-        DeviceError: unknown, absent, or not supported by this torch.
-    """
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        here = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
-        raise DeviceError(f"device {str(name)!r} cannot be used (this machine has {', '.join(here)})") from error
-    return device
-
 
 ONEDNN_BLOCK = 16
 """Block of input channels in oneDNN with AVX-512; half as many with AVX2."""
