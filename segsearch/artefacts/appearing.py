@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from segsearch.artefacts.formats import BIN, INT8, ONNX, PT2, XML
+from segsearch.artefacts.formats import BIN, ONNX_FILES, PT2, XML
 from segsearch.artefacts.scenes import EXAMPLE
 from segsearch.deployment.card import JSON_NAME, read_card
 from segsearch.deployment.card_page import PAGE_NAME
 from segsearch.errors import InputError
 from segsearch.processes import Process
 
-PARTS = {ONNX, PT2, XML, BIN, INT8, JSON_NAME, PAGE_NAME, EXAMPLE}
+PARTS = ONNX_FILES | {PT2, XML, BIN, JSON_NAME, PAGE_NAME, EXAMPLE}
 """All that an export writes; whatever else lies in a folder is somebody's own."""
 
 

@@ -25,7 +25,16 @@ from segsearch.errors import unknown
 
 Format = Literal["onnx", "pt2", "openvino"]
 FORMATS: tuple[Format, ...] = get_args(Format)
-ONNX, PT2, XML, BIN, INT8 = "model.onnx", "model.pt2", "model.xml", "model.bin", "model_int8.onnx"
+PT2, XML, BIN = "model.pt2", "model.xml", "model.bin"
+
+
+def onnx_name(holds: str) -> str:
+    """Name of the ONNX file whose weights are ``float32``, ``float16``, ``bfloat16`` or ``int8``."""
+    return "model.onnx" if holds == "float32" else f"model_{holds}.onnx"
+
+
+ONNX, INT8 = onnx_name("float32"), onnx_name("int8")
+ONNX_FILES = frozenset(map(onnx_name, ("float32", "float16", "bfloat16", "int8")))
 
 
 @dataclass(frozen=True, kw_only=True)

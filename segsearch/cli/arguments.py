@@ -48,6 +48,7 @@ def is_study(what: str, *, sized: bool) -> bool:
     Raises:
         InputError: it is neither.
     """
+    from segsearch.deployment.card import JSON_NAME
     from segsearch.space.points import named_points
     from segsearch.study_files import STUDY, split_trial
 
@@ -57,7 +58,7 @@ def is_study(what: str, *, sized: bool) -> bool:
     if split_trial(what) is not None:
         return not sized
     if path.is_dir() or path.is_file() or path.suffix in (".yaml", ".yml", ".json"):
-        return path.is_dir()
+        return path.is_dir() and not (path / JSON_NAME).is_file()
     problem = f"is neither a study's folder nor a point{meant(what, named_points())}"
     raise InputError(what, problem, "`segsearch points` lists those with a name")
 

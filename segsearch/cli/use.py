@@ -46,7 +46,7 @@ def import_weights(
             print(f"{word}  {tensor}")
     if found.missing and not partial:
         raise InputError(file, f"{len(found.missing)} tensors are missing", "--partial leaves them fresh")
-    metadata = {"point": name, "id": spec.id, "release": found.release, "classes": str(found.network.classes)}
+    metadata = {"point": name, "id": spec.id, "release": found.release}
     save_weights(found.network, out, metadata)
     print(f"{found.filled} tensors filled, {len(found.unused)} unused, {len(found.missing)} missing: {out}")
 

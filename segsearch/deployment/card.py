@@ -67,6 +67,7 @@ class Card(Frozen):
         artefact_miou: the same images through the exported file.
         report_miou: the network on images that the search never saw, if the dataset has any.
         search, artefact: latency as the search measured it, and of the exported file timed again.
+        shipped: the file that artefact and artefact_miou are of, where it is another one than ``file``.
         budget_fps: what was asked for, images per second.
         pick: how it was picked among the study's networks; None where it was asked for by name.
         rivals: those that were passed over for it.
@@ -95,6 +96,7 @@ class Card(Frozen):
     report_miou: float | None = None
     search: Timing | None = None
     artefact: Timing | None = None
+    shipped: str | None = None
     budget_fps: float | None = None
     pick: Literal["miou", "knee", "fastest"] | None = None
     rivals: tuple[Rival, ...] = ()
@@ -139,6 +141,6 @@ def read_card(path: Path) -> Card:
         data = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(file, f"cannot be read: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(file, "is not JSON") from error
     return Card.parse(data, file)

@@ -85,11 +85,10 @@ def _figures(card: Card) -> str:
         rows.append((f"budget of {card.budget_fps:g} FPS", _met(search, card), again))
     rows.append((_COUNTED[0], f"{card.params / 1e6:.3f} M", "the same network, BatchNorm folded in"))
     rows.append((_COUNTED[1], f"{card.macs / 1e9:.3f} G", "the same network"))
+    named = f"this file, `{card.shipped or card.file}`"
     if search is None:
-        return table(
-            ("", f"this file, `{card.file}`"), [(row[0], row[1] if row[0] in _COUNTED else row[2]) for row in rows]
-        )
-    return table(("", "in the search", f"this file, `{card.file}`"), rows)
+        return table(("", named), [(row[0], row[1] if row[0] in _COUNTED else row[2]) for row in rows])
+    return table(("", "in the search", named), rows)
 
 
 def choice_lines(card: Card) -> list[str]:
@@ -140,13 +139,13 @@ def _what_they_mean(card: Card) -> str:
 def _on_miou(card: Card) -> list[str]:
     if card.miou is None:
         return ["- There is no mIoU: nothing with labels was evaluated."]
+    chosen = " The search chose this model by them, so expect a lower value on others." if card.study else ""
     return [
-        f"- mIoU is over {card.images} validation images of `{card.data}`{_error(card)}. The search chose this model "
-        "by them, so expect a lower value on others.",
-        "- The file's mIoU was computed by running the file itself on the same images."
+        f"- mIoU is over {card.images} validation images of `{card.data}`{_error(card)}.{chosen}",
+        f"- The mIoU of `{card.shipped or card.file}` was computed by running the file itself on the same images."
         if card.artefact_miou is not None
         else "- The file's own mIoU was not measured.",
-        _unseen(card),
+        *_unseen(card),
     ]
 
 
@@ -154,10 +153,11 @@ def _error(card: Card) -> str:
     return "" if card.standard_error is None else f", with a standard error of {100 * card.standard_error:.1f} points"
 
 
-def _unseen(card: Card) -> str:
-    if card.report_miou is None:
-        return "- It was not evaluated on images that the search never saw."
-    return f"- On images that the search never saw, the trained network reaches mIoU {percent(card.report_miou)}."
+def _unseen(card: Card) -> list[str]:
+    which = "the search never saw" if card.study else "are only reported on"
+    if card.report_miou is not None:
+        return [f"- On images that {which}, the trained network reaches mIoU {percent(card.report_miou)}."]
+    return ["- It was not evaluated on images that the search never saw."] if card.study else []
 
 
 def _forms(card: Card) -> str:

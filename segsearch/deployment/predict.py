@@ -80,7 +80,7 @@ def predict_files(
         except InputError as error:
             bad.append(error)
         else:
-            written += results.write(name, image, segment(model, image))
+            written += results.write(name, image, segment(model, image), suffix=path.suffix)
         tell("predict", done, len(images))
     written += results.finish() if written or len(bad) < len(images) else []
     _raise_bad(bad, len(images))

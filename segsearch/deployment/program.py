@@ -14,7 +14,7 @@ import torch
 
 from segsearch.deployment.deploy import Deployed
 from segsearch.errors import InputError, one_line
-from segsearch.files import write_atomic
+from segsearch.files import unpacked_bytes, write_atomic
 from segsearch.quiet import quiet
 
 
@@ -81,11 +81,14 @@ def check_plain(path: Path) -> None:
         InputError: it is no such file, or holds anything else, such as pickled objects or compiled code.
     """
     try:
+        unpacked_bytes(path)
         with zipfile.ZipFile(path) as archive:
             names = [entry.filename for entry in archive.infolist()]
             other = [name for name in names if not _PARTS.fullmatch(name)]
             if other or len(set(names)) < len(names):
                 raise InputError(path, f"holds {other[0] if other else 'two parts of one name'}, which ours do not")
+            if len({name.split("/", 1)[0] for name in names}) > 1:  # torch would read one, and we look at another
+                raise InputError(path, "holds two folders, which ours do not")
             texts = {name.split("/", 1)[1]: archive.read(name) for name in names if name.endswith((".json", ".pt"))}
         graph = json.loads(texts["models/model.json"])
         configs = [json.loads(text) for name, text in texts.items() if name.endswith("_config.json")]

@@ -72,8 +72,15 @@ class Results:
         stem = self._out / name
         return [stem.with_name(stem.name + ENDINGS[form]) for form in self.forms if form in ENDINGS and form not in but]
 
-    def write(self, name: Path, image: Bytes, mask: Bytes, *, but: Sequence[Form] = ()) -> list[Path]:
+    def write(self, name: Path, image: Bytes, mask: Bytes, *, suffix: str = "", but: Sequence[Form] = ()) -> list[Path]:
         """Write one image, RGB, uint8 [H, W, 3], and its mask of class indices, uint8 [H, W]; return the files.
+
+        Args:
+            name: of the results, relative.
+            image: at its own size.
+            mask: of the same size.
+            suffix: of the image's file, where ``name`` is without: readers of COCO look for the image by it.
+            but: forms that are left out.
 
         Raises:
             InputError: a file cannot be written. MissingExtraError: polygons are wanted, and shapely is not installed.
@@ -85,7 +92,7 @@ class Results:
             else:
                 write_png(path, mask if form == "ids" else self.drawn(form, image, mask))
         if "coco" in wanted:
-            self._coco.add(name.as_posix(), mask)
+            self._coco.add(name.as_posix().removesuffix(suffix) + suffix, mask)
         return self.targets(name, but=but)
 
     def finish(self) -> list[Path]:

@@ -5,7 +5,7 @@ Nothing is ever set.
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -167,6 +167,14 @@ class GpuLog(Frozen):
 
     before: GpuState
     after: GpuState
+
+    @classmethod
+    def joined(cls, logs: "Sequence[GpuLog]") -> Self | None:
+        """Join those of several processes, one after another: all that slowed the GPU down; None for none."""
+        if not logs:
+            return None
+        seen = dict.fromkeys(reason for log in logs for state in (log.before, log.after) for reason in state.slowed_by)
+        return cls(before=logs[0].before, after=logs[-1].after.model_copy(update={"slowed_by": tuple(seen)}))
 
     @property
     def throttled(self) -> tuple[str, ...]:

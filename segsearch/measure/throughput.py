@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from segsearch.deployment.deploy import Deployed
 from segsearch.frozen import Frozen
+from segsearch.measure.backends.table import find_backend
 from segsearch.measure.conditions import PLAIN, Conditions
 from segsearch.measure.latency import example_image, measure
 from segsearch.measure.memory import FullDeviceError
@@ -44,7 +45,8 @@ def measure_throughput(deployed: Deployed, under: Conditions = PLAIN, *, report:
     Arguments and errors: as `segsearch.measure.latency.measure`.
     """
     under = dataclasses.replace(under, host=False)
-    network, image, found, batch = Batched(deployed).eval(), example_image(deployed.size_hw), dict[int, float](), 1
+    shipped = deployed.fused() if find_backend(under.backend).takes_file else deployed
+    network, image, found, batch = Batched(shipped).eval(), example_image(deployed.size_hw), dict[int, float](), 1
     while batch <= LARGEST_BATCH:
         best = max(found.values(), default=0.0)
         try:

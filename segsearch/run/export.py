@@ -47,7 +47,9 @@ def export_run(
     val, size = images_for(subject, None, root=root, size_hw=size_hw, split="val")
     learnt, _ = images_for(subject, None, root=root, size_hw=size_hw, split="train")
     notes = {"name": run.name, "spec": run.spec.id, "fit": val.fit}
-    scores = result.scores if size == run.data.size else subject.score(val, report=report)
+    as_trained = size == run.data.size
+    scores = result.scores if as_trained else subject.score(val, report=report)
+    reported = result.report_scores if as_trained else None
 
     def more(masks: Masks) -> dict[str, object]:
         return {
@@ -56,6 +58,7 @@ def export_run(
             "miou": scores.miou,
             "standard_error": scores.standard_error,
             "iou": scores.iou,
+            "report_miou": None if reported is None else reported.miou,
             "artefact_miou": evaluate_masks(batched(masks), val, report=report).miou,
             "recipe": run.recipe.id,
             "settings": run.recipe.model_dump(mode="json"),

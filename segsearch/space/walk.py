@@ -35,10 +35,15 @@ def sample(space: Space, rng: random.Random) -> Point:
     """Sample every choice on the path uniformly.
 
     A node with a single proposal uses no random number, so that adding one to a space leaves its samples as they were.
+
+    Raises:
+        InputError: a choice on the path is free text, or its arms all have such.
     """
 
     def draw(name: str, node: Node) -> Scalar:
         values = node.proposals()
+        if not values:
+            raise InputError(name, "has no value that can be drawn: a written point or a study's words give it one")
         return rng.choice(values) if len(values) > 1 else values[0]
 
     return suggest(space, draw)

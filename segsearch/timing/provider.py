@@ -13,7 +13,7 @@ from segsearch.deployment.deploy import deploy
 from segsearch.errors import InputError
 from segsearch.measure.backends.table import ready_backend
 from segsearch.measure.conditions import PLAIN, Conditions, check_threads
-from segsearch.measure.load import Contention
+from segsearch.measure.load import Contention, GpuLog
 from segsearch.measure.machine import find_device
 from segsearch.measure.record import LatencyRecord, unsteady_words
 from segsearch.measure.timer import quantile
@@ -91,6 +91,7 @@ def joined(records: Sequence[LatencyRecord]) -> LatencyRecord:
         "warmup_settled": all(record.warmup_settled for record in records),
         "memory_mib": max((r.memory_mib for r in records if r.memory_mib is not None), default=None),
         "contention": contention,
+        "gpu": GpuLog.joined([record.gpu for record in records if record.gpu is not None]),
     }
     return first.model_copy(update=update)
 

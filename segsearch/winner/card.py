@@ -35,6 +35,7 @@ def winner_card(
     retrained: Retrained | None,
     exported: Exported,
     made: tuple[Artefact, ...],
+    shipped: str,
     artefact_miou: float | None,
     timing: Timing | None,
     budget_fps: float | None,
@@ -43,7 +44,7 @@ def winner_card(
 ) -> Card:
     """Gather all that is known of an exported network; the ONNX file is the first of ``made``.
 
-    ``artefact_miou`` and ``timing`` are of the form that is shipped.
+    ``artefact_miou`` and ``timing`` are of the file that is ``shipped``.
     """
     latency = record.quoted
     scores = record.counted
@@ -78,6 +79,7 @@ def winner_card(
             steady=latency.steady,
         ),
         artefact=timing,
+        shipped=None if shipped == ONNX else shipped,
         budget_fps=budget_fps,
         pick=pick,
         rivals=rivals,

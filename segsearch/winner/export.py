@@ -118,6 +118,7 @@ def export_winner(
             retrained=pool.retrained(taken.record),
             exported=exported,
             made=made,
+            shipped=last.files[0].name,
             artefact_miou=last.miou,
             timing=taken.timing,
             budget_fps=_limit_fps(budget),

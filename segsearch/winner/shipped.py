@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from segsearch.artefacts.formats import ONNX, Form
+from segsearch.artefacts.formats import ONNX, Form, onnx_name
 from segsearch.deployment.artefact import File
 from segsearch.deployment.deploy import Deployed
 from segsearch.deployment.images import Bytes
@@ -44,7 +44,7 @@ class ShippedForm:
     @property
     def name(self) -> str:
         """Of the file."""
-        return ONNX if self.holds == "float32" else f"model_{self.holds}.onnx"
+        return onnx_name(self.holds)
 
     def write(self, deployed: Deployed, write: Callable[[Deployed, str], Exported]) -> None:
         """Write the file, where it is another one than ``model.onnx``, by a function of network and name."""

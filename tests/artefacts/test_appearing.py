@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from segsearch.artefacts.appearing import PARTS, appearing
+from segsearch.artefacts.formats import onnx_name
 from segsearch.deployment.card import Card
 from segsearch.errors import InputError
+from segsearch.measure.backends.table import FILE_BACKENDS, file_backend
 
 
 @pytest.fixture
@@ -31,6 +33,11 @@ def replace(out: Path) -> None:
 def test_an_earlier_export_is_replaced(earlier: Path) -> None:
     replace(earlier)
     assert [path.name for path in earlier.iterdir()] == ["model.onnx"] and list(earlier.parent.iterdir()) == [earlier]
+
+
+def test_all_files_that_a_backend_runs_are_an_exports_own() -> None:
+    held = {name for backend in FILE_BACKENDS for name in file_backend(backend).weights.values()}
+    assert held >= {"float32", "float16", "bfloat16"} and {onnx_name(each) for each in held} <= PARTS
 
 
 @pytest.mark.parametrize("name", ["model.engine", "notes.md", "predictions/a.png"])

@@ -166,6 +166,10 @@ HOSTILE: dict[str, tuple[Callable[[dict[str, bytes]], object], str]] = {
     "compiled code": (lambda p: p.update({"archive/data/aotinductor/model/x.so": b"x"}), "which ours do not"),
     "another program": (lambda p: p.update({"archive/models/other.json": b"{}"}), "which ours do not"),
     "an object": (lambda p: p.update({"archive/data/constants/custom_obj_0": b"x"}), "which ours do not"),
+    "a second folder": (
+        lambda p: p.update({f"b/{name.partition('/')[2]}": p[name] for name in list(p)}),
+        "holds two folders",
+    ),
     "a way up": (lambda p: p.update({"archive/../../x": b"x"}), "which ours do not"),
     "guards": (of_graph(lambda g: g.update(guards_code=["open('ran', 'w')"])), "holds expressions to evaluate"),
     "symbols": (of_graph(lambda g: g.update(x={"expr_str": "open('ran', 'w')"})), "holds expressions to evaluate"),
@@ -187,6 +191,14 @@ def test_a_program_that_could_run_code_is_not_loaded_though_a_card_vouches_for_i
         load_model(mine / "model.pt2")
     assert line in str(error.value) and "\n" not in str(error.value)
     assert not list(Path().iterdir())
+
+
+def test_a_program_that_unpacks_to_much_more_is_not_read(mine: Path) -> None:
+    with zipfile.ZipFile(mine / "model.pt2", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/models/model.json", bytes(60_000_000))
+    describe(mine)
+    with pytest.raises(InputError, match=r"unpacks to 60 MB; it is not read"):
+        load_model(mine / "model.pt2")
 
 
 def test_what_we_write_is_plain(winner: Path, mine: Path) -> None:

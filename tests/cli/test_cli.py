@@ -23,7 +23,7 @@ from segsearch.measure.timer import TimerSettings
 from segsearch.models.network import build
 from segsearch.space.load import load_space
 from segsearch.space.points import named_point, named_points
-from segsearch.training.weights import load_weights
+from segsearch.training.weights import differing_classes, load_weights
 from tests.command import parse, refusal, run
 
 
@@ -292,7 +292,11 @@ def test_import_weights_tells_what_is_left(tmp_path: Path) -> None:
     assert "unused  more" in done.stdout
     assert "1 tensors filled, 1 unused, " in done.stdout
     network = build(named_point("sgcpnet1").spec)
-    assert load_weights(network, tmp_path / "b.safetensors")["point"] == "sgcpnet1"
+    metadata = load_weights(network, tmp_path / "b.safetensors")
+    assert metadata["point"] == "sgcpnet1"
+    classes = [f"class {number}" for number in range(19)]
+    assert differing_classes(network.state_dict(), metadata, classes) is None, "it can be trained further"
+    assert differing_classes(network.state_dict(), {"classes": "19"}, classes) is None, "as earlier versions wrote"
     assert network.head.classify.bias.sum() == 19
 
 

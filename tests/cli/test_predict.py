@@ -39,7 +39,9 @@ def test_patterns_and_forms(here: Path) -> None:
     assert names(here / "out") == sorted(["coco.json", *(f"{name} [1]{end}" for name in "ab" for end in ends)])
     shapes = json.loads((here / "out/b [1].geojson").read_text())["features"]
     assert [shape["properties"]["pixels"] for shape in shapes] == [800]
-    assert len(json.loads((here / "out/coco.json").read_text())["annotations"]) == 3
+    coco = json.loads((here / "out/coco.json").read_text())
+    assert len(coco["annotations"]) == 3
+    assert [each["file_name"] for each in coco["images"]] == ["a [1].png", "b [1].png"]
     assert np.asarray(Image.open(here / "out/a [1]_mask.png"))[10].tolist() == [0] * 20 + [1] * 20
     done = run("predict", "model.onnx", "in/a [1].png", "--masks", "--legend", "--out", "two", cwd=here)
     assert names(here / "two") == ["a [1]_mask.png", "a [1]_overlay.png"] and done.returncode == 0

@@ -124,6 +124,19 @@ def form(**changes: Any) -> Artefact:
     return Artefact(**(fields | changes))
 
 
+def test_figures_of_another_file_are_called_by_its_name() -> None:
+    page = markdown(card(shipped="model_float16.onnx", artefact_miou=0.5))
+    assert "this file, `model_float16.onnx`" in page and "this file, `model.onnx`" not in page
+    assert "The mIoU of `model_float16.onnx` was computed by running the file itself" in page
+
+
+def test_a_training_without_a_search_speaks_of_none() -> None:
+    page = markdown(card(study=None, search=None, report_miou=None))
+    assert "search chose" not in page and "search never saw" not in page
+    reported = markdown(card(study=None, search=None, report_miou=0.5))
+    assert "On images that are only reported on, the trained network reaches mIoU 50.0 %" in reported
+
+
 def test_each_form_is_listed_with_its_files_and_its_own_precision() -> None:
     other = AGREEMENT.model_copy(update={"equal": 2700, "fraction": 0.9})
     page = markdown(

@@ -1,7 +1,7 @@
 import pytest
 
 from segsearch.errors import InputError
-from segsearch.measure.backends.engine_cache import Cached, default_folder, kept, key_of
+from segsearch.measure.backends.engine_cache import Cached, kept, key_of
 
 
 class Builder:
@@ -55,11 +55,3 @@ def test_keys_tell_every_part_apart():
     parts = ("file", "10.13", "H200", "float16")
     keys = {key_of(*parts), *(key_of(*parts[:i], "other", *parts[i + 1 :]) for i in range(4))}
     assert len(keys) == 5
-
-
-def test_the_folder_is_the_users(monkeypatch, tmp_path):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert default_folder() == tmp_path / "segsearch" / "tensorrt"
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert default_folder() == tmp_path / ".cache" / "segsearch" / "tensorrt"

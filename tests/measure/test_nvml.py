@@ -66,6 +66,10 @@ def test_a_look_at_a_gpu(library):
     assert (state.power_w, state.power_limit_w) == (None, 700.0)
     assert state.slowed_by == ("idle", "power cap", "hardware thermal")
     assert GpuLog(before=GpuState(), after=state).throttled == ("power cap", "hardware thermal")
+    calm = GpuLog(before=GpuState(), after=GpuState())
+    joined = GpuLog.joined([calm, GpuLog(before=GpuState(), after=state), calm])
+    assert joined is not None and joined.throttled == ("power cap", "hardware thermal")
+    assert GpuLog.joined([]) is None
 
 
 @pytest.mark.parametrize(

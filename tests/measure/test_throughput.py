@@ -62,6 +62,18 @@ def test_the_largest_batch_is_the_last(monkeypatch):
     assert played(monkeypatch, {2**i: 1.5**i for i in range(7)}).batch == 64
 
 
+@pytest.mark.parametrize(("backend", "fused"), [("eager", False), ("onnxruntime", True)])
+def test_the_graph_that_is_shipped_is_measured(monkeypatch, backend, fused):
+    seen = []
+    monkeypatch.setattr(throughput, "measure", lambda network, *_, **__: seen.append(network) or SimpleNamespace(fps=1))
+    network = deployed()
+    measure_throughput(network, Conditions(backend=backend))
+    assert (type(seen[0].deployed.mask) is type(network.fused().mask)) is fused
+    images = torch.randint(0, 256, (2, 3, *SIZE), dtype=torch.uint8)
+    with torch.inference_mode():
+        assert (seen[0](images) == Batched(network)(images)).float().mean() > 0.999
+
+
 def test_a_real_network_has_a_throughput():
     found = measure_throughput(deployed(), Conditions(threads=1, timer=TIMER))
     assert found.images_per_second == max(found.by_batch.values()) > 0

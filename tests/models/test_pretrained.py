@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from segsearch.download import hash_in
 from segsearch.errors import InputError
@@ -142,6 +142,27 @@ def test_foreign_tensors_fill_every_one_of_ours(spec: EncoderSpec, shapes, probe
         assert torch.equal(ours[name], state[foreign])
     given = {tensor.sum().item() for tensor in state.values()}
     assert not [n for n, tensor in ours.items() if not n.endswith(BATCH_COUNTER) and tensor.sum().item() not in given]
+
+
+@pytest.mark.parametrize(("number", "eps"), [(8, 1e-5), (0, None)])
+def test_the_eps_of_the_published_network_is_taken_into_the_weights(
+    tmp_path: Path, number: int, eps: float | None
+) -> None:
+    """EfficientNet-B0 computes as with torchvision's eps, whatever its statistics; a ResNet, whose eps is ours, as is."""
+    shapes = efficientnet_b0(timm=False) if number else resnet((2, 2, 2, 2), 1)
+    spec, path = PUBLISHED[number][0], tmp_path / PUBLISHED[number][1]
+    state = {n: t.mul(1e-3) if n.endswith("running_var") else t for n, t in filled(shapes).items()}
+    torch.save(state, path)
+    encoder, plain = Encoder(spec).eval(), Encoder(spec).eval()
+    assert start_from(encoder, str(path)) is not None and fill(plain, state)
+    for norm in plain.modules():
+        if isinstance(norm, nn.BatchNorm2d):
+            norm.eps = eps or norm.eps
+    image = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        both = encoder(image), plain(image)
+    for one, other in zip(*(maps.values() for maps in both), strict=True):
+        assert torch.allclose(one, other, rtol=1e-3, atol=1e-5 * float(other.abs().max()))
 
 
 @pytest.mark.parametrize("change", ["missing", "shape", "foreign", "deeper"])

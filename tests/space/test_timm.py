@@ -42,6 +42,12 @@ def test_other_words_are_refused(word: str) -> None:
         lower(point() | {MODEL: word})
 
 
+@pytest.mark.parametrize("axes", [{"a": {"word": "NAME"}}, {"a": {"one_of": {"x": {"b": {"word": "NAME"}}}}}])
+def test_what_has_no_value_cannot_be_drawn(axes: dict[str, object]) -> None:
+    with pytest.raises(InputError, match="^a: has no value that can be drawn"):
+        sample(parse_space({"space": "mine", "axes": axes}, "mine.yaml"), random.Random(0))
+
+
 def test_a_word_must_be_a_word() -> None:
     with pytest.raises(InputError, match=r"encoder\.timm\.model: 18 is not a choice \(allowed: NAME@Pk:C,C,\.\.\.\)"):
         check(UNIFIED, point() | {MODEL: 18})

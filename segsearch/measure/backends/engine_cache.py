@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from segsearch.errors import InputError
 from segsearch.files import write_atomic
 
 _DIGEST_BYTES = 32
@@ -18,15 +17,6 @@ class Cached:
 
     content: bytes
     origin: str
-
-
-def default_folder() -> Path:
-    """Where engines are kept: ``segsearch/tensorrt`` in the user's cache folder."""
-    home = os.environ.get("XDG_CACHE_HOME", "")
-    try:
-        return (Path(home) if home else Path.home() / ".cache") / "segsearch" / "tensorrt"
-    except RuntimeError as error:
-        raise InputError("HOME", "is not set, so engines cannot be kept", "HOME or XDG_CACHE_HOME") from error
 
 
 def key_of(*parts: str) -> str:

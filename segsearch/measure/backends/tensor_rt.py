@@ -20,6 +20,7 @@ from segsearch.measure.backends.cudagraph import over_static_image, record
 from segsearch.measure.backends.onnx_file import as_held, check_file, precision_of, written
 from segsearch.measure.machine import device_name
 from segsearch.measure.memory import FullDeviceError
+from segsearch.quiet import cache_folder
 
 WEIGHTS = {"float32": "float32", "tf32": "float32", "float16": "float16", "bfloat16": "bfloat16", "int8": "int8"}
 """By precision, what the file holds."""
@@ -59,7 +60,7 @@ class TensorRt:
     @property
     def cache(self) -> Path:
         """Folder of the engines; looked up when it is needed, as a user without a home has none."""
-        return self._cache or engine_cache.default_folder()
+        return self._cache or cache_folder() / "tensorrt"
 
     def version(self) -> str:
         """Version of TensorRT."""

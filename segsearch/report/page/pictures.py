@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from segsearch.errors import SegsearchError, one_line
+from segsearch.deployment.images import opened
+from segsearch.errors import InputError, SegsearchError, one_line
 from segsearch.progress import Report, silent
 from segsearch.report.page import blocks
 from segsearch.report.page.html import Block
@@ -48,17 +49,17 @@ def lying(folder: Path) -> Iterator[tuple[str, str]]:
     for path in paths[:8]:
         try:
             yield str(path.relative_to(folder)), data_url(path)
-        except (OSError, ValueError):  # pillow's own refusals among them
+        except InputError:
             continue
 
 
 def data_url(path: Path) -> str:
-    """Write a picture as a URL that holds all of it. Raises OSError or ValueError where it is none, or too large."""
+    """Write a picture as a URL that holds all of it. Raises InputError where it is none, or too large."""
     from PIL import Image
 
-    with Image.open(path) as picture:
+    with opened(path) as picture:
         if picture.width * picture.height > MOST_PIXELS:
-            raise ValueError(f"{path} has too many pixels")
+            raise InputError(path, "has too many pixels")
         small = picture.convert("RGB")
         if small.width > WIDEST:
             small = small.resize((WIDEST, max(1, round(small.height * WIDEST / small.width))), Image.Resampling.LANCZOS)

@@ -11,6 +11,7 @@ from PIL import Image
 
 from segsearch.report.page.html import ASSETS, SCRIPTS, Page, Section, inert_json, page_html
 from segsearch.report.page.page import page_of
+from segsearch.report.page.pictures import lying
 from segsearch.run.ask import ask
 from segsearch.run.folder import check_same, read_run
 from segsearch.study.config import load_study
@@ -29,6 +30,16 @@ def blocks(page: Page, kind: str) -> list[dict]:
 
 def commands(page: Page) -> dict[str, str]:
     return {block["told"]: block["text"] for block in blocks(page, "command")}
+
+
+def test_pictures_that_lie_there_are_opened_as_carefully_as_any_image(tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    Image.new("RGB", (20, 10), "red").save(tmp_path / "pictures/a.png")
+    Image.new("RGB", (20, 10), "red").save(tmp_path / "pictures/b.eps")
+    (tmp_path / "pictures/b.eps").rename(tmp_path / "pictures/b.png")  # Pillow would hand it to another program
+    head = (tmp_path / "pictures/a.png").read_bytes()
+    (tmp_path / "pictures/c.png").write_bytes(head[:16] + (30_000).to_bytes(4) * 2 + head[24:])
+    assert [name for name, _ in lying(tmp_path)] == ["pictures/a.png"]
 
 
 def test_libraries_are_the_published_ones_with_their_licences() -> None:
