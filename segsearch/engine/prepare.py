@@ -74,7 +74,7 @@ class Study:
             seed=config.seed,
             sampler=config.sampler,
             startup=config.drawn_first,
-            rungs=len(config.rungs),
+            rungs=config.rungs,
             shortlist=shortlist,
         )
         self.warm.teach(proposer)

@@ -53,7 +53,7 @@ class Proposer:
         seed: int,
         sampler: Sampler = "pareto",
         startup: int = 8,
-        rungs: int = 0,
+        rungs: Sequence[int] = (),
         shortlist: "Shortlist | None" = None,
     ) -> None:
         self._space, self._size_hw, self._seed, self._startup = space, size_hw, seed, startup

@@ -45,12 +45,13 @@ class Optuna:
     draws the others at random.
     """
 
-    def __init__(self, space: Space, budget: Budget, kind: OptunaSampler = "tpe", rungs: int = 0) -> None:
+    def __init__(self, space: Space, budget: Budget, kind: OptunaSampler = "tpe", rungs: Sequence[int] = ()) -> None:
         import optuna
         from optuna.samplers import NSGAIISampler
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self._space, self._budget, self._rungs = space, budget, rungs
+        self._space, self._budget = space, budget
+        self._first_rung = rungs[0] if rungs else None
         self._study = optuna.create_study(directions=budget.directions, sampler=_given({}))
         self._running: dict[int, Trial] = {}
         self._kind = kind
@@ -77,8 +78,7 @@ class Optuna:
         """
         from optuna.trial import TrialState
 
-        if record.rungs and self._rungs:
-            self.scored(record.number, record)
+        self.scored(record.number, record)
         trial = self._running.pop(record.number, None)
         if trial is None:
             return
@@ -90,11 +90,12 @@ class Optuna:
     def scored(self, number: int, result: TrialResult) -> None:
         """Add the score of a trial at its study's first rung, in place of the final one, which few networks get.
 
-        Scores of one length of training compare. Optuna takes intermediate values of one objective alone.
+        Scores of one length of training compare; a trial without one there, as from before the study's rungs changed,
+        counts by its final score. Optuna takes intermediate values of one objective alone.
         """
-        trial = self._running.pop(number, None)
-        if trial is not None:
-            self._tell(trial, result, result.rungs[0].miou)
+        scores = [rung.miou for rung in result.rungs if rung.epochs is not None and rung.epochs == self._first_rung]
+        if scores and (trial := self._running.pop(number, None)) is not None:
+            self._tell(trial, result, scores[0])
 
     def _tell(self, trial: "Trial", result: TrialResult, miou: float | None) -> None:
         from optuna.trial import TrialState

@@ -37,7 +37,8 @@ class _Seen:
     params: Params
     running: bool = True
     miou: float | None = None
-    rungs: tuple[float, ...] = ()
+    rungs: tuple[float | None, ...] = ()
+    """Scores at the study's rungs up to the last one that it was scored at; None at one before it without."""
     costs: Known = field(default_factory=dict)
 
 
@@ -47,7 +48,7 @@ class Surrogate:
     Equal trials and seeds give equal answers, in whatever order the results came.
     """
 
-    def __init__(self, space: Space, budget: Budget, *, seed: int, startup: int, rungs: int = 0) -> None:
+    def __init__(self, space: Space, budget: Budget, *, seed: int, startup: int, rungs: Sequence[int] = ()) -> None:
         self._space, self._budget, self._seed, self._startup, self._rungs = space, budget, seed, startup, rungs
         self.tree = tree_of(space)
         self._trials: dict[int, _Seen] = {}
@@ -64,8 +65,10 @@ class Surrogate:
         if (seen := self._trials.get(number)) is not None:
             # as the search measured it: what is timed again at the end is not known while a study runs
             seen.costs = costs_of(result.params, result.macs, result.latency)
-            # a program of its own may report more often than the study has rungs
-            seen.rungs = tuple(rung.miou for rung in result.rungs)[: self._rungs]
+            # by epoch: the study's rungs may have changed, and a program of its own may report at others
+            at = {rung.epochs: rung.miou for rung in result.rungs}
+            last = max((place for place, epochs in enumerate(self._rungs, 1) if epochs in at), default=0)
+            seen.rungs = tuple(at.get(epochs) for epochs in self._rungs[:last])
 
     def ended(self, record: TrialRecord) -> None:
         """Add the result of a trial that has begun."""
@@ -145,7 +148,7 @@ class Surrogate:
             seed=self._seed,
             startup=self._startup if guess else NEVER,
             objectives=len(self._budget.objectives),
-            rungs=self._rungs,
+            rungs=len(self._rungs),
             block=BLOCK,
         )
 

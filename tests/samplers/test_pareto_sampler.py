@@ -265,3 +265,16 @@ def test_distributions_that_agree_share_nothing_but_their_stem() -> None:
     tree = learn(trials)
     found = {n.get("e.a.n") for n in tree.neighbours({"e": "b", "e.b.n": 9}, random.Random(0)) if n["e"] == "a"}
     assert len(found) == 1 and found <= {0, 1, 2, 3}
+
+
+def test_results_of_points_over_the_budget_alone_are_no_end_of_the_start() -> None:
+    def cheap(params: Mapping[str, Any]) -> tuple[float] | None:
+        found = known_cost(params)
+        return found if found is not None and found[0] <= 6 else None
+
+    study = study_of(ParetoSampler(seed=1, cost=cheap, startup=2, space=learn(given(branching, 40))))
+    rng = random.Random(0)
+    over = [p for p in (learn(given(branching, 40)).complete({}, rng) for _ in range(200)) if worth(p)[1] > 6][:6]
+    for point in over:
+        study.enqueue_trial(point)
+    assert all(worth(p)[1] <= 6 for p in run(study, 8)[6:])

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from segsearch.result import Rung
 from segsearch.samplers.sampler import Optuna, seed_of, uniform
 from segsearch.space.nodes import Choice, OneOf, Space
 from segsearch.space.points import named_point
@@ -133,3 +134,16 @@ def test_it_learns_in_a_conditional_space() -> None:
 
     learnt, thrown = (math.fsum(search(seed, learns) for seed in range(4)) / 4 for learns in (True, False))
     assert learnt > thrown + 0.15
+
+
+def test_a_score_at_the_first_rung_is_told_by_its_epoch() -> None:
+    def told_of(*epochs: int) -> Any:
+        tpe = Optuna(unified(), BUDGET, rungs=[2, 4])
+        rungs = tuple(Rung(steps=epoch, epochs=epoch, miou=epoch / 10) for epoch in epochs)
+        known = record(1, miou=0.8, rungs=rungs)
+        tpe.began(1, known.point)
+        tpe.ended(known)
+        return tpe._study.get_trials()[0].values[0]
+
+    assert told_of(1, 2, 4) == 0.2
+    assert told_of(1, 3) == told_of() == 0.8, "of a trial that has no score there, the end's"

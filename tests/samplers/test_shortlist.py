@@ -28,6 +28,7 @@ from tests.engine.builders import latency, record, result, unified
 from tests.engine.studies import study
 
 SIZE = (64, 96)
+RUNG = Rung(steps=5, epochs=2, miou=0.1)
 
 
 def takes_ms(point: Point) -> float:
@@ -167,7 +168,7 @@ def test_latencies_are_predicted_from_those_known_and_the_error_is_told() -> Non
 
 
 def test_going_on_is_worth_most_to_the_best_at_a_rung() -> None:
-    model = Surrogate(unified(), Budget(), seed=0, startup=4, rungs=1)
+    model = Surrogate(unified(), Budget(), seed=0, startup=4, rungs=[1])
     for number in range(1, 13):
         point = record(number).point
         rung = Rung(steps=5, epochs=1, miou=0.05 * (number % 6) + 0.1)
@@ -180,6 +181,38 @@ def test_going_on_is_worth_most_to_the_best_at_a_rung() -> None:
             model.scored(number, paused)
     merits = model.merits(range(7, 13))
     assert max(merits, key=merits.__getitem__) == 11
+
+
+def scored_at(epochs: Sequence[int]) -> Surrogate:
+    """A model of a study with a rung at epoch 2 that has trained eight networks with other rungs."""
+    model = Surrogate(unified(), Budget(), seed=0, startup=4, rungs=[2])
+    for number in range(1, 9):
+        known = told(number, record(number).point)
+        rungs = tuple(Rung(steps=epoch, epochs=epoch, miou=known.miou / 4) for epoch in epochs)
+        model.began(number, known.point)
+        model.ended(known.model_copy(update={"rungs": rungs}))
+    return model
+
+
+@pytest.mark.parametrize("epochs", [[], [1, 3]])
+def test_trials_that_were_not_scored_at_the_study_s_rungs_still_teach_the_end(epochs: list[int]) -> None:
+    model = scored_at(epochs)
+    points = [record(number).point for number in range(20, 60)]
+    costs: list[dict[str, float | None]] = [{"latency_ms": 5.0}] * len(points)
+    best = points[model.best(10, points, costs)]
+    assert quality(best) > sorted(map(quality, points))[len(points) // 2]
+    assert len(model.ask(9, 3)) == 3
+    paused = record(9).point
+    model.began(9, paused)
+    model.scored(9, result(paused, latency_ms=5.0, state="paused", reason=None, rungs=(RUNG,)))
+    assert set(model.merits([9])) == {9}
+    assert len(model.ask(10, 3)) == 3
+
+
+def test_a_score_counts_for_the_epoch_that_it_is_of() -> None:
+    """Trials of other rungs say what trials without any say: their early scores are no scores of epoch 2."""
+    assert scored_at([1, 3]).ask(9, 3) == scored_at([]).ask(9, 3)
+    assert scored_at([1, 2, 3]).ask(9, 3) == scored_at([2]).ask(9, 3)
 
 
 def test_a_study_measures_a_shortlist_and_its_trial_is_not_measured_again(tmp_path: Path) -> None:

@@ -157,6 +157,21 @@ def test_before_anything_ended_an_early_score_tells_the_order_and_no_more() -> N
     assert (spread > 0.5 * np.std([s[0] for s in scores])).all()
 
 
+def test_ends_that_were_not_scored_early_are_learnt_from() -> None:
+    at, scores, end = climbing(20, 20)
+    late = [(None, last) for _, last in scores]
+    mean, spread = Ladder(at, [1], late, 2).predict(at, late)
+    assert mean == pytest.approx(end) and (spread == 0).all()
+    alone, _ = Ladder(at[:12], [1], late[:12], 2).predict(at[12:])
+    assert alone == pytest.approx(end[12:], abs=0.1)
+    mixed = [late[row] if row % 2 else scores[row] for row in range(12)]
+    both, _ = Ladder(at[:12], [1], mixed, 2).predict(at[12:], [each[:1] for each in scores[12:]])
+    assert both == pytest.approx(end[12:], abs=0.02)
+    one_early = [scores[0][:1], *late[1:12]]
+    few, _ = Ladder(at[:12], [1], one_early, 2).predict(at[12:])
+    assert few == pytest.approx(end[12:], abs=0.1)
+
+
 def test_a_trial_that_stopped_early_improves_the_front_by_what_its_end_is_expected_to_be() -> None:
     names = CategoricalDistribution(list("abcdefgh"))
     tree = Tree((Parameter("x", names, stem="x"),), {})

@@ -41,7 +41,7 @@ class Chooser:
             seed: of all draws.
             startup: trials before the model is asked.
             objectives: how many there are; the costs are the last ones, or, where they are more, only inform.
-            rungs: scores that a trial has before its end; more than 0 only with one learnt objective.
+            rungs: scores that a trial may have before its end; more than 0 only with one learnt objective.
             block: points drawn anew for each trial.
         """
         self.tree, self._startup, self._objectives, self._rungs = tree, startup, objectives, rungs

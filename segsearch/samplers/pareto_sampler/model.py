@@ -7,7 +7,7 @@ import numpy as np
 
 from segsearch.samplers.pareto_sampler.candidates import Candidate, Costs
 from segsearch.samplers.pareto_sampler.encoding import Array, Encoding
-from segsearch.samplers.pareto_sampler.fidelity import Ladder
+from segsearch.samplers.pareto_sampler.fidelity import Ladder, Reached
 from segsearch.samplers.pareto_sampler.gaussian import Process
 from segsearch.samplers.pareto_sampler.improvement import expected_improvement
 from segsearch.samplers.pareto_sampler.tree import Params, Tree
@@ -28,13 +28,14 @@ class Trial:
     values: tuple[float, ...] | None
     """All objectives; None while it has not ended, and where it has none."""
     running: bool = False
-    rungs: tuple[float, ...] = ()
-    """Scores of the one learnt objective at rungs on the way to its end, the first rung first."""
+    rungs: tuple[float | None, ...] = ()
+    """Scores of the one learnt objective at rungs on the way to its end, the first rung first, as far as it was scored;
+    None at a rung that it was not scored at."""
 
     @property
     def informs(self) -> bool:
-        """Whether something was learnt of it."""
-        return self.values is not None or bool(self.rungs)
+        """Whether something was learnt of it that a model can use."""
+        return self.costs is not None and (self.values is not None or bool(self.rungs))
 
 
 @dataclass(frozen=True)
@@ -72,19 +73,19 @@ class Model:
 
         Args:
             tree: of all parameters.
-            trials: by number.
+            trials: by number; one at least that has ended, or is paused at a rung, `Trial.informs`.
             objectives: how many there are.
             priced: the objective that each cost is the negative of; empty where costs only inform.
             startup: number of trials that the reference of the learnt objectives is taken from.
             worst: of each cost that is an objective, the highest that counts.
-            rungs: scores that a trial has before its end; more than 0 only with one learnt objective.
+            rungs: scores that a trial may have before its end; more than 0 only with one learnt objective.
         """
         self._encoding, self._priced, self._rungs = Encoding(tree), priced, rungs
         self._learnt = [j for j in range(objectives) if j not in priced]
         if rungs and len(self._learnt) != 1:
             raise ValueError(f"trials have scores at rungs, and {len(self._learnt)} objectives are learnt, not one")
         trials = [t for t in trials if t.costs is not None]
-        done = [t for t in trials if t.values is not None and len(t.rungs) == rungs]
+        done = [t for t in trials if t.values is not None]
         paused = [t for t in trials if t.values is None and t.rungs and not t.running]
         pending = [t for t in trials if t.running]
         costs = _logs(_table([t.costs for t in (*done, *paused)]))
@@ -131,7 +132,10 @@ class Model:
     ) -> _View:
         """Return a view of trials that have scores at rungs; a trial under way counts by what it reached, or is to."""
         scored = [*done, *paused, *(t for t in pending if t.rungs)]
-        scores = [(*t.rungs, t.values[j]) if t.values else t.rungs for t in scored]
+        skipped = [[None] * (self._rungs - len(t.rungs)) for t in scored]
+        scores = [
+            (*t.rungs, *none, t.values[j]) if t.values else t.rungs for t, none in zip(scored, skipped, strict=True)
+        ]
         ladder = Ladder(self._embed(scored, with_costs), widths, scores, self._rungs + 1)
 
         def expected(trials: Sequence[Trial]) -> Array:
@@ -166,7 +170,7 @@ class Model:
         """Return how much each trial that stopped at a rung is expected to improve the front if it goes on."""
         return self._gains(paused, [t.rungs for t in paused])
 
-    def _gains(self, points: Sequence[Trial | Candidate], scores: Sequence[tuple[float, ...]] | None) -> Array:
+    def _gains(self, points: Sequence[Trial | Candidate], scores: Sequence[Reached] | None) -> Array:
         total = np.zeros(len(points))
         known_costs = _table([p.costs for p in points])
         for view in self._views:
