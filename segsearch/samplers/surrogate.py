@@ -100,7 +100,10 @@ class Surrogate:
         return int(np.argmax(model.improvement(exact)))
 
     def merits(self, numbers: Sequence[int]) -> dict[int, float]:
-        """Return how much each of trials that are paused at a rung is expected to improve the front if it goes on."""
+        """Return how much each of trials that are paused at a rung is expected to improve the front if it goes on.
+
+        None are told where no new point is known that may be proposed: then nothing says how far the costs reach.
+        """
         guess = self._guess()
         trials = self._told(guess)
         paused = {n: self._trial(self._trials[n], guess) for n in numbers if n in self._trials}
@@ -108,7 +111,10 @@ class Surrogate:
         if guess is None or not paused:
             return {}
         chooser = self._chooser(guess)
-        model = chooser.model(trials, chooser.pool(max(paused), trials, {}))
+        pool = chooser.pool(max(paused), trials, {})
+        if not pool:
+            return {}
+        model = chooser.model(trials, pool)
         return dict(zip(paused, model.improvement_of(list(paused.values())).tolist(), strict=True))
 
     @property

@@ -278,3 +278,13 @@ def test_results_of_points_over_the_budget_alone_are_no_end_of_the_start() -> No
     for point in over:
         study.enqueue_trial(point)
     assert all(worth(p)[1] <= 6 for p in run(study, 8)[6:])
+
+
+def test_trials_under_way_of_equal_cost_are_no_end_of_the_start() -> None:
+    study = study_of(ParetoSampler(seed=0, cost=lambda params: (1.0,), startup=4, space=learn(given(branching, 40))))
+    found = set[tuple[Any, ...]]()
+    for _ in range(6):
+        trial = study.ask()
+        branching(trial)
+        found.add(tuple(sorted(trial.params.items())))
+    assert len(found) == 6

@@ -17,14 +17,15 @@ from segsearch.samplers.proposals import Proposer
 from segsearch.samplers.shortlist import SHORTLIST, Shortlist
 from segsearch.samplers.surrogate import Surrogate
 from segsearch.space.lower import lower
-from segsearch.space.nodes import Point
+from segsearch.space.nodes import Point, Space
+from segsearch.space.walk import every_point
 from segsearch.spec.network import NetworkSpec
 from segsearch.study.budget import Budget
 from segsearch.study.record import Proposal, TrialRecord
 from segsearch.study.store import StudyFolder
 from segsearch.study_files import LATENCY
 from segsearch.trial import read_measurements
-from tests.engine.builders import latency, record, result, unified
+from tests.engine.builders import latency, record, result, small, unified
 from tests.engine.studies import study
 
 SIZE = (64, 96)
@@ -213,6 +214,27 @@ def test_a_score_counts_for_the_epoch_that_it_is_of() -> None:
     """Trials of other rungs say what trials without any say: their early scores are no scores of epoch 2."""
     assert scored_at([1, 3]).ask(9, 3) == scored_at([]).ask(9, 3)
     assert scored_at([1, 2, 3]).ask(9, 3) == scored_at([2]).ask(9, 3)
+
+
+def test_where_no_new_network_is_left_or_fits_no_merit_is_told() -> None:
+    """Every point of a narrow space is a trial, or a budget is below all that is predicted."""
+
+    def merits(space: Space, budget: Budget) -> dict[int, float]:
+        model = Surrogate(space, budget, seed=0, startup=4, rungs=[2])
+        points = every_point(space) if space is small() else (record(number).point for number in range(16))
+        for number, point in enumerate(points, 1):
+            model.began(number, point)
+            if number < 9:
+                rung = RUNG.model_copy(update={"miou": quality(point) / 4})
+                known = record(number, point, miou=quality(point), latency_ms=takes_ms(point), rungs=(rung,))
+                model.ended(known)
+            else:
+                model.scored(number, result(point, latency_ms=5.0, state="paused", reason=None, rungs=(RUNG,)))
+        return model.merits([9, 10])
+
+    assert merits(small(), Budget()) == {}
+    assert merits(unified(), Budget(latency_ms=0.5)) == {}
+    assert set(merits(unified(), Budget())) == {9, 10}
 
 
 def test_a_study_measures_a_shortlist_and_its_trial_is_not_measured_again(tmp_path: Path) -> None:

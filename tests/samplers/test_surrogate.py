@@ -115,7 +115,7 @@ def test_strata_are_free_until_a_value_lies_in_them() -> None:
     values = [float(v) for v in range(100)]
     assert free_strata(4, values, []) == [(-np.inf, 25.0), (25.0, 50.0), (50.0, 75.0), (75.0, np.inf)]
     assert free_strata(4, values, [3.0, 60.0, 1e9]) == [(25.0, 50.0)]
-    assert free_strata(4, [1.0] * 8, [1.0]) == [(-np.inf, 1.0)]
+    assert free_strata(4, [1.0] * 8, [1.0]) == []
 
 
 def test_the_slope_of_the_posterior_is_that_of_its_values() -> None:

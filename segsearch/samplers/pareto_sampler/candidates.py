@@ -95,9 +95,13 @@ class Candidates:
 
 
 def free_strata(count: int, values: Sequence[float], known: Sequence[float]) -> list[tuple[float, float]]:
-    """Cut values into quantiles and return the (low, high) of those that hold no known value, ascending."""
+    """Cut values into quantiles and return the (low, high) of those that hold some, and no known one, ascending."""
     ordered = sorted(values)
     cuts = [ordered[i * len(ordered) // count] for i in range(1, count)]
     edges = [float("-inf"), *dict.fromkeys(cuts), float("inf")]
     pairs = itertools.pairwise(edges)
-    return [(low, high) for low, high in pairs if not any(low <= value < high for value in known)]
+
+    def holds(some: Sequence[float], low: float, high: float) -> bool:
+        return any(low <= value < high for value in some)
+
+    return [(low, high) for low, high in pairs if holds(values, low, high) and not holds(known, low, high)]

@@ -89,7 +89,7 @@ class Chooser:
         return search.best(count, random.Random(f"{self._seed}:{number}:search"))
 
     def model(self, trials: Sequence[Trial], candidates: Sequence[Candidate]) -> Model:
-        """Fit what is believed; the candidates tell how far the costs reach."""
+        """Fit what is believed; the candidates, one at least, tell how far the costs reach."""
         costs = [c.costs for c in candidates]
         apart = self._objectives - len(costs[0])
         priced = tuple(range(apart, self._objectives)) if apart > 0 else ()
