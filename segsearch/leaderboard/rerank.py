@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from segsearch.data.config import DataSpec
+from segsearch.data.open import open_data
 from segsearch.errors import DeviceError, InputError
 from segsearch.files import make_folder
 from segsearch.leaderboard.order import geometric_mean, kendall_tau
@@ -95,8 +97,8 @@ def study_protocol(
 ) -> LatencyProtocol:
     """Take a study's way of measuring, with what is given here in its place; under another backend float32.
 
-    Raises: as `segsearch.timing.protocol_for`, and InputError where there is no study or nothing is trained, and for
-    int8, which a quantised file is timed in, not a network.
+    Raises: as `segsearch.timing.protocol_for`, and InputError where there is no study, nothing is trained, or neither
+    scores nor the data tell the number of classes, and for int8, which a quantised file is timed in, not a network.
     """
     if precision == "int8":
         cure = "`segsearch export STUDY --int8`, whose card has its latency and mIoU"
@@ -110,9 +112,7 @@ def study_protocol(
         threads=threads or config.threads,
         timer=timer or config.timer,
     )
-    scores = _trained(store)[0].scores
-    assert scores is not None, "trained trials are scored"
-    return protocol_for(size_hw or config.data.size, under, classes=len(scores.iou), processes=processes)
+    return protocol_for(size_hw or config.data.size, under, classes=_classes(store, config.data), processes=processes)
 
 
 def rerank(
@@ -146,6 +146,12 @@ def rerank(
     networks.sort(key=lambda net: (net.again.median_ms, net.record.number))
     name = study.read_study().config.name
     return Reranked(study=name, protocol=protocol, networks=tuple(networks), only_front=not all_trials, failed=failed)
+
+
+def _classes(study: StudyFolder, data: DataSpec) -> int:
+    """Count the classes; a network that somebody's own code scored does not name them, the data does."""
+    named = (len(record.scores.iou) for record in _trained(study) if record.scores is not None)
+    return next(filter(None, named), 0) or len(open_data(data, check=False).train.classes)
 
 
 def _trained(study: StudyFolder) -> list[TrialRecord]:

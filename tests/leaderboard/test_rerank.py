@@ -4,8 +4,13 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from segsearch.data.config import DataSpec
+from segsearch.data.own import own_data
+from segsearch.data.palette import CAMVID_CLASSES
+from segsearch.engine.ask import open_study
 from segsearch.engine.driver import run_study
 from segsearch.errors import InputError
 from segsearch.leaderboard.rerank import FOLDER, Reranked, Retimed, rerank, study_protocol
@@ -13,6 +18,7 @@ from segsearch.report.rerank import lines, shown, write_rerank
 from segsearch.study.pareto import front
 from segsearch.study.record import TrialRecord
 from segsearch.study.store import StudyFolder
+from tests.command import run
 from tests.engine.builders import record
 from tests.engine.studies import quick
 
@@ -80,6 +86,29 @@ def test_the_front_alone_by_default_and_only_once(study: Path) -> None:
     assert len(told) == len(more.networks)
     kept = {net.record.number: net.again for net in more.networks}
     assert all(kept[net.record.number] == net.again for net in found.networks)
+
+
+def test_networks_that_own_code_trained_are_timed_for_the_classes_of_the_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their scores name no classes."""
+
+    def tell_one(folder: Path, data: DataSpec | None = None) -> None:
+        config = quick(trials=1, sampler="random")
+        with open_study(config if data is None else config.model_copy(update={"data": data}), folder) as asked:
+            trial = asked.ask()
+            assert trial is not None
+            asked.tell(trial, miou=0.5)
+
+    tell_one(tmp_path / "told")
+    assert study_protocol(tmp_path / "told").classes == len(CAMVID_CLASSES)
+    assert len(rerank(tmp_path / "told", study_protocol(tmp_path / "told", size_hw=(64, 64))).networks) == 1
+    pairs = [(np.zeros((32, 48, 3), np.uint8), np.arange(3).repeat(512).reshape(32, 48))] * 2
+    tell_one(tmp_path / "own", own_data("gone", pairs, pairs, classes=["a", "b", "c"], size=(32, 48)))
+    assert study_protocol(tmp_path / "own").classes == 3
+    monkeypatch.setattr("segsearch.data.own._KNOWN", {})
+    elsewhere = run("rerank", "own", cwd=tmp_path)
+    assert elsewhere.returncode == 2 and "data gone: is given by a script, and not here" in elsewhere.stderr
 
 
 def test_no_study_and_nothing_trained(tmp_path: Path, study: Path) -> None:
