@@ -39,7 +39,9 @@ def search(
         float | None, typer.Option(min=0.1, help="Time the study may take, its earlier runs included.")
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of what is proposed, in place of the file's.")] = None,
-    fps: Annotated[float | None, typer.Option(min=0.01, help="FPS budget, in place of the file's.")] = None,
+    fps: Annotated[
+        float | None, typer.Option(min=0.01, help="FPS budget, in place of the file's fps and latency_ms.")
+    ] = None,
     root: RootOption = None,
     executor: ExecutorOption = "serial",
     address: AddressOption = None,
@@ -127,7 +129,7 @@ def changed(
     given = {"trials": trials, "minutes": minutes, "seed": seed}
     data |= {name: value for name, value in given.items() if value is not None}
     if fps is not None:
-        data["budget"] = data.get("budget", {}) | {"fps": fps}
+        data["budget"] = config.budget.at_fps(fps).model_dump(mode="json", exclude_none=True)
     new = parse_study(data, config.name)
     return new if root is None else at_root(new, root)
 

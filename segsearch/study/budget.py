@@ -91,6 +91,10 @@ class Budget(Frozen):
         other._objectives = tuple(objectives)
         return other
 
+    def at_fps(self, fps: float) -> Self:
+        """Return the same with a limit of images per second in place of all that was said of latency."""
+        return self.model_copy(update={"fps": fps, "latency_ms": None})
+
     @property
     def limit_ms(self) -> float | None:
         """The latency that must not be passed, in milliseconds."""

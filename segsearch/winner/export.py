@@ -85,7 +85,7 @@ def export_winner(
     check_fps(fps)
     store, wanted = StudyFolder(folder), chosen(formats)
     config = store.read_study().config
-    budget = config.budget if fps is None else config.budget.model_copy(update={"fps": fps, "latency_ms": None})
+    budget = config.budget if fps is None else config.budget.at_fps(fps)
     pool = open_pool(store, budget, how, point)
     if pool.final is not None:  # what the final trainings learnt may hold what the search validated on
         config = config.model_copy(update={"data": divided(config.data, pool.final.split)})

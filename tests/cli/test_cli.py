@@ -19,12 +19,14 @@ import typer
 
 from segsearch import describe
 from segsearch.cli.app import EXIT_CODES, app
+from segsearch.cli.study import changed
 from segsearch.measure.timer import TimerSettings
 from segsearch.models.network import build
 from segsearch.space.load import load_space
 from segsearch.space.points import named_point, named_points
 from segsearch.training.weights import differing_classes, load_weights
 from tests.command import parse, refusal, run
+from tests.engine.studies import quick
 
 
 @pytest.mark.parametrize(
@@ -303,3 +305,10 @@ def test_import_weights_tells_what_is_left(tmp_path: Path) -> None:
 def test_help_lists_the_exit_codes() -> None:
     told = " ".join(run("--help").stdout.split())
     assert all(f"{code}: {meaning.split(',')[0]}" in told for code, meaning in EXIT_CODES.items())
+
+
+def test_an_fps_budget_takes_the_place_of_the_file_s_latency() -> None:
+    slow = quick(budget={"latency_ms": 10, "params": 10**6})
+    assert changed(slow, fps=30).budget.limits == {"latency_ms": pytest.approx(1000 / 30), "params": 10**6}
+    assert changed(slow, fps=200).budget.limits == {"latency_ms": 5.0, "params": 10**6}
+    assert changed(slow, trials=3).budget == slow.budget
