@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segsearch.engine.confirm import Time
-from segsearch.errors import SegsearchError
+from segsearch.errors import SegsearchError, WorkerError, machine_fault
 from segsearch.files import write_atomic
 from segsearch.measure.record import LatencyRecord
 from segsearch.progress import Report
@@ -76,7 +76,13 @@ class Figures:
         self._update(job.record, trainings=found)
 
     def time(self, record: TrialRecord, time: Time) -> None:
-        """Time one network that has not been timed yet; an unsteady figure is taken once more."""
+        """Time one network that has not been timed yet; an unsteady figure is taken once more.
+
+        One that cannot be timed keeps the latency of the search, and is tried again when this is called anew.
+
+        Raises:
+            WorkerError: the machine that measures is not there. MachineError: no disk space, memory or file handles.
+        """
         if self._of(record).latency is not None:
             return
         self._report(f"time {record.name}", 0, 1)
@@ -85,9 +91,14 @@ class Figures:
             while len(taken) < 2 and not any(each.steady for each in taken):
                 taken.append(time(record))
         except SegsearchError as error:
-            self._note(f"{record.name} keeps the latency that it has: {error}")
-            assert record.quoted is not None, "trained networks were measured"
-            taken = taken or [record.quoted]
+            if not taken:
+                if isinstance(error, WorkerError):
+                    raise
+                if fault := machine_fault(error):
+                    raise fault from error
+                self._note(f"{record.name} keeps the latency that it has: {error}")
+                self._update(record, untimed=str(error))
+                return
         self._update(record, latency=best_of(taken))
 
     def conclude(self, budget: Budget) -> FinalFile:
@@ -102,10 +113,15 @@ class Figures:
         return found
 
     def _update(
-        self, record: TrialRecord, trainings: Sequence[Trained] | None = None, latency: LatencyRecord | None = None
+        self,
+        record: TrialRecord,
+        trainings: Sequence[Trained] | None = None,
+        latency: LatencyRecord | None = None,
+        untimed: str | None = None,
     ) -> None:
         old = self._of(record)
-        new = Finalist.of(record, latency or old.latency, old.trainings if trainings is None else trainings)
+        known = old.trainings if trainings is None else trainings
+        new = Finalist.of(record, latency or old.latency, known, untimed=untimed)
         finalists = tuple(new if finalist is old else finalist for finalist in self._file.finalists)
         self._file = self._file.model_copy(update={"finalists": finalists})
         self._write()

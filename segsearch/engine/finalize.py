@@ -182,10 +182,12 @@ def _gathered(
     found = {finalist.trial: finalist for finalist in (before.finalists if before else ())}
     numbers = [record.number for record in chosen]
     known = {record.number: record for record in records if record.trained}
-    whole = {n for n, finalist in found.items() if len(finalist.trainings) >= file.seeds and finalist.latency}
+    whole = {n for n, finalist in found.items() if len(finalist.trainings) >= file.seeds and finalist.timing_done}
     earlier = [n for n in found if n in whole and n in known and n not in numbers]
     finalists = [
-        Finalist.of(known[n], found[n].latency if n in found else None, found[n].trainings if n in found else ())
+        Finalist.of(known[n], found[n].latency, found[n].trainings, untimed=found[n].untimed)
+        if n in found
+        else Finalist.of(known[n], None, ())
         for n in (*numbers, *earlier)
         if n in found or n in numbers
     ]
@@ -215,7 +217,8 @@ def finalize(
         site: a Ray to train on, several at once; default: here, one after another. `checked` hears nothing from there.
 
     Raises:
-        WorkerError: the machines of the site are lost.
+        WorkerError: the machines of the site are lost, or the one that measures.
+        MachineError: no disk space, memory or file handles are left to time a network.
         InputError: another process is at it, a folder cannot be written, or the disk is full.
         KeyboardInterrupt: let through, after the checkpoint.
     """

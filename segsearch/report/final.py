@@ -52,6 +52,7 @@ def _row(finalist: Finalist) -> tuple[str, ...]:
 def _told(file: FinalFile, finalist: Finalist) -> str:
     words = ["winner"] if finalist.trial == file.winner else []
     words += ["tied"] if finalist.trial in file.tied and finalist.trial != file.winner else []
+    words += [f"not timed: {finalist.untimed}"] if finalist.untimed else []
     words += [f"seed {t.seed}: {t.failure}" for t in finalist.trainings if t.failure]
     return "; ".join(words)
 

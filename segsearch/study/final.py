@@ -49,7 +49,9 @@ class Finalist(Frozen):
     search_miou: float
     search_latency_ms: float
     latency: LatencyRecord | None = None
-    """Measured in new processes after the trainings; None before."""
+    """Measured in new processes after the trainings; None before, and where it could not be."""
+    untimed: str | None = None
+    """Why it could not be measured at the last try; the next start tries again."""
     trainings: tuple[Trained, ...] = ()
     miou: float | None = None
     """Mean over the seeds."""
@@ -59,7 +61,14 @@ class Finalist(Frozen):
     """Of the mean: over the seeds, or, for a single one, over the images."""
 
     @classmethod
-    def of(cls, record: TrialRecord, latency: LatencyRecord | None, trainings: Sequence[Trained]) -> Self:
+    def of(
+        cls,
+        record: TrialRecord,
+        latency: LatencyRecord | None,
+        trainings: Sequence[Trained],
+        *,
+        untimed: str | None = None,
+    ) -> Self:
         """Gather a network's figures."""
         scores = [trained.miou for trained in trainings if trained.miou is not None]
         deviation = statistics.stdev(scores) if len(scores) > 1 else None
@@ -71,11 +80,17 @@ class Finalist(Frozen):
             search_miou=record.miou,
             search_latency_ms=record.latency_ms,
             latency=latency,
+            untimed=untimed,
             trainings=tuple(trainings),
             miou=statistics.fmean(scores) if scores else None,
             deviation=deviation,
             standard_error=alone if deviation is None else deviation / math.sqrt(len(scores)),
         )
+
+    @property
+    def timing_done(self) -> bool:
+        """Whether its latency was measured, or tried in vain, so that the one of the search counts."""
+        return self.latency is not None or self.untimed is not None
 
     @property
     def latency_ms(self) -> float:
@@ -203,7 +218,9 @@ def ranked(
 
 def concluded(file: FinalFile, budget: Budget) -> FinalFile:
     """Name the winner and those that it ties with, of the networks with all seeds; none while figures are missing."""
-    begun = [finalist for finalist in file.finalists if len(finalist.trainings) < file.seeds or not finalist.latency]
+    begun = [
+        finalist for finalist in file.finalists if len(finalist.trainings) < file.seeds or not finalist.timing_done
+    ]
     settled = [finalist for finalist in file.finalists if finalist.settled(file.seeds)]
     if begun or not settled:
         return file.model_copy(update={"winner": None, "tied": ()})

@@ -13,8 +13,10 @@ from segsearch.engine.driver import run_study
 from segsearch.engine.executors.ray_cluster import Cluster
 from segsearch.engine.executors.ray_study import OnRay
 from segsearch.engine.finalize import Finals, finalize, prepare
-from segsearch.errors import BudgetError, InputError
+from segsearch.errors import BudgetError, InputError, MachineError, ProofError, WorkerError
 from segsearch.lock import locked
+from segsearch.measure.record import LatencyRecord
+from segsearch.report.final import _told
 from segsearch.run.folder import read_result, read_run
 from segsearch.study.budget import Budget
 from segsearch.study.final import FinalFile, read_final, seed_folder
@@ -146,15 +148,57 @@ def test_a_training_that_diverges_is_written_down_and_does_not_win(folder: Path,
     assert finalist.miou is None and "number" in (finalist.trainings[0].failure or "") and file.winner is None
 
 
-def test_a_network_that_cannot_be_timed_keeps_its_latency(folder: Path, study: Path) -> None:
+def untimed(folder: Path, study: Path, error: Exception, notes: list[str], **wanted: object) -> FinalFile:
     def broken(_: object) -> None:
-        raise InputError("device", "is gone")
+        raise error
 
+    finals = dataclasses.replace(prepared(folder, study, seeds=1, **wanted), time=broken)  # type: ignore[arg-type]
+    return finalize(finals, note=notes.append)
+
+
+def test_a_network_that_cannot_be_timed_keeps_its_latency_until_it_can(folder: Path, study: Path) -> None:
     notes: list[str] = []
-    finals = dataclasses.replace(prepared(folder, study, top=1, seeds=1), time=broken)  # type: ignore[arg-type]
-    file = finalize(finals, note=notes.append)
-    assert file.finalists[0].latency_ms == 20.0 and file.winner == 3
-    assert any("keeps the latency that it has: device: is gone" in note for note in notes)
+    file = untimed(folder, study, ProofError("the file does something else"), notes, top=2)
+    told = "the file does something else"
+    assert [(f.latency, f.latency_ms, f.untimed) for f in file.finalists] == [(None, 20.0, told), (None, 10.0, told)]
+    assert file.winner in (2, 3) and any(f"keeps the latency that it has: {told}" in note for note in notes)
+    assert f"not timed: {told}" in _told(file, file.finalists[0])
+    store = StudyFolder(folder)
+    pool = open_pool(store, Budget(), "miou", None)
+    assert {r.number for r in pool.records} == {2, 3} and all(r.confirmed is None for r in pool.records)
+    fewer = prepared(folder, study, top=1, seeds=1).file
+    assert [f.untimed for f in fewer.finalists] == [told, told], "what is trained with all seeds is kept"
+    timed = finalize(prepared(folder, study, top=2, seeds=1))
+    assert [(f.latency_ms, f.untimed) for f in timed.finalists] == [(6.0, None), (4.0, None)]
+
+
+@pytest.mark.parametrize("error", [WorkerError("box:7000: is not reachable"), MachineError("No space left on device")])
+def test_a_machine_that_cannot_time_is_no_network_s_fault(folder: Path, study: Path, error: Exception) -> None:
+    with pytest.raises(type(error), match=str(error)):
+        untimed(folder, study, error, [], top=1)
+    kept = read_final(folder)
+    assert kept is not None and kept.winner is None and kept.finalists[0].latency is None
+    assert len(kept.finalists[0].trainings) == 1, "what was trained is kept"
+    assert finalize(prepared(folder, study, top=1, seeds=1)).finalists[0].latency_ms == 6.0
+
+
+def test_a_full_disk_while_timing_is_the_machine_s_fault(folder: Path, study: Path) -> None:
+    error = InputError("/tmp/network.onnx", "cannot be written: No space left on device")
+    error.__cause__ = OSError(28, "No space left on device")
+    with pytest.raises(MachineError, match="No space left"):
+        untimed(folder, study, error, [], top=1)
+
+
+def test_an_unsteady_figure_is_kept_where_it_cannot_be_taken_once_more(folder: Path, study: Path) -> None:
+    taken = [latency(7.0).model_copy(update={"steady": False, "unsteady": "others were busy"})]
+
+    def once(_: object) -> LatencyRecord:
+        if taken:
+            return taken.pop()
+        raise WorkerError("box:7000: is not reachable")
+
+    finals = dataclasses.replace(prepared(folder, study, top=1, seeds=1), time=once)
+    assert finalize(finals).finalists[0].latency_ms == 7.0
 
 
 def test_a_full_disk_is_one_line_and_it_goes_on_later(folder: Path, study: Path) -> None:
