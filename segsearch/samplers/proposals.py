@@ -72,6 +72,8 @@ class Proposer:
         """Measurements of shortlists that the surrogate was told of."""
         self._named = [(point.spec.id, point) for point in named if _fits(point.spec, size_hw)]
         self._seen: set[str] = set()
+        self._kept_away: set[str] = set()
+        """Networks that a shortlist found to be no trial's; those that a person asks for are tried all the same."""
 
     def began(self, trial: Proposal | TrialRecord) -> None:
         """Take note of a trial, in the order of numbers: its network is not proposed again."""
@@ -122,10 +124,11 @@ class Proposer:
         return self._best(number, [first, *takewhile(lambda p: p.origin == "sampler", islice(fresh, worth - 1))])
 
     def _fresh(self, number: int) -> Iterator[Proposal]:
-        """Yield networks that no trial has had, the best first."""
+        """Yield networks that no trial has had, and no shortlist keeps away, the best first."""
+        known = self._seen | self._kept_away
         for attempt, (origin, point) in enumerate(self._draws(number)):
             spec = _lowered(point)
-            if spec is not None and spec.id not in self._seen and _fits(spec, self._size_hw):
+            if spec is not None and spec.id not in known and _fits(spec, self._size_hw):
                 yield self._proposal(number, origin, network_name(point, spec.id), point, spec.id, attempt)
 
     def _hear(self, number: int) -> None:
@@ -133,10 +136,9 @@ class Proposer:
         before = self._shortlist.before(number) if self._shortlist else []
         for line in before[self._heard :]:
             assert self._surrogate is not None
-            if line.latency is not None:
-                self._surrogate.measured(line.point, _costs(line.latency))
-            else:
-                self._seen.add(line.spec_id)
+            self._surrogate.measured(line.point, line.costs)
+            if line.keeps_away(self._budget):
+                self._kept_away.add(line.spec_id)
         self._heard = len(before)
 
     def _best(self, number: int, proposals: Sequence[Proposal]) -> Proposal:

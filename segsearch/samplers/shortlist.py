@@ -13,10 +13,11 @@ from pathlib import Path
 
 from segsearch.frozen import Frozen
 from segsearch.measure.record import LatencyRecord
-from segsearch.result import TrialResult
+from segsearch.result import State, TrialResult, costs_of
 from segsearch.space.lower import lower
 from segsearch.space.nodes import Scalar
 from segsearch.spec.network import NetworkSpec
+from segsearch.study.budget import Budget
 from segsearch.study.record import Proposal
 from segsearch.timing.store import append_line, read_lines
 
@@ -37,8 +38,26 @@ class Measured(Frozen):
     point: dict[str, Scalar]
     spec_id: str
     latency: LatencyRecord | None
-    """None where the network cannot be measured."""
+    """None where the network cannot be measured, or was not, as its counts are over the budget of its time."""
     seconds: float
+    state: State | None = None
+    """What became of it, see `segsearch.result.TrialResult`; None in lines older than this field and the counts."""
+    params: int | None = None
+    macs: int | None = None
+
+    @property
+    def costs(self) -> dict[str, float | None]:
+        """What the network costs, see `segsearch.result.costs_of`."""
+        latency = self.latency
+        params, macs = (self.params, self.macs) if latency is None else (latency.params, latency.macs)
+        return costs_of(params, macs, latency)
+
+    def keeps_away(self, budget: Budget) -> bool:
+        """Whether the network need not be proposed: it cannot be measured, or its counts are over the budget.
+
+        Lines older than the counts do not say which of the two it was: then it may be tried again.
+        """
+        return self.latency is None and (self.state == "failed" or budget.refusal(**self.costs) is not None)
 
 
 @dataclass
@@ -103,6 +122,9 @@ class Shortlist:
                 point=proposal.point,
                 spec_id=proposal.spec_id,
                 latency=result.latency,
+                state=result.state,
+                params=result.params,
+                macs=result.macs,
                 seconds=time.perf_counter() - start,
             )
             append_line(self.folder / SHORTLIST, known.model_dump(mode="json"))

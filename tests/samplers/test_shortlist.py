@@ -13,7 +13,7 @@ from segsearch.engine.driver import run_study
 from segsearch.engine.executors.base import Task
 from segsearch.progress import Report
 from segsearch.result import Rung, TrialResult
-from segsearch.samplers.proposals import Proposer
+from segsearch.samplers.proposals import GivenPoint, Proposer
 from segsearch.samplers.shortlist import SHORTLIST, Shortlist
 from segsearch.samplers.surrogate import Surrogate
 from segsearch.space.lower import lower
@@ -60,8 +60,9 @@ class Clock:
 
 
 def proposer(folder: Path, clock: Any, notes: list[str] | None = None, size: int = 4, **settings: Any) -> Proposer:
-    note = (notes if notes is not None else []).append
+    note, space = (notes if notes is not None else []).append, settings.pop("space", unified())
     shortlist = Shortlist(size, clock, folder, note)
+    named = settings.pop("named", [])
     given: dict[str, Any] = {
         "budget": Budget(),
         "size_hw": SIZE,
@@ -69,7 +70,7 @@ def proposer(folder: Path, clock: Any, notes: list[str] | None = None, size: int
         "startup": 8,
         "shortlist": shortlist,
     } | settings
-    return Proposer(unified(), [], **given)
+    return Proposer(space, named, **given)
 
 
 def run(chooser: Proposer, numbers: Sequence[int], **facts: Any) -> list[Proposal]:
@@ -155,6 +156,67 @@ def test_a_network_that_cannot_be_measured_is_not_chosen(tmp_path: Path) -> None
     proposals = run(proposer(tmp_path, measure), range(1, 12))
     failed = set(broken[::2])
     assert failed and not failed & {p.spec_id for p in proposals[1:]}
+
+
+def heavy(point: Point) -> int:
+    """Parameters of a network, made up."""
+    return 1000 + int(lower(point).id[:4], 16)
+
+
+def counted(limit: int) -> Any:
+    """Measures as a trial does: what has too many parameters is rejected before it is timed."""
+
+    def measure(proposal: Proposal, spec: NetworkSpec, folder: Path) -> TrialResult:
+        params = heavy(proposal.point)
+        took = takes_ms(proposal.point) if params <= limit else None
+        return result(proposal.point, latency_ms=took, params=params)
+
+    return measure
+
+
+LIMIT = 1000 + 0x8000
+"""Half of the networks are below."""
+
+
+def rejected(folder: Path) -> set[str]:
+    """Networks of a study's shortlists that were over the limit."""
+    run(proposer(folder, counted(LIMIT), budget=Budget(params=LIMIT), space=small()), range(1, 9))
+    lines = [json.loads(line) for line in (folder / SHORTLIST).read_text().splitlines()]
+    found = {line["spec_id"] for line in lines if line["latency"] is None}
+    assert found
+    return found
+
+
+def fresh(chooser: Proposer) -> set[str]:
+    """All networks that may be proposed next, no trial being known."""
+    chooser._hear(12)
+    return {proposal.spec_id for proposal in chooser._fresh(12)}
+
+
+def test_what_was_over_a_limit_of_parameters_comes_back_with_a_higher_limit(tmp_path: Path) -> None:
+    over = rejected(tmp_path)
+    assert over & fresh(proposer(tmp_path, Clock(), budget=Budget(params=LIMIT), space=small())) == set()
+    assert over <= fresh(proposer(tmp_path, Clock(), budget=Budget(params=10**6), space=small()))
+    assert over <= fresh(proposer(tmp_path, Clock(), space=small()))
+
+
+def test_lines_of_before_tell_no_reason_and_keep_no_network_away(tmp_path: Path) -> None:
+    over = rejected(tmp_path)
+    lines = [json.loads(line) for line in (tmp_path / SHORTLIST).read_text().splitlines()]
+    old = [{k: line[k] for k in ("number", "point", "spec_id", "latency", "seconds")} for line in lines]
+    (tmp_path / SHORTLIST).write_text("".join(json.dumps(line) + "\n" for line in old))
+    assert over <= fresh(proposer(tmp_path, Clock(), budget=Budget(params=LIMIT), space=small()))
+
+
+def test_a_network_that_a_person_asks_for_is_tried_although_a_shortlist_passed_it_over(tmp_path: Path) -> None:
+    over = rejected(tmp_path)
+    lines = [json.loads(line) for line in (tmp_path / SHORTLIST).read_text().splitlines()]
+    point = next(line["point"] for line in lines if line["spec_id"] in over)
+    given = GivenPoint(name="mine", choices=point, spec=lower(point))
+    chooser = proposer(tmp_path, Clock(), budget=Budget(params=LIMIT), space=small(), named=[given])
+    chooser._hear(12)
+    asked = chooser.next(12)
+    assert asked is not None and asked.name == "mine"
 
 
 def test_latencies_are_predicted_from_those_known_and_the_error_is_told() -> None:
