@@ -229,6 +229,11 @@ def _of_study(folder: Path, key: str) -> tuple[str, Point]:
     return trial.name, _as_recorded(trial.point, trial.spec_id, f"{folder}#{key}")
 
 
+def number_of_trial(study: Path, key: str) -> int:
+    """Return the number of a finished trial; its key is as in `read_point`. Raises InputError where there is none."""
+    return _find_tried(study, key)[0].number
+
+
 def folder_of_trial(study: Path, key: str) -> Path:
     """Return the folder of a finished trial; its key is as in `read_point`. Raises InputError where there is none."""
     return _find_tried(study, key)[1]

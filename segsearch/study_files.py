@@ -77,16 +77,19 @@ def split_trial(written: str) -> tuple[Path, str] | None:
 
 
 def find_trial(trials: Iterable[T], key: str) -> T | None:
-    """Find a trial by its number, its network's name, or its spec id, of which the printed digits are enough.
+    """Find a trial by its number, else its network's name, or its spec id, of which the printed digits are enough.
 
     Raises:
-        InputError: the first digits of an id fit several networks.
+        InputError: the name, or the first digits of an id, fit several networks.
     """
     trials = list(trials)
-    for trial in trials:
-        if key in (trial.name, trial.spec_id) or (key.isdecimal() and len(key) < 10 and trial.number == int(key)):
-            return trial
-    found = [trial for trial in trials if len(key) >= LEAST_ID and trial.spec_id.startswith(key)]
+    if key.isdecimal() and len(key) < 10 and (numbered := [t for t in trials if t.number == int(key)]):
+        return numbered[0]
+    found = [trial for trial in trials if key in (trial.name, trial.spec_id)]
+    if len({trial.spec_id for trial in found}) > 1:
+        numbers = ", ".join(str(trial.number) for trial in found)
+        raise InputError(key, "is the name of several networks", f"their numbers, {numbers}")
+    found = found or [trial for trial in trials if len(key) >= LEAST_ID and trial.spec_id.startswith(key)]
     if len({trial.spec_id for trial in found}) > 1:
         raise InputError(key, "fits the ids of several networks", [trial.spec_id for trial in found])
     return found[0] if found else None

@@ -64,8 +64,11 @@ def is_study(what: str, *, sized: bool) -> bool:
 
 
 def trial_of(what: str, point: str | None) -> tuple[Path, str | None]:
-    """Return a study's folder and the network that is asked for: by ``STUDY#TRIAL``, by ``--point``, or by neither."""
-    from segsearch.describe import read_point
+    """Return a study's folder and the network that is asked for: by ``STUDY#TRIAL``, by ``--point``, or by neither.
+
+    A trial is told by its number, as names may be those of several networks.
+    """
+    from segsearch.describe import number_of_trial
     from segsearch.study_files import split_trial
 
     trial = split_trial(what)
@@ -73,4 +76,4 @@ def trial_of(what: str, point: str | None) -> tuple[Path, str | None]:
         return Path(what), point
     if point is not None:
         raise InputError("--point", f"names a second network beside '{what}'")
-    return trial[0], read_point(what)[0]
+    return trial[0], str(number_of_trial(*trial))

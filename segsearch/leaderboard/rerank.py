@@ -10,7 +10,7 @@ from segsearch.data.open import open_data
 from segsearch.errors import DeviceError, InputError
 from segsearch.files import make_folder
 from segsearch.leaderboard.order import geometric_mean, kendall_tau
-from segsearch.leaderboard.run import MEASURED, fill, unique
+from segsearch.leaderboard.run import MEASURED, Candidate, fill, unique
 from segsearch.lock import locked
 from segsearch.measure.conditions import Conditions
 from segsearch.measure.record import LatencyRecord
@@ -134,7 +134,7 @@ def rerank(
     study = StudyFolder(folder)
     trained = _trained(study)
     chosen = trained if all_trials else front(trained)
-    candidates = unique({record.name: record.spec for record in chosen})
+    candidates = unique(Candidate(name=f"{r.name} (trial {r.number})", spec=r.spec) for r in chosen)
     make_folder(folder / FOLDER)
     with locked(folder / FOLDER, "timing these networks"):
         store = LatencyStore(folder / FOLDER / MEASURED)

@@ -2,7 +2,7 @@
 
 import contextlib
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,23 +25,23 @@ Note = Callable[[str], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """A network to be timed, under the name that lines tell it by."""
+    """A network to be timed, under the name that lines tell it by, which is no other's."""
 
     name: str
     spec: NetworkSpec
 
 
-def unique(candidates: Mapping[str, NetworkSpec]) -> tuple[Candidate, ...]:
+def unique(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
     """Keep one candidate per network, named as the first of those who share it."""
     first: dict[str, Candidate] = {}
-    for name, spec in candidates.items():
-        first.setdefault(spec.id, Candidate(name=name, spec=spec))
+    for candidate in candidates:
+        first.setdefault(candidate.spec.id, candidate)
     return tuple(first.values())
 
 
 def candidates_of(points: Sequence[NamedPoint]) -> tuple[Candidate, ...]:
     """One candidate per network, in the order of the points."""
-    return unique({point.name: point.spec for point in points})
+    return unique(Candidate(name=point.name, spec=point.spec) for point in points)
 
 
 def choose_points(

@@ -19,14 +19,20 @@ import typer
 
 from segsearch import describe
 from segsearch.cli.app import EXIT_CODES, app
+from segsearch.cli.arguments import trial_of
 from segsearch.cli.study import changed
+from segsearch.engine.driver import run_study
 from segsearch.measure.timer import TimerSettings
 from segsearch.models.network import build
 from segsearch.space.load import load_space
 from segsearch.space.points import named_point, named_points
+from segsearch.study.budget import Budget
+from segsearch.study.pick import candidates
+from segsearch.study.store import StudyFolder
 from segsearch.training.weights import differing_classes, load_weights
 from tests.command import parse, refusal, run
-from tests.engine.studies import quick
+from tests.engine.studies import made_up, quick
+from tests.leaderboard.test_rerank import twins
 
 
 @pytest.mark.parametrize(
@@ -312,3 +318,14 @@ def test_an_fps_budget_takes_the_place_of_the_file_s_latency() -> None:
     assert changed(slow, fps=30).budget.limits == {"latency_ms": pytest.approx(1000 / 30), "params": 10**6}
     assert changed(slow, fps=200).budget.limits == {"latency_ms": 5.0, "params": 10**6}
     assert changed(slow, trials=3).budget == slow.budget
+
+
+def test_a_trial_is_taken_by_its_number_although_another_has_its_name(tmp_path: Path) -> None:
+    run_study(quick(trials=2, points=twins(tmp_path)), tmp_path / "study", work=made_up)
+    folder, key = trial_of(f"{tmp_path / 'study'}#2", None)
+    records = StudyFolder(folder).records()
+    assert [r.name for r in records] == ["net", "net"]
+    assert key is not None and [r.number for r in candidates(records, Budget(), key)] == [2]
+    assert refusal("export", f"{tmp_path / 'study'}#net", "--out", "x").startswith(
+        "net: is the name of several networks"
+    )

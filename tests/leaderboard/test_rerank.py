@@ -1,5 +1,6 @@
 """A small study, searched for real, timed again under other protocols."""
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -12,15 +13,16 @@ from segsearch.data.own import own_data
 from segsearch.data.palette import CAMVID_CLASSES
 from segsearch.engine.ask import open_study
 from segsearch.engine.driver import run_study
-from segsearch.errors import InputError
+from segsearch.errors import DeviceError, InputError
 from segsearch.leaderboard.rerank import FOLDER, Reranked, Retimed, rerank, study_protocol
 from segsearch.report.rerank import lines, shown, write_rerank
+from segsearch.space.walk import every_point
 from segsearch.study.pareto import front
 from segsearch.study.record import TrialRecord
 from segsearch.study.store import StudyFolder
 from tests.command import run
-from tests.engine.builders import record
-from tests.engine.studies import quick
+from tests.engine.builders import record, small
+from tests.engine.studies import made_up, quick
 
 from .boards import protocol
 
@@ -119,6 +121,15 @@ def test_no_study_and_nothing_trained(tmp_path: Path, study: Path) -> None:
         study_protocol(tmp_path)
 
 
+def twins(folder: Path) -> list[str]:
+    """Two networks whose files have one name."""
+    paths = [folder / part / "net.yaml" for part in "ab"]
+    for path, point in zip(paths, list(every_point(small()))[:2], strict=True):
+        path.parent.mkdir()
+        path.write_text(json.dumps(point))
+    return list(map(str, paths))
+
+
 def reranked(*networks: tuple[float, float, float], only_front: bool = False) -> Reranked:
     """Made of (mIoU, the study's ms, the new ms)."""
 
@@ -168,3 +179,26 @@ def test_the_same_networks_give_the_same_picture(tmp_path: Path) -> None:
     found = reranked(*((0.3 + 0.02 * i, 1.0 + i, 12.0 - i) for i in range(8)))
     pictures = [write_rerank(found, tmp_path / name)[1].read_bytes() for name in ("a", "b")]
     assert pictures[0] == pictures[1]
+
+
+def test_networks_of_one_name_are_all_timed(tmp_path: Path) -> None:
+    config = quick(trials=2, points=twins(tmp_path))
+    assert run_study(config, tmp_path / "study", work=made_up).end == "finished"
+    told: list[str] = []
+    wanted = study_protocol(tmp_path / "study", size_hw=(64, 64))
+    found = rerank(tmp_path / "study", wanted, all_trials=True, note=told.append)
+    assert {(net.record.number, net.record.name) for net in found.networks} == {(1, "net"), (2, "net")}
+    assert len(told) == 2 and "net (trial 1)" in told[0] and "net (trial 2)" in told[1]
+
+
+def test_all_that_cannot_be_timed_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run_study(quick(trials=2, points=twins(tmp_path)), tmp_path / "study", work=made_up).end == "finished"
+
+    def refused(*anything: object, **known: object) -> None:
+        raise DeviceError("device: cannot")
+
+    monkeypatch.setattr("segsearch.leaderboard.run.latency_of", refused)
+    told: list[str] = []
+    with pytest.raises(DeviceError, match="none of the networks"):
+        rerank(tmp_path / "study", study_protocol(tmp_path / "study"), all_trials=True, note=told.append)
+    assert told == ["net (trial 1): device: cannot", "net (trial 2): device: cannot"]

@@ -86,3 +86,13 @@ def test_words_for_picking() -> None:
     assert [check_pick(word) for word in PICKS] == list(PICKS)
     with pytest.raises(InputError, match=r"--pick: 'best' is not known \(allowed: miou, knee, fastest\)"):
         check_pick("best")
+
+
+def test_a_number_comes_before_a_name_and_a_name_of_several_networks_is_refused() -> None:
+    """As points from files of one name in two folders have it, or from a file that is named by a number."""
+    names = ("4", "net", "net", "other")
+    trained = [record(n, miou=0.5).model_copy(update={"name": name}) for n, name in enumerate(names, 1)]
+    found = [candidates(trained, Budget(), key)[0].number for key in ("1", "2", "3", "4", "other", trained[1].spec_id)]
+    assert found == [1, 2, 3, 4, 4, 2]
+    with pytest.raises(InputError, match=r"net: is the name of several networks \(allowed: their numbers, 2, 3\)"):
+        candidates(trained, Budget(), "net")
