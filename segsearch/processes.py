@@ -90,12 +90,6 @@ class Notice:
         return True
 
 
-def say(line: str) -> None:
-    """Print a line on stderr, where there is somebody who reads it."""
-    with contextlib.suppress(OSError, ValueError):
-        print(f"segsearch: {line}", file=sys.stderr, flush=True)
-
-
 def python_module(module: str, *arguments: str) -> tuple[list[str], dict[str, str]]:
     """Return command and environment of a new interpreter that runs a module of the very package that runs now."""
     here = str(Path(__file__).parents[1])

@@ -1,5 +1,7 @@
-"""How long work tells where it stands, without knowing who listens."""
+"""How work tells where it stands: to whoever listens, or in a line for people."""
 
+import contextlib
+import sys
 from collections.abc import Callable
 
 Report = Callable[[str, int, int], None]
@@ -8,3 +10,9 @@ Report = Callable[[str, int, int], None]
 
 def silent(what: str, done: int, total: int) -> None:
     """Tell nobody."""
+
+
+def say(line: str) -> None:
+    """Print a line on standard error; where it cannot be written, nobody wants to know, and no work ends for it."""
+    with contextlib.suppress(OSError, ValueError):
+        print(line, file=sys.stderr, flush=True)

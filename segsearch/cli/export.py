@@ -1,6 +1,5 @@
 """The verb export: a study's winner, or any point, as files with proof."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +8,7 @@ import typer
 from segsearch.cli.arguments import BUDGET_MISSED, JsonOption, is_study, size_hw, trial_of
 from segsearch.cli.study import RootOption
 from segsearch.errors import InputError
+from segsearch.progress import say
 
 if TYPE_CHECKING:
     from segsearch.deployment.card import Card
@@ -182,7 +182,7 @@ def _study(
         raise InputError("--pick", "picks a network, and --point names one", "one of the two")
     final = read_final(folder)
     if final is not None and final.winner is None:
-        print(f"note: final trainings are unfinished and not used (`segsearch finalize {folder}`)", file=sys.stderr)
+        say(f"note: final trainings are unfinished and not used (`segsearch finalize {folder}`)")
     return export_winner(
         folder,
         out=out,

@@ -1,8 +1,7 @@
 """The verb finalize: a study's best networks trained in full."""
 
 import json
-import sys
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,6 +16,7 @@ from segsearch.cli.study import (
     check_address,
     ray_site,
 )
+from segsearch.progress import say
 
 if TYPE_CHECKING:
     from segsearch.engine.prepare import Target
@@ -78,10 +78,6 @@ def finalize(
         show(*report.planned_table(finals, rehearsed))
         return
 
-    def told(line: str) -> None:
-        with suppress(OSError):  # nobody may look at the log any more
-            print(line, file=sys.stderr, flush=True)
-
     with ExitStack() as stack:
         site = None
         if executor == "ray":
@@ -92,8 +88,8 @@ def finalize(
             finals,
             site=site,
             report=moved,
-            note=told,
-            checked=lambda title, check: told(f"{title}: {where(check)}"),
+            note=say,
+            checked=lambda title, check: say(f"{title}: {where(check)}"),
             finished=draw,
         )
     if as_json:

@@ -1,13 +1,13 @@
 """The verb init: from a folder of images and labels to a first study."""
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from segsearch.cli.arguments import JsonOption
+from segsearch.progress import say
 
 if TYPE_CHECKING:
     from segsearch.study.draft import Draft
@@ -68,7 +68,7 @@ def init(
 
     show(*lines(found, written=not dry_run), *classes_table(found))
     for warning in found.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+        say(f"warning: {warning}")
     show("nothing was written; without --dry-run, next would be:" if dry_run else "next:")
     show(*(f"  {command}" for command in found.commands))
 

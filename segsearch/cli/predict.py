@@ -1,6 +1,5 @@
 """The verb predict: an exported model over images, videos and cameras."""
 
-import sys
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from glob import glob
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from segsearch.errors import InputError
+from segsearch.progress import say
 
 if TYPE_CHECKING:
     from segsearch.deployment.predict import Model
@@ -106,20 +106,16 @@ def _videos(model: "Model", videos: Mapping[Path, Path] | Mapping[str, Path], ou
     refuse_overwriting(read, (target for name in videos.values() for target in video_targets(results, out, name)))
     cut: list[InputError] = []
     for source, name in videos.items():
-        with closing(Video(source)) as video, stop_requests(_say) as stop:
+        with closing(Video(source)) as video, stop_requests(say) as stop:
             with bar("predict") as report:
                 done = predict_video(model, video, name, out, results, stop=stop, report=report)
             stopped = stop()
         print(f"{video.place}: {done}: {', '.join(map(str, (*done.files, *results.finish())))}")
         for note in done.notes:
-            _say(f"note: {video.place}: {note}")
+            say(f"note: {video.place}: {note}")
         if stopped and not video.live:
             raise KeyboardInterrupt
         if done.cut is not None:
             cut.append(InputError(video.place, f"{done.cut}; the results are of these"))
     if cut:
         raise cut[0]
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr)

@@ -1,8 +1,6 @@
 """Verbs around one network and its mIoU: train, evaluate, visualize."""
 
 import json
-import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +8,7 @@ import typer
 
 from segsearch.cli.arguments import JsonOption, PointArgument, size_hw
 from segsearch.cli.study import RootOption
+from segsearch.progress import say
 
 if TYPE_CHECKING:
     from segsearch.data.dataset import Dataset
@@ -132,10 +131,6 @@ def train(
         return
     folder = out or Path("runs") / training.folder_name
 
-    def told(line: str) -> None:
-        with suppress(OSError):  # nobody may look at the log any more
-            print(line, file=sys.stderr, flush=True)
-
     with bar("train", shown=not others) as moved:
         run = train_run(
             training,
@@ -143,8 +138,8 @@ def train(
             compiled=compiled,
             tensorboard=tensorboard,
             report=moved,
-            checked=lambda check: told(report.checked(check)),
-            note=lambda line: told(f"note: {line}"),
+            checked=lambda check: say(report.checked(check)),
+            note=lambda line: say(f"note: {line}"),
         )
     if others:
         return

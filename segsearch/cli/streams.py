@@ -6,6 +6,8 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from segsearch.progress import say
+
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer as Buffer
 
@@ -69,6 +71,5 @@ def end_output() -> str | None:
 
 
 def complain(line: str) -> None:
-    """Write one line to standard error; where it cannot be written, nobody wants to know."""
-    with suppress(OSError, ValueError):
-        print(f"segsearch: {' '.join(line.split())}", file=sys.stderr, flush=True)
+    """Say in one line what went wrong."""
+    say(f"segsearch: {' '.join(line.split())}")

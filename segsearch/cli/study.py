@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from segsearch.cli.arguments import JsonOption
+from segsearch.progress import say
 
 if TYPE_CHECKING:
     from segsearch.engine.executors.ray_study import OnRay
@@ -67,7 +68,7 @@ def search(
     config = StudyFolder(Path(study)).read_study().config if begun else load_study(study)
     config = changed(config, trials=trials, minutes=minutes, seed=seed, fps=fps, root=root)
     for note in config.notes:
-        print(f"note: {note}", file=sys.stderr)
+        say(f"note: {note}")
     folder = out or (Path(study) if begun else Path("runs") / config.name)
     if dry_run:
         from segsearch.engine.plan import plan

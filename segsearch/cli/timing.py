@@ -15,6 +15,7 @@ from segsearch.cli.arguments import ClassesOption, JsonOption, PointArgument, Si
 from segsearch.cli.remote import RemoteOption, TokenFileOption, worker_at
 from segsearch.cli.study import StudyFolderArgument
 from segsearch.errors import DeviceError, InputError
+from segsearch.progress import say
 
 if TYPE_CHECKING:
     from segsearch.measure.record import LatencyRecord
@@ -164,7 +165,7 @@ def leaderboard(
         _dry_run(with_plain(protocols) if plain else protocols, chosen, left_out, folder)
         return
     if left_out:
-        _say(f"left out, too large for these images: {', '.join(left_out)}")
+        say(f"left out, too large for these images: {', '.join(left_out)}")
     _leaderboard(protocols, chosen, folder, plain, strict, as_json)
 
 
@@ -203,7 +204,7 @@ def _leaderboard(
     from segsearch.report.leaderboard_csv import leaderboard_frame
 
     with _kept(folder), bar("leaderboard") as report:
-        found = run_leaderboard(chosen, protocols, folder, plain=plain, report=report, note=_say)
+        found = run_leaderboard(chosen, protocols, folder, plain=plain, report=report, note=say)
     if as_json:
         print(leaderboard_frame(found.boards).to_json(orient="records", indent=2))
     else:
@@ -261,7 +262,7 @@ def rerank(
         processes=count,
     )
     with _kept(study / FOLDER), bar("rerank") as report:
-        found = run(study, protocol, all_trials=all_trials, report=report, note=_say)
+        found = run(study, protocol, all_trials=all_trials, report=report, note=say)
     if as_json:
         print(rerank_frame(found).to_json(orient="records", indent=2))
     else:
@@ -296,9 +297,5 @@ def _kept(folder: Path) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        _say(f"what is measured is kept in {folder}; the same command goes on")
+        say(f"what is measured is kept in {folder}; the same command goes on")
         raise
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr)

@@ -13,6 +13,7 @@ from segsearch.cli.arguments import BUDGET_MISSED, JsonOption, is_study, size_hw
 from segsearch.cli.run import DataOption, SizeOption, WeightsOption
 from segsearch.cli.study import RootOption
 from segsearch.errors import InputError
+from segsearch.progress import say
 
 if TYPE_CHECKING:
     from segsearch.tuning.subjects import Subject
@@ -112,7 +113,7 @@ def tune(
         print("\n".join(f"  {name}: {', '.join(precisions)}" for name, precisions in able.items()))
         return
     with bar("tune") as report:
-        found = search(subject, out, wish, report=report, note=lambda line: print(line, file=sys.stderr))
+        found = search(subject, out, wish, report=report, note=say)
     files = deliver(found, out)
     paths = write_tuned(found, out, files=files, within_points=within, command=shlex.join(["segsearch", *sys.argv[1:]]))
     if as_json:

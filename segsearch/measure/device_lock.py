@@ -34,7 +34,8 @@ from typing import TYPE_CHECKING, Literal
 from filelock import lock_descriptor, unlock_descriptor
 
 from segsearch.errors import InputError
-from segsearch.processes import Notice, Process, say
+from segsearch.processes import Notice, Process
+from segsearch.progress import say
 
 if TYPE_CHECKING:
     import torch
@@ -136,7 +137,7 @@ class _Entry:
                         return
                     continue  # stopped since it looked at the clock
                 if notice.due():
-                    say("waiting for {}: {} is {} there".format(self.name, *before[0]))
+                    say("segsearch: waiting for {}: {} is {} there".format(self.name, *before[0]))
                 time.sleep(_LOOK_SECONDS)
 
     def leave(self) -> None:
@@ -206,7 +207,7 @@ class _Entry:
                 (self.folder / other).unlink()
         elif state == "stopped" and other not in _passed_over:
             _passed_over.add(other)
-            say(f"not waiting for {process}: it is stopped while {other.split('.')[1]} on {self.name}")
+            say(f"segsearch: not waiting for {process}: it is stopped while {other.split('.')[1]} on {self.name}")
         return state != "running"
 
 

@@ -22,7 +22,8 @@ from segsearch.measure.backends.table import file_backend
 from segsearch.measure.conditions import Conditions
 from segsearch.measure.device_lock import working
 from segsearch.measure.record import LatencyRecord
-from segsearch.processes import Notice, say
+from segsearch.processes import Notice
+from segsearch.progress import say
 from segsearch.remote.access import Address
 from segsearch.remote.graph import digest, graph_bytes
 from segsearch.remote.protocol import (
@@ -220,7 +221,7 @@ def record_of(
             if time.monotonic() >= end:
                 raise
             if notice.due():
-                say(f"waiting for {error}")
+                say(f"segsearch: waiting for {error}")
             listen("wait")
             time.sleep(_ASK_AGAIN_SECONDS)
         else:

@@ -26,6 +26,7 @@ from segsearch.errors import InputError, one_line
 from segsearch.frozen import Frozen
 from segsearch.measure.device_lock import lock_folder
 from segsearch.processes import Process
+from segsearch.progress import say
 from segsearch.remote.access import same
 from segsearch.remote.job import GRAPH, JOB
 from segsearch.remote.protocol import (
@@ -161,7 +162,7 @@ class Server(socketserver.ThreadingTCPServer):
         """Say in one line what is our own mistake; a caller who hangs up is none."""
         error = sys.exception()
         if not isinstance(error, OSError):
-            print(f"segsearch: {type(error).__name__} while answering: {error}", file=sys.stderr, flush=True)
+            say(f"segsearch: {type(error).__name__} while answering: {error}")
 
 
 class _TimedReader(io.RawIOBase):

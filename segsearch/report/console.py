@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from rich.console import Console, RenderableType
 
 from segsearch.errors import SegsearchError, one_line
-from segsearch.progress import Report, silent
+from segsearch.progress import Report, say, silent
 
 WIDTH = 140
 """Of a log or a pipe, in columns: a table cut to 80 is of no use there."""
@@ -32,7 +32,7 @@ def optional(what: str, *, refusals: bool = False) -> Iterator[None]:
     except Exception as error:
         if isinstance(error, SegsearchError) and not refusals:
             raise
-        print(f"note: {what} was left out: {one_line(error)}", file=sys.stderr)
+        say(f"note: {what} was left out: {one_line(error)}")
 
 
 @contextmanager

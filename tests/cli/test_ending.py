@@ -1,6 +1,7 @@
 """How the program ends: one line and an exit code, whatever went wrong and whoever reads what it prints."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -87,6 +88,22 @@ def test_full_closed_and_left_outputs(verb: str) -> None:
     script = "; ".join(f"({line}); echo $?" for line in ends)
     done = shell(script)
     assert done.stdout.split() == [str(code) for code in ends.values()] and not done.stderr
+
+
+def test_nobody_who_reads_notes_ends_no_verb(tmp_path: Path) -> None:
+    """A log that is piped into a program that has ended."""
+    line = f"$S leaderboard --points fpenet --size 64x64 --quick --samples 3 --out {tmp_path}/board"
+    done = shell(f"{line} 2> >(exec true); echo $?")
+    assert done.stdout.split()[-1] == "0", done
+    assert (tmp_path / "board" / "measured.jsonl").read_text().count("\n") == 1
+
+
+def test_every_line_on_standard_error_is_said_by_one_function() -> None:
+    """`segsearch.progress.say` alone survives a reader that has gone; the stacks of a hang are for a debugger."""
+    package = Path(load.__file__).parents[1]
+    files = {str(p.relative_to(package)): p.read_text(encoding="utf-8") for p in package.rglob("*.py")}
+    printing = {name for name, text in files.items() if re.search(r"file=sys\.(__)?stderr|sys\.stderr\.write", text)}
+    assert printing == {"progress.py", "engine/executors/watchdog.py"}
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
