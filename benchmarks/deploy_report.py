@@ -9,8 +9,9 @@ import pandas as pd
 
 from segsearch.deployment.markdown import table
 from segsearch.files import write_atomic
-from segsearch.leaderboard.order import geometric_mean, kendall_tau
+from segsearch.leaderboard.order import geometric_mean
 from segsearch.study.budget import short
+from segsearch.study.promotion import kendall
 
 Line = dict[str, Any]
 BUSY_PERCENT = 10.0
@@ -148,7 +149,7 @@ def _rankings(frame: pd.DataFrame, names: list[str]) -> list[str]:
     for i, left in enumerate(every):
         for right in every[i + 1 :]:
             both = frame.dropna(subset=[f"{left}_ms", f"{right}_ms"])
-            tau = kendall_tau(list(both[f"{left}_ms"]), list(both[f"{right}_ms"]))
+            tau = kendall(list(zip(both[f"{left}_ms"], both[f"{right}_ms"], strict=True)))
             said = "none" if tau is None else f"{tau:.3f}"
             found.append(f"Kendall's tau between the rankings of {left} and {right}: {said}, {len(both)} networks.")
     return found

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from segsearch.leaderboard.order import Order, Speed, geometric_mean, kendall_tau, order_of
+from segsearch.leaderboard.order import Order, Speed, geometric_mean, order_of
 from segsearch.measure.record import LatencyRecord
 from segsearch.space.points import NamedPoint, Published
 from segsearch.spec.network import scaled_size
+from segsearch.study.promotion import kendall
 from segsearch.timing import LatencyProtocol, LatencyStore
 
 DATASET = "Cityscapes"
@@ -183,6 +184,6 @@ def agreement(left: Board, right: Board) -> Agreement:
         left=left.protocol,
         right=right.protocol,
         networks=len(pairs),
-        tau=kendall_tau([a for a, _ in pairs], [b for _, b in pairs]),
+        tau=kendall(pairs),
         ratio=geometric_mean([b / a for a, b in pairs]) if pairs else None,
     )

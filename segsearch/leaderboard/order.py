@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from segsearch.space.points import Published
+from segsearch.study.promotion import kendall
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,22 +81,11 @@ def order_of(title: str, speeds: Sequence[Speed]) -> Order:
     return Order(
         title=title,
         speeds=tuple(speeds),
-        tau=kendall_tau(published, measured),
+        tau=kendall(list(zip(published, measured, strict=True))),
         agreeing=len(pairs) - tied - len(swaps),
         tied=tied,
         swaps=tuple(swaps),
     )
-
-
-def kendall_tau(left: Sequence[float], right: Sequence[float]) -> float | None:
-    """Return Kendall's tau-b of two lists of numbers; None where one of them orders nothing.
-
-    Source: Kendall, The treatment of ties in ranking problems, Biometrika 1945.
-    """
-    pairs = itertools.combinations(zip(left, right, strict=True), 2)
-    signs = [(_sign(a[0] - b[0]), _sign(a[1] - b[1])) for a, b in pairs]
-    scale = math.sqrt(sum(x != 0 for x, _ in signs) * sum(y != 0 for _, y in signs))
-    return sum(x * y for x, y in signs) / scale if scale else None
 
 
 def geometric_mean(values: Sequence[float]) -> float:
@@ -108,7 +98,3 @@ def _swaps(speeds: Sequence[Speed]) -> Iterator[Swap]:
         faster, slower = (a, b) if a.published_fps > b.published_fps else (b, a)
         if faster.published_fps > slower.published_fps and faster.measured_fps < slower.measured_fps:
             yield Swap(faster=faster, slower=slower)
-
-
-def _sign(value: float) -> int:
-    return (value > 0) - (value < 0)

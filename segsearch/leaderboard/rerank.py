@@ -9,7 +9,7 @@ from segsearch.data.config import DataSpec
 from segsearch.data.open import open_data
 from segsearch.errors import DeviceError, InputError
 from segsearch.files import make_folder
-from segsearch.leaderboard.order import geometric_mean, kendall_tau
+from segsearch.leaderboard.order import geometric_mean
 from segsearch.leaderboard.run import MEASURED, Candidate, fill, unique
 from segsearch.lock import locked
 from segsearch.measure.conditions import Conditions
@@ -17,6 +17,7 @@ from segsearch.measure.record import LatencyRecord
 from segsearch.measure.timer import TimerSettings
 from segsearch.progress import Report, silent
 from segsearch.study.pareto import front
+from segsearch.study.promotion import kendall
 from segsearch.study.record import TrialRecord
 from segsearch.study.store import StudyFolder
 from segsearch.timing import LatencyProtocol, LatencyStore, protocol_for
@@ -73,7 +74,7 @@ class Reranked:
     @property
     def tau(self) -> float | None:
         """Kendall's tau-b between the two rankings by latency."""
-        return kendall_tau([n.record.latency_ms for n in self.networks], [n.again.median_ms for n in self.networks])
+        return kendall([(net.record.latency_ms, net.again.median_ms) for net in self.networks])
 
     @property
     def ratio(self) -> float:

@@ -180,7 +180,10 @@ def agreements(scores: Scores, rungs: Sequence[int]) -> list[Agreement]:
 
 
 def kendall(pairs: Sequence[tuple[float, float]]) -> float | None:
-    """Return Kendall's tau-b, -1..1; None of fewer than two pairs, and where all values of one side are equal."""
+    """Return Kendall's tau-b, -1..1; None of fewer than two pairs, and where all values of one side are equal.
+
+    Source: Kendall, The treatment of ties in ranking problems, Biometrika 1945.
+    """
     one, other = (np.sign(np.subtract.outer(side, side)) for side in np.array(pairs, float).reshape(-1, 2).T)
     decided = float(np.sum(one**2) * np.sum(other**2))  # each pair twice, above and below
     return float(np.sum(one * other)) / math.sqrt(decided) if decided else None

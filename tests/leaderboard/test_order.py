@@ -3,7 +3,7 @@ from itertools import combinations
 
 import pytest
 
-from segsearch.leaderboard.order import Speed, geometric_mean, kendall_tau, order_of
+from segsearch.leaderboard.order import Speed, geometric_mean, order_of
 from segsearch.space.points import Published
 
 
@@ -11,33 +11,6 @@ def speed(name: str, published: float, measured: float, spread: float = 0.01) ->
     row = Published(metric="fps", printed=f"{published:g}", where="table 1", size=(64, 128), device="abacus")
     low, high = measured * (1 - spread), measured * (1 + spread)
     return Speed(name=name, paper="p", row=row, measured_fps=measured, low_fps=low, high_fps=high)
-
-
-@pytest.mark.parametrize(
-    ("left", "right", "tau"),
-    [
-        ([1, 2, 3], [10, 20, 30], 1.0),
-        ([1, 2, 3], [3, 2, 1], -1.0),
-        ([1, 2, 3, 4], [1, 2, 4, 3], 4 / 6),
-        ([1, 2, 2, 3], [1, 2, 3, 4], 5 / (5 * 6) ** 0.5),
-        ([12, 2, 1, 12, 2], [1, 4, 7, 1, 0], -0.4714045207910316),
-        ([], [], None),
-        ([1], [1], None),
-        ([1, 1, 1], [1, 2, 3], None),
-    ],
-)
-def test_kendalls_tau(left: list[float], right: list[float], tau: float | None) -> None:
-    """By hand; the last but three is the example in scipy's documentation of kendalltau."""
-    assert kendall_tau(left, right) == (None if tau is None else pytest.approx(tau))
-    assert kendall_tau(right, left) == kendall_tau(left, right)
-
-
-def test_kendalls_tau_depends_on_order_alone() -> None:
-    rng = random.Random(0)
-    left, right = ([rng.randint(0, 9) for _ in range(30)] for _ in range(2))
-    tau = kendall_tau(left, right)
-    assert tau == pytest.approx(kendall_tau([x**3 for x in left], [10 * y - 7 for y in right]))
-    assert tau == pytest.approx(-kendall_tau(left, [-y for y in right]))
 
 
 def test_pairs_that_swap_are_named_the_worst_first() -> None:

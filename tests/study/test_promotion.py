@@ -1,6 +1,7 @@
 """Which paused trainings go on, decided from scores and latencies alone."""
 
 import random
+from typing import Any
 
 import pytest
 from scipy.stats import kendalltau
@@ -89,6 +90,37 @@ def test_kendalls_tau_is_scipys(seed: int) -> None:
     pairs = [(rng.randrange(6) / 6, rng.randrange(6) / 6) for _ in range(9)]
     assert kendall(pairs) == pytest.approx(kendalltau(*zip(*pairs, strict=True)).statistic)
     assert kendall(pairs[:1]) is None and kendall([(0.5, 0.1), (0.5, 0.2)]) is None
+
+
+def tau_of(left: list[Any], right: list[Any]) -> float | None:
+    return kendall(list(zip(left, right, strict=True)))
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "tau"),
+    [
+        ([1, 2, 3], [10, 20, 30], 1.0),
+        ([1, 2, 3], [3, 2, 1], -1.0),
+        ([1, 2, 3, 4], [1, 2, 4, 3], 4 / 6),
+        ([1, 2, 2, 3], [1, 2, 3, 4], 5 / (5 * 6) ** 0.5),
+        ([12, 2, 1, 12, 2], [1, 4, 7, 1, 0], -0.4714045207910316),
+        ([], [], None),
+        ([1], [1], None),
+        ([1, 1, 1], [1, 2, 3], None),
+    ],
+)
+def test_kendalls_tau_by_hand(left: list[float], right: list[float], tau: float | None) -> None:
+    """By hand; the last but three is the example in scipy's documentation of kendalltau."""
+    assert tau_of(left, right) == (None if tau is None else pytest.approx(tau))
+    assert tau_of(right, left) == tau_of(left, right)
+
+
+def test_kendalls_tau_depends_on_order_alone() -> None:
+    rng = random.Random(0)
+    left, right = ([rng.randint(0, 9) for _ in range(30)] for _ in range(2))
+    tau = tau_of(left, right)
+    assert tau == pytest.approx(tau_of([x**3 for x in left], [10 * y - 7 for y in right]))
+    assert tau == pytest.approx(-tau_of(left, [-y for y in right]))
 
 
 def test_promotion_gets_shyer_where_a_rung_says_little_of_the_next() -> None:
