@@ -4,7 +4,8 @@ import hashlib
 import json
 import re
 import types
-from typing import Annotated, Any, Self, Union, get_args, get_origin
+from collections.abc import Mapping
+from typing import Annotated, Any, Self, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
@@ -20,6 +21,8 @@ def yes_or_no(value: object) -> object:
 
 
 YesNo = Annotated[bool, BeforeValidator(yes_or_no)]
+
+V = TypeVar("V")
 
 
 def height_by_width(text: str) -> tuple[int, int] | None:
@@ -165,6 +168,11 @@ def _models(annotations: set[Any]) -> frozenset[type[BaseModel]]:
         elif get_origin(annotation) in (Union, types.UnionType, tuple, list, dict, Annotated):
             found |= _models(set(get_args(annotation)))
     return frozenset(found)
+
+
+def differing(had: Mapping[str, V], has: Mapping[str, V]) -> dict[str, tuple[V | None, V | None]]:
+    """Return by key what two mappings hold differently, the first one's value before the second's; None is nothing."""
+    return {key: (had.get(key), has.get(key)) for key in dict.fromkeys((*had, *has)) if had.get(key) != has.get(key)}
 
 
 def flat(data: dict[str, Any], prefix: str = "") -> dict[str, object]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from segsearch.data.config import DataSpec
 from segsearch.errors import InputError
 from segsearch.files import write_atomic
-from segsearch.frozen import Frozen, flat
+from segsearch.frozen import Frozen, differing, flat
 from segsearch.measure.machine import DeviceName
 from segsearch.space.nodes import Point
 from segsearch.spec.network import NetworkSpec
@@ -165,10 +165,9 @@ def check_same(before: RunFile, now: Training, folder: Path) -> None:
             some | flat({"data holds": run.content, "teacher's sha256": run.teacher})
             for some, run in ((had, before), (has, now))
         )
-    for key in dict.fromkeys((*has, *had)):
-        if had.get(key) != has.get(key):
-            problem = f"holds a run with {key} {had.get(key)}, not {has.get(key)}"
-            raise InputError(folder, f"{problem}; choose another folder (--out DIR) or what that run was started with")
+    for key, (old, new) in differing(had, has).items():
+        problem = f"holds a run with {key} {old}, not {new}"
+        raise InputError(folder, f"{problem}; choose another folder (--out DIR) or what that run was started with")
 
 
 def _decisions(run: Training) -> dict[str, object]:

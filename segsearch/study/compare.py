@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from segsearch.frozen import differing
 from segsearch.study.budget import USUAL, Budget, ObjectiveName
 from segsearch.study.identity import StudyFile, decisions
 from segsearch.study.overview import Overview
@@ -96,8 +97,7 @@ def different_things(found: Iterable[str]) -> tuple[str, ...]:
 
 def differences(one: StudyFile, other: StudyFile) -> dict[str, tuple[object, object]]:
     """Return what two studies decide differently, by name; ``content X`` is of what the files of the data hold."""
-    had, has = (_all(file) for file in (one, other))
-    return {key: (had.get(key), has.get(key)) for key in dict.fromkeys((*had, *has)) if had.get(key) != has.get(key)}
+    return differing(_all(one), _all(other))
 
 
 def _all(file: StudyFile) -> dict[str, object]:

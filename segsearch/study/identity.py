@@ -8,7 +8,7 @@ from pathlib import Path
 
 from segsearch.download import sha256
 from segsearch.errors import InputError
-from segsearch.frozen import Frozen, flat
+from segsearch.frozen import Frozen, differing, flat
 from segsearch.study.config import StudyConfig
 from segsearch.training.recipe import PATHS, Recipe
 
@@ -40,21 +40,18 @@ def given_weights(recipe: Recipe, teacher: str | None) -> dict[str, str]:
 
 def check_same(before: StudyFile, now: StudyFile, folder: Path) -> None:
     """Raise InputError, which names what differs, where results of the two would not compare."""
-    had, has = decisions(before), decisions(now)
-    for key in dict.fromkeys((*has, *had)):
-        if had.get(key) != has.get(key):
-            # as many as there are processors where the file does not say it: then nobody has changed the study
-            cure = f"write threads: {had[key]} into its file" if key == "threads" else "leave the study as it was"
-            raise _refusal(folder, f"{key} {short_json(had.get(key))}, not {short_json(has.get(key))}", cure)
+    for key, (had, has) in differing(decisions(before), decisions(now)).items():
+        # as many as there are processors where the file does not say it: then nobody has changed the study
+        cure = f"write threads: {had} into its file" if key == "threads" else "leave the study as it was"
+        raise _refusal(folder, f"{key} {short_json(had)}, not {short_json(has)}", cure)
     if before.content is not None and now.content is not None:
         _check_content(before.content, now.content, folder)
 
 
-def _check_content(had: dict[str, str], has: dict[str, str], folder: Path) -> None:
+def _check_content(before: dict[str, str], now: dict[str, str], folder: Path) -> None:
     """Raise InputError with all differences, as one of them is often why there is another."""
-    changed = [key for key in dict.fromkeys((*had, *has)) if had.get(key) != has.get(key)]
-    if changed:
-        told = "; ".join(f"{key} was {had.get(key, 'nothing')}, is {has.get(key, 'nothing')}" for key in changed)
+    changed = differing(before, now).items()
+    if told := "; ".join(f"{key} was {had or 'nothing'}, is {has or 'nothing'}" for key, (had, has) in changed):
         raise _refusal(folder, f"other data ({told})", "put the data back as it was")
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from segsearch.errors import InputError
 from segsearch.files import make_folder, write_atomic
+from segsearch.frozen import differing
 from segsearch.study.identity import StudyFile, decisions, short_json
 from segsearch.study.record import TrialRecord
 from segsearch.study.store import CONFIRMED, StudyFolder
@@ -66,12 +67,9 @@ def check_alike(one: StudyFile, other: StudyFile, left: Path, right: Path) -> No
     had, has = (decisions(file) | {"content": file.content} for file in (one, other))
     if one.content is None or other.content is None:  # older than this field
         had["content"] = has["content"] = None
-    for key in dict.fromkeys((*had, *has)):
-        if had.get(key) != has.get(key):
-            problem = (
-                f"does not compare with {left}: {key} is {short_json(has.get(key))}, not {short_json(had.get(key))}"
-            )
-            raise InputError(right, problem, "studies that differ in budget, trials, points, sampler or seed alone")
+    for key, (ours, theirs) in differing(had, has).items():
+        problem = f"does not compare with {left}: {key} is {short_json(theirs)}, not {short_json(ours)}"
+        raise InputError(right, problem, "studies that differ in budget, trials, points, sampler or seed alone")
 
 
 def _kept(left: list[TrialRecord], right: list[TrialRecord]) -> list[tuple[int, TrialRecord]]:

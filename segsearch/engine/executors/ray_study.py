@@ -15,6 +15,7 @@ from segsearch.engine.prepare import Study, Target, content_of, run, set_up_trai
 from segsearch.engine.watch import StudyProgress
 from segsearch.errors import DeviceError, InputError, SegsearchError
 from segsearch.files import expanded
+from segsearch.frozen import differing
 from segsearch.measure.record import LatencyRecord
 from segsearch.progress import Report
 from segsearch.result import TrialResult
@@ -204,8 +205,7 @@ def _opened(config: str, content: str | None, root: str | None) -> TrialSetup:
 
 def _check_content(wanted: dict[str, str], found: dict[str, str], study: StudyConfig) -> None:
     """Raise InputError, which says what differs, where data is not the study's."""
-    changed = [key for key in dict.fromkeys((*wanted, *found)) if wanted.get(key) != found.get(key)]
-    if changed:
-        told = "; ".join(f"{key} is {found.get(key, 'nothing')}, not {wanted.get(key, 'nothing')}" for key in changed)
+    changed = differing(wanted, found).items()
+    if told := "; ".join(f"{key} is {here or 'nothing'}, not {asked or 'nothing'}" for key, (asked, here) in changed):
         place = expanded(getattr(study.data, "root", None) or study.data.name)
         raise InputError(place, f"holds other data ({told})", f"the study's data, at {DATA_ROOT}=PATH")
