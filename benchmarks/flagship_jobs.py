@@ -9,7 +9,6 @@ from typing import Literal
 import yaml
 from trainings import Job
 
-from segsearch.study.budget import Budget
 from segsearch.study.final import read_final, seed_folder
 from segsearch.study.pareto import front
 from segsearch.study.pick import candidates
@@ -207,7 +206,7 @@ def _final(place: Place, name: str) -> list[str]:
     """Write the final trainings of a study as they are typed; its front may have fewer networks than are wanted."""
     protocol, store = place.protocol, StudyFolder(place.out / name)
     config = store.read_study().config
-    best = front(candidates(store.records(), config.budget), Budget().towards(config.budget.objectives))
+    best = front(candidates(store.records(), config.budget), config.budget.aims)
     split = [] if protocol.split is None else ["--split", protocol.split]
     return [
         *("finalize", str(place.out / name), "--top", str(min(protocol.top, len(best)))),

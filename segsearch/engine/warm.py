@@ -15,7 +15,6 @@ from segsearch.samplers.proposals import GivenPoint, Proposer
 from segsearch.space.lower import lower
 from segsearch.space.nodes import Point, Space
 from segsearch.space.walk import contains
-from segsearch.study.budget import Budget
 from segsearch.study.compare import differences, different_things
 from segsearch.study.config import StudyConfig
 from segsearch.study.final import spread
@@ -110,7 +109,7 @@ def warmed(config: StudyConfig, file: StudyFile, space: Space, folder: Path | No
 
 def _spread(best: Sequence[TrialRecord], config: StudyConfig) -> list[TrialRecord]:
     most = USUAL if config.trials is None else max(1, int(MOST_SHARE * config.trials / len(config.warm)))
-    return spread(best, Budget().towards(config.objectives), min(most, len(best))) if best else []
+    return spread(best, config.budget.aims, min(most, len(best))) if best else []
 
 
 def _teaches(record: TrialRecord, config: StudyConfig) -> bool:

@@ -106,7 +106,9 @@ class Optuna:
             # TPE looks at nothing else, and at every trial's for each parameter; the GP wants all of them
             if excess > 0 or self._kind == "gp":
                 trial.set_constraint(limit, excess)
-        reached = [cost for name in self._budget.compared if (cost := costs[name]) is not None]
+        reached = [
+            self._budget.worth(name, cost) for name in self._budget.compared if (cost := costs[name]) is not None
+        ]
         if miou is not None and len(reached) == len(self._budget.compared):
             self._study.tell(trial, [miou, *reached])
         else:

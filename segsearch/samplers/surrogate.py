@@ -172,7 +172,8 @@ class Surrogate:
 
     def _costs(self, params: Params, known: Known, guess: "_Guess") -> Costs:
         """Return what counts of a network that was measured; what is not known of it is predicted."""
-        return tuple(known.get(name) or guess.predicted(name, params) for name in self._budget.compared)
+        budget = self._budget
+        return tuple(budget.worth(name, known.get(name) or guess.predicted(name, params)) for name in budget.compared)
 
 
 class _Guess:
@@ -183,7 +184,7 @@ class _Guess:
         self._exact: dict[str, dict[Key, float]] = {
             name: {key_of(params): cost for params, cost in pairs} for name, pairs in known.items()
         }
-        self._limits, self._compared = budget.limits, budget.compared
+        self._budget = budget
         for name, pairs in known.items():
             points = self._encoding.embed([params for params, _ in pairs])
             self._processes[name] = Process(points, self._encoding.widths, np.log([value for _, value in pairs]))
@@ -200,11 +201,15 @@ class _Guess:
             guesses = zip(keys, process.predict(at)[0], strict=True)
             logs[name] = np.array([np.log(exact[key]) if key in exact else log for key, log in guesses])
         within = np.ones(len(points), dtype=bool)
-        for name, limit in self._limits.items():
+        for name, limit in self._budget.limits.items():
             if name in logs:
                 within &= logs[name] - self.errors[name] <= np.log(limit)
-        costs = np.exp(np.stack([logs[name] for name in self._compared], axis=1))
-        return [tuple(map(float, each)) if fits else None for each, fits in zip(costs, within, strict=True)]
+        names = self._budget.compared
+        costs = np.exp(np.stack([logs[name] for name in names], axis=1)).tolist()
+        return [
+            tuple(map(self._budget.worth, names, each)) if fits else None
+            for each, fits in zip(costs, within, strict=True)
+        ]
 
     def predicted(self, name: str, params: Params) -> float:
         """Return what one cost of a point is expected to be."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal, Self, get_args
 
-from pydantic import AfterValidator, Field, PrivateAttr
+from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
 from segsearch.frozen import Frozen
 
@@ -63,12 +63,23 @@ class Budget(Frozen):
     latency_ms: Limit | None = Field(
         default=None, description="at most so many milliseconds per image; beside fps, the tighter of the two holds"
     )
+    enough_fps: Limit | None = Field(
+        default=None,
+        description="faster than that is worth nothing more: such networks are compared as if they were just as fast",
+    )
     params: Count | None = Field(default=None, description="at most so many parameters")
     macs: Count | None = Field(default=None, description="at most so many multiply-adds at the data's size")
     memory_mib: Limit | None = Field(default=None, description="at most so many MiB of memory that inference takes")
     """Counted on the device by `segsearch.measure.memory`."""
 
     _objectives: tuple[ObjectiveName, ...] = PrivateAttr(USUAL)
+
+    @model_validator(mode="after")
+    def _enough_is_within(self) -> Self:
+        limit_ms = self.limit_ms
+        if self.enough_fps and limit_ms and 1000 / self.enough_fps >= limit_ms:
+            raise ValueError(f"enough_fps {self.enough_fps:g} must be more than the {1000 / limit_ms:g} needed")
+        return self
 
     @property
     def objectives(self) -> tuple[ObjectiveName, ...]:
@@ -79,6 +90,15 @@ class Budget(Frozen):
     def compared(self) -> tuple[CostName, ...]:
         """The costs among the objectives."""
         return tuple(name for name in self._objectives if name != "miou")
+
+    def worth(self, name: CostName, cost: float) -> float:
+        """Return what a cost counts as when networks are compared."""
+        return max(cost, 1000 / self.enough_fps) if name == "latency_ms" and self.enough_fps else cost
+
+    @property
+    def aims(self) -> "Budget":
+        """What networks are compared by, without limits."""
+        return Budget(enough_fps=self.enough_fps).towards(self._objectives)
 
     @property
     def directions(self) -> list[Literal["maximize", "minimize"]]:
@@ -93,7 +113,8 @@ class Budget(Frozen):
 
     def at_fps(self, fps: float) -> Self:
         """Return the same with a limit of images per second in place of all that was said of latency."""
-        return self.model_copy(update={"fps": fps, "latency_ms": None})
+        enough = None if self.enough_fps and self.enough_fps <= fps else self.enough_fps
+        return self.model_copy(update={"fps": fps, "latency_ms": None, "enough_fps": enough})
 
     @property
     def limit_ms(self) -> float | None:
@@ -137,4 +158,5 @@ class Budget(Frozen):
         limit_ms = limits.pop("latency_ms", None)
         parts = [f"{1000 / limit_ms:g} FPS ({limit_ms:.2f} ms)"] if limit_ms else []
         parts += [COSTS[name].text(limit) + COSTS[name].noun for name, limit in limits.items()]
+        parts += [f"{self.enough_fps:g} FPS are enough"] if self.enough_fps else []
         return ", ".join(parts) or "no limit"

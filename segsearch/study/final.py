@@ -178,7 +178,7 @@ def spread(records: Sequence[TrialRecord], budget: Budget, top: int | None) -> l
     Raises:
         BudgetError: no network has been trained. InputError: the front has fewer than ``top``.
     """
-    aims = Budget().towards(budget.objectives)
+    aims = budget.aims
     best = front(candidates(records, budget), aims)
     if top is not None and top > len(best):
         networks = "1 network" if len(best) == 1 else f"{len(best)} networks"

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import TypeVar
 
-from segsearch.study.budget import Budget, CostName
+from segsearch.study.budget import Budget
 from segsearch.study.record import TrialRecord
 
 T = TypeVar("T")
@@ -13,9 +13,12 @@ Losses = tuple[float, ...]
 """What a network is compared by, each to be made small: the costs, then the negative mIoU."""
 
 
-def losses(miou: float, costs: Mapping[str, float | None], compared: Sequence[CostName]) -> Losses:
+def losses(miou: float, costs: Mapping[str, float | None], budget: Budget) -> Losses:
     """Return the figures that count; a cost that is not known is taken for the worst."""
-    return (*(math.inf if (cost := costs[name]) is None else cost for name in compared), -miou)
+    return (
+        *(math.inf if (cost := costs[name]) is None else budget.worth(name, cost) for name in budget.compared),
+        -miou,
+    )
 
 
 def undominated(items: Iterable[T], losses_of: Callable[[T], Losses]) -> tuple[list[T], list[T]]:
@@ -64,7 +67,7 @@ def figures(record: TrialRecord, budget: Budget) -> tuple[float, ...]:
 
 def losses_of(record: TrialRecord, budget: Budget, *, searched: bool = False) -> Losses:
     """Return what a trained network is compared by; with ``searched``, by the latency that the search measured."""
-    return losses(record.miou, record.costs if searched else record.quoted_costs, budget.compared)
+    return losses(record.miou, record.costs if searched else record.quoted_costs, budget)
 
 
 REACH, UNSTEADY_REACH = 0.8, 0.5
@@ -78,7 +81,7 @@ def within_reach(records: Iterable[TrialRecord], budget: Budget) -> list[TrialRe
     """
     trained = [record for record in records if record.trained]
     inside = [record for record in trained if record.meets(budget)]
-    everywhere = Budget().towards(budget.objectives)
+    everywhere = budget.aims
     found = (
         *(*front(trained, everywhere), *front(inside, everywhere)),
         *(*_near(trained, budget), *_near(inside, budget)),
@@ -93,7 +96,7 @@ def _near(trained: Sequence[TrialRecord], budget: Budget) -> list[TrialRecord]:
     def reaches(record: TrialRecord) -> bool:
         assert record.latency is not None, "trained networks were measured"
         least_ms = record.latency.median_ms * (REACH if record.latency.steady else UNSTEADY_REACH)
-        least = losses(record.miou, record.costs | {"latency_ms": least_ms}, budget.compared)
+        least = losses(record.miou, record.costs | {"latency_ms": least_ms}, budget)
         return not any(other is not record and _as_good(found, least) for other, found in best)
 
     return [record for record in trained if reaches(record)]
@@ -105,7 +108,7 @@ def knee(records: Sequence[TrialRecord], budget: Budget | None = None) -> TrialR
     That is where more latency begins to buy less mIoU. A front of two has no such network: the better one of them. Of
     several costs the mean of the scaled ones counts. The limits of the budget are not asked, its objectives are.
     """
-    aims = Budget().towards(budget.objectives) if budget else Budget()
+    aims = budget.aims if budget else Budget()
     best = front(records, aims)
     places = scaled([losses_of(record, aims) for record in best])
     distances = [round(-sum(costs) / len(costs) - lack, 12) for *costs, lack in places]

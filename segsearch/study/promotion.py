@@ -48,7 +48,7 @@ class Scores:
     """The networks that were scored at each rung, whatever became of them: ``at[rung][number]``, None for the end."""
 
     def __init__(self, budget: Budget | None = None) -> None:
-        self._compared = (budget or Budget()).compared
+        self._budget = budget or Budget()
         self.at: defaultdict[int | None, dict[int, Scored]] = defaultdict(dict)
 
     @classmethod
@@ -65,7 +65,7 @@ class Scores:
             return
         final = [(None, result.counted.miou)] if result.state == "complete" and result.counted else []
         for rung, miou in (*((rung.epochs, rung.miou) for rung in result.rungs if rung.epochs), *final):
-            found = losses(miou, result.costs, self._compared)
+            found = losses(miou, result.costs, self._budget)
             self.at[rung][number] = Scored(number=number, miou=miou, losses=found, chosen=chosen)
 
     def of_rung(self, rung: int) -> list[Scored]:

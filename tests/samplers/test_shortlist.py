@@ -340,3 +340,19 @@ def test_a_study_with_rungs_lets_those_go_on_that_the_model_expects_most_of(tmp_
     records = StudyFolder(tmp_path).records()
     assert outcome.end == "finished" and asked
     assert 0 < sum(r.trained for r in records) < len(records)
+
+
+def test_no_trials_are_spent_on_what_is_faster_than_enough() -> None:
+    """Twenty proposals after a start: how many are of the faster half, with and without a speed that is enough."""
+    middle = sorted(takes_ms(record(number).point) for number in range(100))[50]
+
+    def fast(budget: Budget) -> int:
+        model, count = Surrogate(unified(), budget, seed=0, startup=6), 0
+        for number in range(1, 33):
+            point = record(number).point if number <= 12 else model.ask(number, 1)[0]
+            count += number > 12 and takes_ms(point) < middle
+            model.began(number, point)
+            model.ended(told(number, point))
+        return count
+
+    assert fast(Budget(enough_fps=1000 / middle)) < fast(Budget()) / 2

@@ -12,6 +12,17 @@ def test_the_tighter_of_fps_and_latency_holds() -> None:
     assert Budget(params=5).limit_ms is None
 
 
+def test_faster_than_enough_counts_as_enough() -> None:
+    budget = Budget(fps=50, enough_fps=200)
+    assert [budget.worth("latency_ms", ms) for ms in (1.0, 5.0, 7.0)] == [5.0, 5.0, 7.0]
+    assert budget.worth("params", 1.0) == Budget().worth("latency_ms", 1.0) == 1.0
+    assert budget.aims == Budget(enough_fps=200) and budget.refusal(None, None, 1.0) is None
+    assert str(budget) == "50 FPS (20.00 ms), 200 FPS are enough"
+    assert (budget.at_fps(100).enough_fps, budget.at_fps(300).enough_fps) == (200, None)
+    with pytest.raises(InputError, match="budget: enough_fps 50 must be more than the 50 needed"):
+        Budget.parse({"latency_ms": 20, "enough_fps": 50}, "budget")
+
+
 def test_no_limit_refuses_nothing() -> None:
     assert Budget().refusal(10**12, 10**15, 1e6) is None
     assert Budget().excess(10**12, 10**15, 1e6) == {}

@@ -27,6 +27,15 @@ def test_front_is_what_nothing_dominates(pairs: list[tuple[int, int]]) -> None:
         assert earlier.latency_ms < later.latency_ms and earlier.miou < later.miou
 
 
+@given(PAIRS)
+def test_of_networks_that_are_fast_enough_the_best_stands_for_all(pairs: list[tuple[int, int]]) -> None:
+    records = [record(i, miou=m / 10, latency_ms=float(ms)) for i, (m, ms) in enumerate(pairs)]
+    found = front(records, Budget(enough_fps=250))
+    clamped = [(m, max(4, ms)) for m, ms in pairs]
+    wanted = {p for p in clamped if not any(dominates(q, p) for q in clamped)}
+    assert {(round(10 * r.miou), max(4, round(r.latency_ms))) for r in found} == wanted and len(found) == len(wanted)
+
+
 @given(PAIRS, st.lists(st.floats(0.9, 1.1), min_size=12, max_size=12), st.integers(1, 8))
 def test_within_reach_is_any_front_and_any_that_noise_makes(
     pairs: list[tuple[int, int]], noise: list[float], limit_ms: int
