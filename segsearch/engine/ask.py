@@ -25,6 +25,7 @@ from segsearch.engine.watch import Silent, StudyProgress
 from segsearch.errors import InputError
 from segsearch.files import make_folder
 from segsearch.lock import locked
+from segsearch.progress import silent
 from segsearch.result import TrialResult
 from segsearch.study.config import StudyConfig, load_study
 from segsearch.study.outcome import End
@@ -32,6 +33,7 @@ from segsearch.study.pareto import front
 from segsearch.study.record import TrialRecord
 from segsearch.study.store import StudyFolder
 from segsearch.training.scores import Scores
+from segsearch.trial import TrialSetup
 
 
 def open_study(
@@ -62,27 +64,40 @@ def open_study(
 
 
 class _Given:
-    """An executor that runs nothing: what the driver submits is measured, or given out, by whoever asks."""
+    """An executor that measures, and gives trainings out; ``slots`` is one more than are given out."""
 
-    def __init__(self) -> None:
+    one_by_one = True
+
+    def __init__(self, setup: TrialSetup) -> None:
         self.slots = 1
-        self.tasks = deque[Task]()
+        self._setup, self._tasks = setup, deque[Task]()
 
     def submit(self, task: Task) -> None:
         """Take a task."""
-        self.tasks.append(task)
+        self._tasks.append(task)
 
     def apart(self, task: Task) -> bool:
         """Trainings are somebody else's."""
         return task.stage == "train"
 
     def collect(self) -> tuple[Task, TrialResult]:
-        """Refuse: results come by `tell`, so there is nothing to wait for."""
-        raise AssertionError("an asked study does not collect")
+        """Measure the network that waits. Raises as `segsearch.trial.measure_trial`."""
+        task = self._tasks.popleft()
+        assert task.stage == "measure", "results of trainings come by `AskedStudy.tell`"
+        return task, run(self._setup, task, silent)
 
     def close(self) -> None:
         """Forget what was submitted."""
-        self.tasks.clear()
+        self._tasks.clear()
+
+    @property
+    def waits(self) -> bool:
+        """Whether a network waits to be measured, or a training to be given out."""
+        return bool(self._tasks)
+
+    def training(self) -> Task | None:
+        """Take the training that waits to be given out; None where there is none."""
+        return self._tasks.popleft() if self._tasks and self._tasks[0].stage == "train" else None
 
 
 class AskedStudy:
@@ -90,7 +105,7 @@ class AskedStudy:
 
     def __init__(self, study: Study, folder: Path, progress: StudyProgress) -> None:
         make_folder(folder)
-        self._study, self._store, self._given = study, StudyFolder(folder), _Given()
+        self._study, self._store, self._given = study, StudyFolder(folder), _Given(study.setup)
         self._open: dict[int, OwnTrial] = {}
         self._stack = ExitStack()
         self.end: End | None = None
@@ -115,15 +130,14 @@ class AskedStudy:
         self._given.slots = len(self._open) + 1
         while True:
             self.end = self._driver.submit()
-            if not self._given.tasks:
-                return None
-            task = self._given.tasks.popleft()
-            if task.stage == "train":
+            if (task := self._given.training()) is not None:
                 trial = self._open[task.proposal.number] = OwnTrial(
                     task, self._study.setup, goes_on=self._driver.goes_on
                 )
                 return trial
-            self._driver.take(task, run(self._study.setup, task, lambda *_: None))
+            if not self._given.waits:
+                return None
+            self._driver.take(*self._given.collect())
 
     def tell(
         self,

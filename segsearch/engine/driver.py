@@ -136,7 +136,7 @@ class Driver:
         if again := self._trials.reopen(self._competes):
             notes.append(f"{again} rejected networks may meet the budget after all and are tried again")
         self._shortlist: Shortlist | None = None
-        if executor.slots == 1 and study.config.shortlist > 1 and study.config.sampler == "pareto":
+        if executor.one_by_one and study.config.shortlist > 1 and study.config.sampler == "pareto":
             self._shortlist = Shortlist(study.config.shortlist, self._measure, store.path, progress.note)
         self._proposer = self._informed()
         self._ledger = Ledger(study, store, self._trials, progress)

@@ -1,5 +1,6 @@
 """Networks trained by code of one's own: asked for and told, or by an objective."""
 
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from segsearch.engine.ask import AskedStudy, open_study
 from segsearch.engine.driver import run_study
 from segsearch.engine.own_training import NOTE, OwnTrial
 from segsearch.errors import InputError
+from segsearch.samplers.shortlist import SHORTLIST
 from segsearch.samplers.surrogate import Surrogate
 from segsearch.study.budget import Budget
 from segsearch.study.config import StudyConfig
@@ -223,3 +225,21 @@ def test_the_sampler_learns_from_the_end_whatever_is_reported(tmp_path: Path) ->
         model.ended(record)
     told = {n: (seen.miou, seen.rungs) for n, seen in model._trials.items()}
     assert told == {r.number: (r.miou, ()) for r in records}
+
+
+def test_long_trainings_have_networks_measured_before_one_is_given(tmp_path: Path) -> None:
+    """By the default sampler, and with others under way."""
+    settings = config(trials=5, startup=2).model_copy(update={"sampler": "pareto", "shortlist": 2})
+    for wanted in (4, 5):  # the second opening has all times from the records
+        with open_study(settings.model_copy(update={"trials": wanted}), tmp_path) as study:
+            others = [study.ask()] if wanted == 4 else []
+            while (trial := study.ask()) is not None:
+                trial._begun -= 3600  # it takes an hour to train
+                study.tell(trial, miou=luck(trial.spec.id))
+            for other in filter(None, others):
+                study.tell(other, miou=0.5)
+            assert study.end == "finished"
+    lines = [json.loads(line) for line in (tmp_path / SHORTLIST).read_text().splitlines()]
+    assert {line["number"] for line in lines} == {3, 4, 5}
+    for record in StudyFolder(tmp_path).records()[2:]:
+        assert record.spec_id in [line["spec_id"] for line in lines if line["number"] == record.number]
