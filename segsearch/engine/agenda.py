@@ -55,7 +55,7 @@ class Agenda:
         if fitting := [trial for trial in ready if self._to_rung(trial) <= steps]:
             return self._train(fitting[0])
         proposed, end = trials.ready("proposed"), self._end(trials, steps)
-        if again := [trial for trial in proposed if trial.again]:
+        if again := [trial for trial in proposed if trial.rejected]:
             return Step(trial=again[0], stage="measure")
         if due := [t for t in trials.ready("waiting") if end is not None or t.due <= len(trials.records)]:
             return Step(trial=due[0], stage="measure")

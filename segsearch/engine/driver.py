@@ -132,7 +132,7 @@ class Driver:
             study.config, len(study.setup.splits.train), lambda numbers: self._proposer.merits(numbers)
         )
         self._trials.unstop(store.resumable(records))
-        self._rest_ms = least_reference_ms(r.latency for r in records if r.latency is not None)
+        self._rest_ms = least_reference_ms(r.latency for r in self._trials.all if r.latency is not None)
         if again := self._trials.reopen(self._competes):
             notes.append(f"{again} rejected networks may meet the budget after all and are tried again")
         self._shortlist: Shortlist | None = None
@@ -227,6 +227,8 @@ class Driver:
         trial, task = step.trial, self._task(step)
         if record := self._trials.resumed(trial):
             self._store.resume(record)
+        if trial.rejected is not None:
+            self._store.reopen(trial.proposal.number)
         # where a stage has a process of its own, the end of this one says nothing of its network
         apart = self._executor.apart(task)
         if (reason := None if apart else self._store.attempt(task.proposal.number)) is None:

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -24,6 +25,7 @@ from segsearch.study_files import (
     CHECKPOINT,
     PAUSED,
     PROPOSAL,
+    REJECTED,
     RESULT,
     SPENT,
     STUDY,
@@ -115,7 +117,9 @@ class StudyFolder:
                 continue
             _check_number(proposal, path / PROPOSAL)
             paused = _paused(path / PAUSED, proposal)
-            begun.append(Begun(proposal=proposal, state="paused" if paused else "proposed", result=paused))
+            rejected = self._record(path / REJECTED) if (path / REJECTED).exists() else None
+            state: Literal["paused", "proposed"] = "paused" if paused else "proposed"
+            begun.append(Begun(proposal=proposal, state=state, result=paused, rejected=rejected))
         return begun, notes
 
     def clear(self, records: Iterable[TrialRecord]) -> None:
@@ -160,6 +164,12 @@ class StudyFolder:
         self._write(self.trial(record.number) / PAUSED, record.result.model_copy(update={"state": "paused"}))
         (self.trial(record.number) / RESULT).unlink()
 
+    def reopen(self, number: int) -> None:
+        """Make a rejected trial one that has not ended, and keep its record beside it."""
+        self.check()
+        with suppress(FileNotFoundError):  # it was, in an earlier run or stage
+            (self.trial(number) / RESULT).rename(self.trial(number) / REJECTED)
+
     def finish(self, record: TrialRecord, *, resumable: bool = False) -> None:
         """Write the record, which makes the trial exist, and drop what only served the way there.
 
@@ -186,7 +196,7 @@ class StudyFolder:
     def _tidy(self, record: TrialRecord, *, resumable: bool) -> None:
         folder = self.trial(record.number)
         attempts.forget(folder)
-        for name in (PAUSED,) if resumable else (PAUSED, CHECKPOINT):
+        for name in (PAUSED, REJECTED) if resumable else (PAUSED, REJECTED, CHECKPOINT):
             (folder / name).unlink(missing_ok=True)
 
     def _write(self, path: Path, value: Frozen) -> None:
