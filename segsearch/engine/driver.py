@@ -55,7 +55,8 @@ def run_study(
         work: runs one stage of a trial; default `segsearch.engine.prepare.run`.
         time: times one network again when the trials are done; default in as many new processes as the study asks for.
         site: where the stages run; default: one after another in this process.
-        objective: trains and scores a network in place of the study's recipe.
+        objective: trains and scores a network in place of the study's recipe; takes any time, unless the study names
+            ``step_seconds``.
 
     Raises:
         InputError: the study cannot be, the folder holds another one or is in use, or the disk is full.
