@@ -209,7 +209,9 @@ class Driver:
         self._proposer.began(proposal)
 
     def _measure(self, proposal: Proposal, spec: NetworkSpec, folder: Path) -> TrialResult:
-        """Measure a network that may become a trial, while nothing else runs."""
+        """Measure a network that may become a trial, unless the process has died of that too often."""
+        if reason := self._store.attempt(folder):
+            return TrialResult(state="failed", reason=reason, spec=spec, spec_id=spec.id, seconds={})
         self._executor.submit(
             Task(
                 proposal=proposal,
@@ -221,7 +223,9 @@ class Driver:
                 stage="measure",
             )
         )
-        return self._executor.collect()[1]
+        result = self._executor.collect()[1]
+        self._store.ended(folder)
+        return result
 
     def _begin(self, step: Step) -> None:
         """Submit a stage, unless the process has died in it too often."""
@@ -232,12 +236,13 @@ class Driver:
             self._store.reopen(trial.proposal.number)
         # where a stage has a process of its own, the end of this one says nothing of its network
         apart = self._executor.apart(task)
-        if (reason := None if apart else self._store.attempt(task.proposal.number)) is None:
+        if (reason := None if apart else self._store.attempt(task.folder)) is None:
             trial.under_way = True
             if task.stage == "train":
                 self._ledger.training(trial)
             self._executor.submit(task)
         else:
+            reason += " (delete the folder's result.json to try it again)"
             failed = TrialResult(state="failed", reason=reason, spec=task.spec, spec_id=task.spec.id, seconds={})
             self._finish(trial, failed.after(trial.result))
 

@@ -53,7 +53,8 @@ class StudyFolder:
         self.path = path
         self._place: tuple[int, int] | None = None
         """Which folder it is that lies there, from `begin` on."""
-        self._running: set[int] = set()
+        self._running: set[Path] = set()
+        """Folders in which a stage runs, of which the network may kill the process."""
 
     def trial(self, number: int) -> Path:
         """Folder of one trial."""
@@ -134,24 +135,27 @@ class StudyFolder:
         """Write a proposal into its new folder."""
         self._write(self.trial(proposal.number) / PROPOSAL, proposal)
 
-    def attempt(self, number: int) -> str | None:
-        """Write down that a trial begins; return why it must not, see `attempts.begin`."""
+    def attempt(self, folder: Path) -> str | None:
+        """Write down that a stage begins in a folder, a trial's or another; return why not, see `attempts.begin`."""
         self.check()
-        reason = attempts.begin(self.trial(number))
+        reason = attempts.begin(folder)
         if reason is None:
-            self._running.add(number)
+            self._running.add(folder)
         return reason
 
+    def ended(self, folder: Path) -> None:
+        """Write down that the stage in a folder has ended."""
+        attempts.leave(folder)
+        self._running.discard(folder)
+
     def leave(self) -> None:
-        """Write down that the trials under way are stopped on purpose."""
-        for number in tuple(self._running):
-            attempts.leave(self.trial(number))
-        self._running.clear()
+        """Write down that the stages under way are stopped on purpose."""
+        for folder in tuple(self._running):
+            self.ended(folder)
 
     def hold(self, number: int, result: TrialResult) -> None:
         """Write down that a stage of a trial has ended, and how far it was trained where it is paused."""
-        attempts.leave(self.trial(number))  # first: a death from here on is not one in the training
-        self._running.discard(number)
+        self.ended(self.trial(number))  # first: a death from here on is not one in the training
         if result.state == "paused":
             self._write(self.trial(number) / PAUSED, result)
 
@@ -177,7 +181,7 @@ class StudyFolder:
         """
         (self.trial(record.number) / CONFIRMED).unlink(missing_ok=True)  # of an earlier result
         self._write(self.trial(record.number) / RESULT, record)
-        self._running.discard(record.number)
+        self._running.discard(self.trial(record.number))
         self._tidy(record, resumable=resumable)
 
     def drop_checkpoint(self, number: int) -> None:
