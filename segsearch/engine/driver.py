@@ -337,8 +337,8 @@ class Driver:
             proposer.began(trial)
             if isinstance(trial, TrialRecord):
                 proposer.ended(trial)
-            elif (result := self._trials.begun[trial.number].result) is not None:
-                proposer.scored(trial.number, result)
+            elif (begun := self._trials.begun[trial.number]).state == "paused" and begun.result is not None:
+                proposer.scored(trial.number, begun.result)
         return proposer
 
     def _finish(self, trial: Begun, result: TrialResult, *, resumable: bool = False) -> None:

@@ -76,17 +76,17 @@ class Shortlist:
 
     def __post_init__(self) -> None:
         self._lines = list(self._read())
-        self._training, self._measuring = list[float](), list[float]()
+        self._took: dict[int, tuple[float | None, float | None]] = {}
+        """Seconds of training and of measuring by trial, as a sampler that begins anew hears of all once more."""
         self._said: int | None = None
 
     def _read(self) -> Sequence[Measured]:
         path = self.folder / SHORTLIST
         return [Measured.parse(line, f"{path}:{number}") for number, line in enumerate(read_lines(path), start=1)]
 
-    def trained(self, training: float | None, measuring: float | None) -> None:
+    def trained(self, number: int, training: float | None, measuring: float | None) -> None:
         """Learn how many seconds a trial took to train and to measure; None of what is not known."""
-        self._training += [training] if training else []
-        self._measuring += [measuring] if measuring else []
+        self._took[number] = training, measuring
 
     def before(self, number: int) -> list[Measured]:
         """Return what was measured for the trials before one, in the order of their numbers."""
@@ -94,10 +94,12 @@ class Shortlist:
 
     def worth(self, number: int) -> int:
         """Return how many networks are to be measured for a trial; 0 where one alone could be."""
-        if not self._training:
+        trainings = [training for training, _ in self._took.values() if training]
+        if not trainings:
             return 0
-        took = self._measuring + [line.seconds for line in self.before(number)]
-        most = int(SHARE * statistics.median(self._training) / statistics.median(took)) if took else self.size
+        took = [measuring for _, measuring in self._took.values() if measuring]
+        took += [line.seconds for line in self.before(number)]
+        most = int(SHARE * statistics.median(trainings) / statistics.median(took)) if took else self.size
         found = min(self.size, most)
         if found < self.size and found != self._said:
             told = f"{found} networks are" if found > 1 else "only the chosen network is"

@@ -141,6 +141,20 @@ def test_measuring_takes_little_beside_a_training(tmp_path: Path, monkeypatch: p
     )
 
 
+def test_times_that_are_told_again_count_once(tmp_path: Path) -> None:
+    """As where rejected networks are taken up again, and the sampler begins anew with all that is known."""
+    told_once, clock = proposer(tmp_path / "once", Clock(), size=8), Clock()
+    first = proposer(tmp_path / "again", clock, size=8)
+    assert first._shortlist is not None and told_once._shortlist is not None
+    second = proposer(tmp_path / "again", clock, shortlist=first._shortlist)
+    for chooser, numbers in ((told_once, (1, 2, 3)), (first, (1,)), (second, (1, 2, 3))):
+        for number in numbers:
+            known = told(number, record(number).point, train_seconds=12.0 if number == 1 else 40.0)
+            chooser.began(known)
+            chooser.ended(known)
+    assert first._shortlist.worth(4) == told_once._shortlist.worth(4) == 3
+
+
 def test_before_a_training_has_ended_nothing_is_measured(tmp_path: Path) -> None:
     clock = Clock()
     assert proposer(tmp_path, clock).next(1) is not None
