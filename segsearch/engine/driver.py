@@ -9,18 +9,16 @@ from segsearch.engine.confirm import Time, confirm
 from segsearch.engine.executors.base import Executor, Task, Work
 from segsearch.engine.executors.site import Here, Site
 from segsearch.engine.ledger import Ledger, now
-from segsearch.engine.own_training import Objective, OwnWork, always
+from segsearch.engine.opening import opened
+from segsearch.engine.own_training import GoesOn, Objective, OwnWork, always
 from segsearch.engine.pace import Pace
-from segsearch.engine.prepare import Study, prepare
+from segsearch.engine.prepare import Study
 from segsearch.engine.watch import Silent, StudyProgress
 from segsearch.errors import InputError
-from segsearch.files import make_folder
 from segsearch.interrupt import stop_requests
-from segsearch.lock import locked
 from segsearch.measure.record import LatencyRecord
-from segsearch.provenance import commit, versions
 from segsearch.result import Rung, TrialResult
-from segsearch.samplers.proposals import Proposer, too_small
+from segsearch.samplers.proposals import Proposer
 from segsearch.samplers.sampler import seed_of
 from segsearch.samplers.shortlist import Shortlist
 from segsearch.spec.network import NetworkSpec
@@ -64,51 +62,35 @@ def run_study(
         DeviceError, MissingExtraError: as `prepare`. WorkerError: the machines of the site are lost.
     """
     progress, site = progress or Silent(), site or Here()
-    study, store = prepare(config, site.target, folder), StudyFolder(folder)
-    commit(), versions()  # of the code that runs now: somebody may check out another while it does
-    make_folder(folder)
 
     def told(line: str) -> None:
         progress.note(line)
-        store.leave()  # now: whoever asked for a stop may not wait for it, and kill
+        at.store.leave()  # now: whoever asked for a stop may not wait for it, and kill
 
-    with locked(folder), stop_requests(told) as stop:
-        store.begin(study.file)
-        study.warm.keep(folder)
-        pace = Pace(config, store)
-        for note in study.notes:
-            progress.note(f"data: {note}")
-        for note in study.warm.notes:
-            progress.note(note)
-        for name in too_small(study.named, study.setup.size_hw):
-            progress.note(f"{name} is left out: images of {config.data.size} are too small for it")
+    def stopped() -> bool:
+        at.store.check()
+        at.pace.tick()
+        return at.pace.up or stop()
 
-        def stopped() -> bool:
-            store.check()
-            pace.tick()
-            return pace.up or stop()
-
+    with opened(config, folder, site.target, progress) as at, stop_requests(told) as stop:
         if objective is not None:
             # a training elsewhere cannot ask how others stand
             here = isinstance(site, Here)
-            work = OwnWork(
-                study.setup, objective, (lambda number, rung: driver.goes_on(number, rung)) if here else always
-            )
-        executor = site.executor(study, work, progress, stopped)
-        driver = Driver(study, store, executor, progress, stop, pace)
+            goes_on: GoesOn = (lambda number, rung: driver.goes_on(number, rung)) if here else always
+            work = OwnWork(at.study.setup, objective, goes_on)
+        executor = site.executor(at.study, work, progress, stopped)
+        driver = Driver(at.study, at.store, executor, progress, stop, at.pace)
         try:
-            end = driver.run(time or site.time(study, stop))
+            end = driver.run(time or site.time(at.study, stop))
         except BaseException:
             progress.closed("stopped by an error; what is finished is kept")
             raise
         finally:
             executor.close()
-            store.leave()
-        pace.write()
         outcome = conclude(config, folder, end, driver.records)
         progress.closed(outcome.line)
-        check_budget(config, end, driver.records)
-        return outcome
+    check_budget(config, end, outcome.records)
+    return outcome
 
 
 class Driver:
@@ -223,9 +205,10 @@ class Driver:
                 stage="measure",
             )
         )
-        result = self._executor.collect()[1]
-        self._store.ended(folder)
-        return result
+        try:
+            return self._executor.collect()[1]
+        finally:
+            self._store.ended(folder)
 
     def _begin(self, step: Step) -> None:
         """Submit a stage, unless the process has died in it too often."""
@@ -263,6 +246,12 @@ class Driver:
             stage=step.stage,
             until=step.until,
         )
+
+    def take_back(self, task: Task) -> None:
+        """Take back that a stage was begun, as an error stopped it: its trial is as an earlier run would leave it."""
+        trial = self._trials.begun[task.proposal.number]
+        trial.under_way, trial.started_at = False, None
+        self._store.ended(task.folder)
 
     def take(self, task: Task, result: TrialResult) -> None:
         """Take in the result of a stage, and what its measurement tells of the machine."""

@@ -24,7 +24,7 @@ class Begun:
     started_at: str | None = None
     """When this run of the study took it up; None before that."""
     under_way: bool = False
-    """A stage of it was submitted and has not ended."""
+    """A stage of it was submitted, and its result is not written yet."""
     rejected: TrialRecord | None = None
     """Its record by an earlier budget, or of a machine that seemed slower; it may meet the budget after all."""
     stopped: TrialRecord | None = None
