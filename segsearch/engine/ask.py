@@ -182,8 +182,8 @@ class AskedStudy:
             result = trial.stopped()
         else:
             result = trial.failed(error or "") if said is None else trial.result(said, weights)
-        del self._open[trial.number]
         self._driver.take(trial.task, result)
+        del self._open[trial.number]
         self._at.pace.tick()
         return next(record for record in self.records if record.number == trial.number)
 

@@ -255,8 +255,7 @@ class Driver:
 
     def take(self, task: Task, result: TrialResult) -> None:
         """Take in the result of a stage, and what its measurement tells of the machine."""
-        trial = self._trials.begun[task.proposal.number]
-        trial.under_way = False
+        trial = self._trials.begun[task.proposal.number]  # under way until it is written what became of it
         if task.stage == "train":
             result = result.after(trial.result)
         if result.state in ("passed", "waiting", "paused"):

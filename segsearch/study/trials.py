@@ -50,7 +50,7 @@ class Begun:
     def hold(self, result: TrialResult, *, finished: int) -> None:
         """Take the result of a stage after which there is another; ``finished`` trials there are by now."""
         assert result.state in ("passed", "waiting", "paused"), result.state
-        self.state, self.result = result.state, result
+        self.state, self.result, self.under_way = result.state, result, False
         if result.state == "waiting":
             assert result.measurements is not None
             self.due = due_after(result.measurements, finished)

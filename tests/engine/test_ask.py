@@ -23,7 +23,7 @@ from segsearch.study.config import StudyConfig
 from segsearch.study.promotion import Scores, in_order
 from segsearch.study.record import TrialRecord
 from segsearch.study.store import StudyFolder
-from segsearch.study_files import ERROR, LATENCY, WEIGHTS
+from segsearch.study_files import ERROR, LATENCY, RESULT, WEIGHTS
 from segsearch.winner.export import export_winner
 from tests.engine.builders import latency, small
 from tests.engine.studies import TIMER, luck, quick
@@ -246,6 +246,20 @@ def test_long_trainings_have_networks_measured_before_one_is_given(tmp_path: Pat
     assert {line["number"] for line in lines} == {3, 4, 5}
     for record in StudyFolder(tmp_path).records()[2:]:
         assert record.spec_id in [line["spec_id"] for line in lines if line["number"] == record.number]
+
+
+def test_a_result_that_could_not_be_written_can_be_told_again(tmp_path: Path) -> None:
+    with open_study(config(trials=2), tmp_path) as study:
+        trial = study.ask()
+        assert trial is not None
+        (tmp_path / "trials/0001" / RESULT).mkdir()  # as a full disk, nothing can be written there
+        with pytest.raises(InputError, match="cannot be written"):
+            study.tell(trial, miou=0.5)
+        second = study.ask()
+        assert second is not None and second.number == 2, "the first is still out"
+        (tmp_path / "trials/0001" / RESULT).rmdir()
+        assert study.tell(trial, miou=0.5).miou == 0.5 and study.tell(second, miou=0.25).trained
+        assert study.ask() is None and study.end == "finished"
 
 
 def test_after_an_error_in_a_measurement_a_study_can_be_asked_again(
