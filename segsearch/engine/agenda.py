@@ -65,6 +65,10 @@ class Agenda:
             return end
         return Step(trial=proposed[0], stage="measure") if proposed else "propose"
 
+    def trainings_left(self, trials: Trials) -> float:
+        """Return how many whole trainings are wanted yet; what is under way or paused counts by its steps."""
+        return max(0, self._left(trials)) / self._whole
+
     def beaten(self, trials: Trials, rung: int) -> list[Begun]:
         """Return the trials paused at a rung that will never go on."""
         there = {t.proposal.number: t for t in trials.ready("paused") if t.reached == rung and not t.proposal.chosen}

@@ -12,18 +12,17 @@ from segsearch.engine.ledger import Ledger, now
 from segsearch.engine.opening import opened
 from segsearch.engine.own_training import GoesOn, Objective, OwnWork, always
 from segsearch.engine.pace import Pace
-from segsearch.engine.prepare import Study
+from segsearch.engine.prepare import Study, tried_again
 from segsearch.engine.watch import Silent, StudyProgress
 from segsearch.errors import InputError
 from segsearch.interrupt import stop_requests
 from segsearch.measure.record import LatencyRecord
 from segsearch.result import Rung, TrialResult
-from segsearch.samplers.proposals import Proposer
 from segsearch.samplers.sampler import seed_of
 from segsearch.samplers.shortlist import Shortlist
 from segsearch.spec.network import NetworkSpec
 from segsearch.study.config import StudyConfig
-from segsearch.study.gate import ALIKE, MEASUREMENTS, gate, least_reference_ms
+from segsearch.study.gate import ALIKE, MEASUREMENTS, least_reference_ms
 from segsearch.study.outcome import ENDED, End, StudyOutcome, check_budget, conclude
 from segsearch.study.record import Proposal, TrialRecord, network_of
 from segsearch.study.store import StudyFolder
@@ -115,13 +114,13 @@ class Driver:
             study.config, len(study.setup.splits.train), lambda numbers: self._proposer.merits(numbers)
         )
         self._trials.unstop(store.resumable(records))
-        self._rest_ms = least_reference_ms(r.latency for r in self._trials.all if r.latency is not None)
-        if again := self._trials.reopen(self._competes):
-            notes.append(f"{again} rejected networks may meet the budget after all and are tried again")
+        self._rest_ms = self._trials.rest_ms
+        if again := self._trials.reopen(self._config.budget, self._rest_ms):
+            notes.append(tried_again(again))
         self._shortlist: Shortlist | None = None
         if executor.one_by_one and study.config.shortlist > 1 and study.config.sampler == "pareto":
             self._shortlist = Shortlist(study.config.shortlist, self._measure, store.path, progress.note)
-        self._proposer = self._informed()
+        self._proposer = self._study.proposer(self._shortlist, self._trials)
         self._ledger = Ledger(study, store, self._trials, progress)
         for note in notes:
             progress.note(note)
@@ -308,26 +307,9 @@ class Driver:
         before, self._rest_ms = self._rest_ms, least_reference_ms([latency], self._rest_ms)
         if not before or not self._rest_ms or self._rest_ms >= (1 - ALIKE) * before:
             return
-        if again := self._trials.reopen(self._competes):
-            self._proposer = self._informed()
+        if again := self._trials.reopen(self._config.budget, self._rest_ms):
+            self._proposer = self._study.proposer(self._shortlist, self._trials)
             self._progress.note(f"the machine is faster than it seemed: {again} rejected networks are tried again")
-
-    def _competes(self, record: TrialRecord) -> bool:
-        """Whether the gate would not reject a network any more: by another budget, or a machine known to be faster."""
-        assert record.params is not None and record.macs is not None, "rejected networks were counted"
-        taken = [record.latency] if record.latency else []
-        return gate(self._config.budget, record.params, record.macs, taken, self._rest_ms).verdict != "reject"
-
-    def _informed(self) -> Proposer:
-        """Return a proposer that knows all trials, in the order of their numbers."""
-        proposer = self._study.proposer(self._shortlist)
-        for trial in self._trials.in_order:
-            proposer.began(trial)
-            if isinstance(trial, TrialRecord):
-                proposer.ended(trial)
-            elif (begun := self._trials.begun[trial.number]).state == "paused" and begun.result is not None:
-                proposer.scored(trial.number, begun.result)
-        return proposer
 
     def _finish(self, trial: Begun, result: TrialResult, *, resumable: bool = False) -> None:
         """Write the record first, then learn from it."""

@@ -68,12 +68,17 @@ class StudyFolder:
         Raises:
             InputError: it is another study, or the folder holds something else.
         """
-        if (self.path / STUDY).exists():
+        if self.begun:
             check_same(self.read_study(), study, self.path)
         elif (self.path / TRIALS).exists():
             raise InputError(self.path, f"has trials but no {STUDY}; start in another folder")
         self._place = _place(self.path)
         self._write(self.path / STUDY, study)
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is a study already."""
+        return (self.path / STUDY).exists()
 
     def check(self) -> None:
         """Raise InputError once the folder was moved away: writing would make half a study in its old place."""
@@ -103,8 +108,8 @@ class StudyFolder:
         """Read all finished trials in the order of their numbers. Raises InputError where a file is damaged."""
         return [self._record(path / RESULT) for path in trial_folders(self.path) if (path / RESULT).exists()]
 
-    def unfinished(self) -> tuple[list[Begun], list[str]]:
-        """Return the trials without a record, and sentences on those that were damaged and are cleared away."""
+    def unfinished(self, *, clear: bool = True) -> tuple[list[Begun], list[str]]:
+        """Return the trials without a record, and sentences on those that are damaged, which ``clear`` removes."""
         begun: list[Begun] = []
         notes: list[str] = []
         for path in trial_folders(self.path):
@@ -114,7 +119,8 @@ class StudyFolder:
                 proposal = Proposal.parse(read_json(path / PROPOSAL), path / PROPOSAL)
             except TornError as error:
                 notes.append(f"trial {path.name} is proposed again: {error}")
-                shutil.rmtree(path)
+                if clear:
+                    shutil.rmtree(path)
                 continue
             _check_number(proposal, path / PROPOSAL)
             paused = _paused(path / PAUSED, proposal)

@@ -1,12 +1,12 @@
 """Where each trial of a study stands: proposed, measured, paused, or finished with a record."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from segsearch.result import TrialResult
 from segsearch.study.budget import Budget
-from segsearch.study.gate import due_after
+from segsearch.study.gate import due_after, gate, least_reference_ms
 from segsearch.study.promotion import Scores
 from segsearch.study.record import Proposal, TrialRecord
 
@@ -140,9 +140,14 @@ class Trials:
         self.scores.add(record.number, record, record.chosen)
         self.failures = self.failures + 1 if record.state == "failed" else 0
 
-    def reopen(self, competes: Callable[[TrialRecord], bool]) -> int:
-        """Take up rejected networks that compete again; return how many there are."""
-        again = [r for r in self.records.values() if r.state == "rejected" and competes(r)]
+    @property
+    def rest_ms(self) -> float | None:
+        """The least latency of the reference network that the study has seen."""
+        return least_reference_ms(r.latency for r in self.all if r.latency is not None)
+
+    def reopen(self, budget: Budget, rest_ms: float | None) -> int:
+        """Take up rejected networks that a budget, or a machine now known to be faster, may let in; count them."""
+        again = [r for r in self.records.values() if r.state == "rejected" and _competes(r, budget, rest_ms)]
         for record in again:
             self._take_up(record, Begun(proposal=record.proposal, rejected=record))
         return len(again)
@@ -173,3 +178,9 @@ class Trials:
     def replace(self, records: Sequence[TrialRecord]) -> None:
         """Put these in the place of the records of the same numbers."""
         self.records |= {record.number: record for record in records if record.number in self.records}
+
+
+def _competes(record: TrialRecord, budget: Budget, rest_ms: float | None) -> bool:
+    assert record.params is not None and record.macs is not None, "rejected networks were counted"
+    taken = [record.latency] if record.latency else []
+    return gate(budget, record.params, record.macs, taken, rest_ms).verdict != "reject"

@@ -1,6 +1,7 @@
 """Studies that are given minutes, on a clock that only the simulated trials move."""
 
 import json
+import math
 from dataclasses import replace
 from functools import partial
 from io import StringIO
@@ -185,7 +186,7 @@ def test_a_dry_run_says_what_fits() -> None:
     planned = plan(config(rungs=[1, 3], narrow=SMALL), first=1)
     assert planned.trainings == pytest.approx(120 / planned.seconds_per_training) and planned.epochs == 9
     assert planned.networks == pytest.approx(planned.trainings / (1 / 9 + (2 / 9) / 3 + (6 / 9) / 9))
-    assert replace(planned, config=config(trials=2)).trainings == 2
+    assert replace(planned, wanted=2, seconds_left=math.inf).trainings == 2
     said = Console(width=200, file=StringIO())
     said.print(plan_table(planned))
     assert f"with the epochs of {planned.trainings:.3g} whole trainings, in 2 minutes" in said.file.getvalue()  # type: ignore[attr-defined]
