@@ -12,7 +12,7 @@ from segsearch.engine.ledger import Ledger, now
 from segsearch.engine.opening import opened
 from segsearch.engine.own_training import GoesOn, Objective, OwnWork, always
 from segsearch.engine.pace import Pace
-from segsearch.engine.prepare import Study, tried_again
+from segsearch.engine.prepare import Study
 from segsearch.engine.watch import Silent, StudyProgress
 from segsearch.errors import InputError
 from segsearch.interrupt import stop_requests
@@ -26,7 +26,7 @@ from segsearch.study.gate import ALIKE, MEASUREMENTS, least_reference_ms
 from segsearch.study.outcome import ENDED, End, StudyOutcome, check_budget, conclude
 from segsearch.study.record import Proposal, TrialRecord, network_of
 from segsearch.study.store import StudyFolder
-from segsearch.study.trials import Begun, Trials
+from segsearch.study.trials import Begun
 from segsearch.study_files import LATENCY
 from segsearch.trial import write_measurements
 
@@ -106,17 +106,11 @@ class Driver:
     ) -> None:
         self._config, self._study, self._store = study.config, study, store
         self._executor, self._progress, self._stop, self._pace = executor, progress, stop, pace
-        records = store.records()
-        store.clear(records)
-        left, notes = store.unfinished()
-        self._trials = Trials(records, left, study.config.budget)
+        self._trials, notes = store.stand(study.config.budget)
+        self._rest_ms = self._trials.rest_ms
         self._agenda = Agenda(
             study.config, len(study.setup.splits.train), lambda numbers: self._proposer.merits(numbers)
         )
-        self._trials.unstop(store.resumable(records))
-        self._rest_ms = self._trials.rest_ms
-        if again := self._trials.reopen(self._config.budget, self._rest_ms):
-            notes.append(tried_again(again))
         self._shortlist: Shortlist | None = None
         if executor.one_by_one and study.config.shortlist > 1 and study.config.sampler == "pareto":
             self._shortlist = Shortlist(study.config.shortlist, self._measure, store.path, progress.note)

@@ -7,7 +7,7 @@ from pathlib import Path
 from segsearch.count.cost import count
 from segsearch.engine.agenda import Agenda, Step
 from segsearch.engine.pace import Pace
-from segsearch.engine.prepare import Study, prepare, tried_again
+from segsearch.engine.prepare import Study, prepare
 from segsearch.models.network import build
 from segsearch.progress import Report, silent
 from segsearch.samplers.proposals import too_small
@@ -142,13 +142,7 @@ def _stand(study: Study, store: StudyFolder | None, here: bool) -> tuple[Trials,
     before = store.read_study()
     elsewhere = {} if here else {"device": before.device, "threads": before.threads}
     check_same(before, study.file.model_copy(update=elsewhere), store.path)
-    records = store.records()
-    left, notes = store.unfinished(clear=False)
-    trials = Trials(records, left, study.config.budget)
-    trials.unstop(store.resumable(records))
-    if again := trials.reopen(study.config.budget, trials.rest_ms):
-        notes.append(tried_again(again))
-    return trials, notes
+    return store.stand(study.config.budget, clear=False)
 
 
 def _next(study: Study, trials: Trials, most: int, report: Report) -> list[Planned]:

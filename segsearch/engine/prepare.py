@@ -127,11 +127,6 @@ def prepare(config: StudyConfig, target: "Target | None" = None, folder: Path | 
     return Study(config=config, space=space, named=named, setup=setup, file=file, warm=warm, notes=notes)
 
 
-def tried_again(count: int) -> str:
-    """Tell of rejected networks that are taken up again as a study goes on."""
-    return f"{count} rejected networks may meet the budget after all and are tried again"
-
-
 def content_of(setup: TrialSetup) -> dict[str, str]:
     """Describe what the files hold that a study trains on and begins with: see `StudyFile.content`."""
     teacher = None if setup.teacher is None else setup.teacher.sha256

@@ -18,9 +18,10 @@ from segsearch.measure.record import LatencyRecord
 from segsearch.result import TrialResult
 from segsearch.space.lower import lower
 from segsearch.study import attempts
+from segsearch.study.budget import Budget
 from segsearch.study.identity import StudyFile, check_same
 from segsearch.study.record import Proposal, TrialRecord
-from segsearch.study.trials import Begun
+from segsearch.study.trials import Begun, Trials
 from segsearch.study_files import (
     CHECKPOINT,
     PAUSED,
@@ -128,6 +129,21 @@ class StudyFolder:
             state: Literal["paused", "proposed"] = "paused" if paused else "proposed"
             begun.append(Begun(proposal=proposal, state=state, result=paused, rejected=rejected))
         return begun, notes
+
+    def stand(self, budget: Budget, *, clear: bool = True) -> tuple[Trials, list[str]]:
+        """Return where all trials stand as a study goes on by a budget, and what a person should know of that.
+
+        ``clear``: remove what a kill left lying.
+        """
+        records = self.records()
+        if clear:
+            self.clear(records)
+        begun, notes = self.unfinished(clear=clear)
+        trials = Trials(records, begun, budget)
+        trials.unstop(self.resumable(records))
+        if again := trials.reopen(budget, trials.rest_ms):
+            notes.append(f"{again} rejected networks may meet the budget after all and are tried again")
+        return trials, notes
 
     def clear(self, records: Iterable[TrialRecord]) -> None:
         """Remove what a kill left lying: torn files, and what served only to finish these trials."""
