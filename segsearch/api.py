@@ -282,7 +282,8 @@ def search(
         out: the study's folder; default: its name in ``runs``.
         objective: your own training in place of the study's recipe. It is called with a network, to be trained in
             place, and its trial (``.latency``, ``.point``, ``.folder``), which is within the budget; it returns the
-            mIoU, 0 to 1.
+            mIoU, 0 to 1. It may take any time, unless the study names ``step_seconds``: then two calls of
+            ``trial.report`` may not be further apart.
 
     Raises: InputError for a study that cannot be. BudgetError: no network met the budget.
     """

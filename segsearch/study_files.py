@@ -19,6 +19,8 @@ LATENCY, CHECKPOINT, WEIGHTS = "latency.json", "checkpoint.pt", "weights.safeten
 """Beside them in a trial's folder, in the order in which they appear; the checkpoint goes once there is a result."""
 PAUSED = "paused.json"
 """Beside its checkpoint: the result so far of a trial that is paused at a rung."""
+REJECTED = "rejected.json"
+"""The former result of a trial that was rejected once and runs again, as it may meet the budget after all."""
 ERROR, MEMORY = "error.txt", "out_of_memory.txt"
 """In the folders of trials that failed, and of those that were short of memory once."""
 LEAST_ID = 6

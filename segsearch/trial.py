@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from segsearch.count.cost import count
 from segsearch.data.dataset import Dataset, Splits
@@ -264,6 +265,11 @@ class _Trial:
             self.facts["pretrained"] = start_from(network.encoder, setup.recipe.pretrained, self.report)
         images = len(setup.splits.train)
         rungs = {setup.recipe.steps_of(epochs, images): epochs for epochs in setup.rungs}
+
+        def score(step: int, network: nn.Module) -> float | None:
+            self.report("evaluate", 0, 1)
+            return evaluate(network, setup.splits.val, device=setup.device, report=self.report).miou
+
         with self._stage("train"):
             trained = train(
                 network,
@@ -275,7 +281,7 @@ class _Trial:
                 checkpoint=self.folder / CHECKPOINT,
                 on_step=lambda step: self.report("train", step.done, step.total),
                 score_at=rungs.keys(),
-                score=lambda step, network: evaluate(network, setup.splits.val, device=setup.device).miou,
+                score=score,
                 teacher=setup.teacher,
                 stop_at=None if until is None else setup.recipe.steps_of(until, images),
             )

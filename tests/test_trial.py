@@ -239,6 +239,26 @@ def test_scores_on_the_way_are_those_of_a_training_that_ended_there_and_change_n
     assert TrialResult.parse(scored.model_dump(mode="json"), "result") == scored
 
 
+def test_scores_on_the_way_are_reported_and_can_be_stopped(
+    spec: NetworkSpec, setup: TrialSetup, tmp_path: Path
+) -> None:
+    setup = replace(setup, recipe=Recipe(epochs=4, batch_size=4), rungs=(1,))
+    told = list[tuple[str, int]]()
+
+    def stopping(what: str, done: int, total: int) -> None:
+        told.append((what, done))
+        if (what, done) == ("evaluate", 1):
+            raise KeyboardInterrupt
+
+    whole = run_trial(spec, setup, tmp_path / "whole", seed=1)
+    with pytest.raises(KeyboardInterrupt):
+        train_trial(spec, setup, tmp_path / "torn", seed=1, until=1, report=stopping)
+    assert told == [("train", 0), ("train", 1), ("evaluate", 0), ("evaluate", 1)]
+    result = train_trial(spec, setup, tmp_path / "torn", seed=1)
+    assert (result.rungs, result.scores) == (whole.rungs, whole.scores)
+    assert (tmp_path / "torn" / WEIGHTS).read_bytes() == (tmp_path / "whole" / WEIGHTS).read_bytes()
+
+
 def test_paused_at_each_rung_and_moved_in_between_it_ends_with_the_same_weights(
     spec: NetworkSpec, setup: TrialSetup, tmp_path: Path
 ) -> None:

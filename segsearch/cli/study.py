@@ -46,7 +46,9 @@ def search(
     root: RootOption = None,
     executor: ExecutorOption = "serial",
     address: AddressOption = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be tried and how long it takes.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be tried next and how long it takes.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Search networks: measure each one first, train what meets the budget, keep the best.
@@ -76,7 +78,7 @@ def search(
         from segsearch.report.plan import plan_table
 
         with bar("dry run") as report:
-            planned = plan(config, report=report)
+            planned = plan(config, folder, here=executor == "serial", report=report)
         show(plan_table(planned))
         return
     from segsearch.engine.driver import run_study

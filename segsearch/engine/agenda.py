@@ -55,7 +55,7 @@ class Agenda:
         if fitting := [trial for trial in ready if self._to_rung(trial) <= steps]:
             return self._train(fitting[0])
         proposed, end = trials.ready("proposed"), self._end(trials, steps)
-        if again := [trial for trial in proposed if trial.again]:
+        if again := [trial for trial in proposed if trial.rejected]:
             return Step(trial=again[0], stage="measure")
         if due := [t for t in trials.ready("waiting") if end is not None or t.due <= len(trials.records)]:
             return Step(trial=due[0], stage="measure")
@@ -64,6 +64,10 @@ class Agenda:
         if end is not None:
             return end
         return Step(trial=proposed[0], stage="measure") if proposed else "propose"
+
+    def trainings_left(self, trials: Trials) -> float:
+        """Return how many whole trainings are wanted yet; what is under way or paused counts by its steps."""
+        return max(0, self._left(trials)) / self._whole
 
     def beaten(self, trials: Trials, rung: int) -> list[Begun]:
         """Return the trials paused at a rung that will never go on."""

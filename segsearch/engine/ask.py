@@ -9,29 +9,29 @@
 """
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from types import TracebackType
 from typing import Self
 
 from torch import nn
 
 from segsearch.engine.driver import Driver
 from segsearch.engine.executors.base import Task
+from segsearch.engine.opening import opened
 from segsearch.engine.own_training import OwnTrial
-from segsearch.engine.pace import Pace
-from segsearch.engine.prepare import Study, prepare, run
+from segsearch.engine.prepare import run
 from segsearch.engine.watch import Silent, StudyProgress
 from segsearch.errors import InputError
-from segsearch.files import make_folder
-from segsearch.lock import locked
+from segsearch.progress import Report
 from segsearch.result import TrialResult
 from segsearch.study.config import StudyConfig, load_study
 from segsearch.study.outcome import End
 from segsearch.study.pareto import front
 from segsearch.study.record import TrialRecord
-from segsearch.study.store import StudyFolder
 from segsearch.training.scores import Scores
+from segsearch.trial import TrialSetup
 
 
 def open_study(
@@ -58,51 +58,70 @@ def open_study(
     """
     config = load_study(study)
     path = Path(folder) if folder is not None else Path("runs") / config.name
-    return AskedStudy(prepare(config), path, progress or Silent())
+    return AskedStudy(config, path, progress or Silent())
 
 
 class _Given:
-    """An executor that runs nothing: what the driver submits is measured, or given out, by whoever asks."""
+    """An executor that measures, and gives trainings out; ``slots`` is one more than are given out."""
 
-    def __init__(self) -> None:
+    one_by_one = True
+
+    def __init__(self, setup: TrialSetup, report: Callable[[Task], Report]) -> None:
         self.slots = 1
-        self.tasks = deque[Task]()
+        self._setup, self._report, self._tasks = setup, report, deque[Task]()
 
     def submit(self, task: Task) -> None:
         """Take a task."""
-        self.tasks.append(task)
+        self._tasks.append(task)
 
     def apart(self, task: Task) -> bool:
         """Trainings are somebody else's."""
         return task.stage == "train"
 
+    def next(self) -> Task | None:
+        """Give a task that was submitted, to be run by whoever takes it; None where there is none."""
+        return self._tasks.popleft() if self._tasks else None
+
+    def run(self, task: Task) -> TrialResult:
+        """Measure a network. Raises as `segsearch.trial.measure_trial`."""
+        assert task.stage == "measure", "results of trainings come by `AskedStudy.tell`"
+        return run(self._setup, task, self._report(task))
+
     def collect(self) -> tuple[Task, TrialResult]:
-        """Refuse: results come by `tell`, so there is nothing to wait for."""
-        raise AssertionError("an asked study does not collect")
+        """Measure the network that was submitted. Raises as `run`."""
+        task = self._tasks.popleft()
+        return task, self.run(task)
 
     def close(self) -> None:
         """Forget what was submitted."""
-        self.tasks.clear()
+        self._tasks.clear()
 
 
 class AskedStudy:
     """A study that is asked and told; made by `open_study`, and open in one process at a time."""
 
-    def __init__(self, study: Study, folder: Path, progress: StudyProgress) -> None:
-        make_folder(folder)
-        self._study, self._store, self._given = study, StudyFolder(folder), _Given()
+    def __init__(self, config: StudyConfig, folder: Path, progress: StudyProgress) -> None:
+        self._progress = progress
         self._open: dict[int, OwnTrial] = {}
-        self._stack = ExitStack()
         self.end: End | None = None
-        """Why the last `ask` gave nothing: ``finished``, ``proposals``, ``exhausted`` or ``failing``."""
+        """Why the last `ask` gave nothing: ``finished``, ``proposals``, ``exhausted``, ``failing`` or ``time``."""
         with ExitStack() as stack:
-            stack.enter_context(locked(folder))
-            self._store.begin(study.file)
-            stack.callback(self._store.leave)
-            pace = Pace(study.config, self._store)
-            stack.callback(pace.write)
-            self._driver = Driver(study, self._store, self._given, progress, lambda: False, pace)
+            self._at = stack.enter_context(opened(config, folder, None, progress))
+            self._given = _Given(self._at.study.setup, self._heard)
+            self._driver = Driver(self._at.study, self._at.store, self._given, progress, lambda: False, self._at.pace)
+            progress.opened(config.name, config.trials or 0, self.records)
+            stack.callback(lambda: progress.closed("closed; the next program that opens it goes on from here"))
             self._stack = stack.pop_all()
+
+    def _heard(self, task: Task) -> Report:
+        """Return what is told how far a trial is."""
+
+        def report(what: str, done: int, total: int) -> None:
+            self._progress.stage(task.proposal.number, what, done, total)
+            self._at.store.check()
+            self._at.pace.tick()
+
+        return report
 
     def ask(self) -> OwnTrial | None:
         """Give a network to be trained, measured and within the budget; None where no more are wanted or found.
@@ -110,20 +129,24 @@ class AskedStudy:
         Several may be out at once. One that was given out and never told is given again by the next process.
 
         Raises:
-            As `segsearch.trial.measure_trial`.
+            As `segsearch.trial.measure_trial`; the study may be asked again.
         """
         self._given.slots = len(self._open) + 1
         while True:
+            self._at.pace.tick()
             self.end = self._driver.submit()
-            if not self._given.tasks:
+            if (task := self._given.next()) is None:
                 return None
-            task = self._given.tasks.popleft()
             if task.stage == "train":
-                trial = self._open[task.proposal.number] = OwnTrial(
-                    task, self._study.setup, goes_on=self._driver.goes_on
-                )
+                trial = OwnTrial(task, self._at.study.setup, self._heard(task), self._driver.goes_on)
+                self._open[trial.number] = trial
                 return trial
-            self._driver.take(task, run(self._study.setup, task, lambda *_: None))
+            try:
+                result = self._given.run(task)
+            except BaseException:
+                self._driver.take_back(task)
+                raise
+            self._driver.take(task, result)
 
     def tell(
         self,
@@ -145,7 +168,8 @@ class AskedStudy:
 
         Raises:
             InputError: several of ``miou``, ``scores`` and ``error``, or none though the trial is not to stop; a trial
-                that was told before; an mIoU that cannot be; weights of another network.
+                that was told before; an mIoU that cannot be; weights of another network. Or the disk is full: it can be
+                told again.
         """
         if self._open.get(trial.number) is not trial:
             raise InputError(f"trial {trial.number}", "is not one that was asked for and not told yet")
@@ -158,8 +182,9 @@ class AskedStudy:
             result = trial.stopped()
         else:
             result = trial.failed(error or "") if said is None else trial.result(said, weights)
-        del self._open[trial.number]
         self._driver.take(trial.task, result)
+        del self._open[trial.number]
+        self._at.pace.tick()
         return next(record for record in self.records if record.number == trial.number)
 
     @property
@@ -170,14 +195,17 @@ class AskedStudy:
     @property
     def front(self) -> list[TrialRecord]:
         """The trained networks that no other beats in mIoU and latency, the fastest first."""
-        return front(self.records, self._study.config.budget)
+        return front(self.records, self._at.study.config.budget)
 
     def close(self) -> None:
         """Let the folder go; what was given out and not told is given out again by the next process."""
-        self._stack.close()
+        self.__exit__(None, None, None)
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Close; the time taken is written where there was an error, too."""
+        self._stack.__exit__(kind, error, traceback)

@@ -9,27 +9,24 @@ from segsearch.engine.confirm import Time, confirm
 from segsearch.engine.executors.base import Executor, Task, Work
 from segsearch.engine.executors.site import Here, Site
 from segsearch.engine.ledger import Ledger, now
-from segsearch.engine.own_training import Objective, OwnWork, always
+from segsearch.engine.opening import opened
+from segsearch.engine.own_training import GoesOn, Objective, OwnWork, always
 from segsearch.engine.pace import Pace
-from segsearch.engine.prepare import Study, prepare
+from segsearch.engine.prepare import Study
 from segsearch.engine.watch import Silent, StudyProgress
 from segsearch.errors import InputError
-from segsearch.files import make_folder
 from segsearch.interrupt import stop_requests
-from segsearch.lock import locked
 from segsearch.measure.record import LatencyRecord
-from segsearch.provenance import commit, versions
 from segsearch.result import Rung, TrialResult
-from segsearch.samplers.proposals import Proposer, too_small
 from segsearch.samplers.sampler import seed_of
 from segsearch.samplers.shortlist import Shortlist
 from segsearch.spec.network import NetworkSpec
 from segsearch.study.config import StudyConfig
-from segsearch.study.gate import ALIKE, MEASUREMENTS, gate, least_reference_ms
+from segsearch.study.gate import ALIKE, MEASUREMENTS, least_reference_ms
 from segsearch.study.outcome import ENDED, End, StudyOutcome, check_budget, conclude
 from segsearch.study.record import Proposal, TrialRecord, network_of
 from segsearch.study.store import StudyFolder
-from segsearch.study.trials import Begun, Trials
+from segsearch.study.trials import Begun
 from segsearch.study_files import LATENCY
 from segsearch.trial import write_measurements
 
@@ -55,7 +52,8 @@ def run_study(
         work: runs one stage of a trial; default `segsearch.engine.prepare.run`.
         time: times one network again when the trials are done; default in as many new processes as the study asks for.
         site: where the stages run; default: one after another in this process.
-        objective: trains and scores a network in place of the study's recipe.
+        objective: trains and scores a network in place of the study's recipe; takes any time, unless the study names
+            ``step_seconds``.
 
     Raises:
         InputError: the study cannot be, the folder holds another one or is in use, or the disk is full.
@@ -63,51 +61,35 @@ def run_study(
         DeviceError, MissingExtraError: as `prepare`. WorkerError: the machines of the site are lost.
     """
     progress, site = progress or Silent(), site or Here()
-    study, store = prepare(config, site.target, folder), StudyFolder(folder)
-    commit(), versions()  # of the code that runs now: somebody may check out another while it does
-    make_folder(folder)
 
     def told(line: str) -> None:
         progress.note(line)
-        store.leave()  # now: whoever asked for a stop may not wait for it, and kill
+        at.store.leave()  # now: whoever asked for a stop may not wait for it, and kill
 
-    with locked(folder), stop_requests(told) as stop:
-        store.begin(study.file)
-        study.warm.keep(folder)
-        pace = Pace(config, store)
-        for note in study.notes:
-            progress.note(f"data: {note}")
-        for note in study.warm.notes:
-            progress.note(note)
-        for name in too_small(study.named, study.setup.size_hw):
-            progress.note(f"{name} is left out: images of {config.data.size} are too small for it")
+    def stopped() -> bool:
+        at.store.check()
+        at.pace.tick()
+        return at.pace.up or stop()
 
-        def stopped() -> bool:
-            store.check()
-            pace.tick()
-            return pace.up or stop()
-
+    with opened(config, folder, site.target, progress) as at, stop_requests(told) as stop:
         if objective is not None:
             # a training elsewhere cannot ask how others stand
             here = isinstance(site, Here)
-            work = OwnWork(
-                study.setup, objective, (lambda number, rung: driver.goes_on(number, rung)) if here else always
-            )
-        executor = site.executor(study, work, progress, stopped)
-        driver = Driver(study, store, executor, progress, stop, pace)
+            goes_on: GoesOn = (lambda number, rung: driver.goes_on(number, rung)) if here else always
+            work = OwnWork(at.study.setup, objective, goes_on)
+        executor = site.executor(at.study, work, progress, stopped)
+        driver = Driver(at.study, at.store, executor, progress, stop, at.pace)
         try:
-            end = driver.run(time or site.time(study, stop))
+            end = driver.run(time or site.time(at.study, stop))
         except BaseException:
             progress.closed("stopped by an error; what is finished is kept")
             raise
         finally:
             executor.close()
-            store.leave()
-        pace.write()
         outcome = conclude(config, folder, end, driver.records)
         progress.closed(outcome.line)
-        check_budget(config, end, driver.records)
-        return outcome
+    check_budget(config, end, outcome.records)
+    return outcome
 
 
 class Driver:
@@ -124,21 +106,15 @@ class Driver:
     ) -> None:
         self._config, self._study, self._store = study.config, study, store
         self._executor, self._progress, self._stop, self._pace = executor, progress, stop, pace
-        records = store.records()
-        store.clear(records)
-        left, notes = store.unfinished()
-        self._trials = Trials(records, left, study.config.budget)
+        self._trials, notes = store.stand(study.config.budget)
+        self._rest_ms = self._trials.rest_ms
         self._agenda = Agenda(
             study.config, len(study.setup.splits.train), lambda numbers: self._proposer.merits(numbers)
         )
-        self._trials.unstop(store.resumable(records))
-        self._rest_ms = least_reference_ms(r.latency for r in records if r.latency is not None)
-        if again := self._trials.reopen(self._competes):
-            notes.append(f"{again} rejected networks may meet the budget after all and are tried again")
         self._shortlist: Shortlist | None = None
-        if executor.slots == 1 and study.config.shortlist > 1 and study.config.sampler == "pareto":
+        if executor.one_by_one and study.config.shortlist > 1 and study.config.sampler == "pareto":
             self._shortlist = Shortlist(study.config.shortlist, self._measure, store.path, progress.note)
-        self._proposer = self._informed()
+        self._proposer = self._study.proposer(self._shortlist, self._trials)
         self._ledger = Ledger(study, store, self._trials, progress)
         for note in notes:
             progress.note(note)
@@ -208,7 +184,9 @@ class Driver:
         self._proposer.began(proposal)
 
     def _measure(self, proposal: Proposal, spec: NetworkSpec, folder: Path) -> TrialResult:
-        """Measure a network that may become a trial, while nothing else runs."""
+        """Measure a network that may become a trial, unless the process has died of that too often."""
+        if reason := self._store.attempt(folder):
+            return TrialResult(state="failed", reason=reason, spec=spec, spec_id=spec.id, seconds={})
         self._executor.submit(
             Task(
                 proposal=proposal,
@@ -220,21 +198,27 @@ class Driver:
                 stage="measure",
             )
         )
-        return self._executor.collect()[1]
+        try:
+            return self._executor.collect()[1]
+        finally:
+            self._store.ended(folder)
 
     def _begin(self, step: Step) -> None:
         """Submit a stage, unless the process has died in it too often."""
         trial, task = step.trial, self._task(step)
         if record := self._trials.resumed(trial):
             self._store.resume(record)
+        if trial.rejected is not None:
+            self._store.reopen(trial.proposal.number)
         # where a stage has a process of its own, the end of this one says nothing of its network
         apart = self._executor.apart(task)
-        if (reason := None if apart else self._store.attempt(task.proposal.number)) is None:
+        if (reason := None if apart else self._store.attempt(task.folder)) is None:
             trial.under_way = True
             if task.stage == "train":
                 self._ledger.training(trial)
             self._executor.submit(task)
         else:
+            reason += " (delete the folder's result.json to try it again)"
             failed = TrialResult(state="failed", reason=reason, spec=task.spec, spec_id=task.spec.id, seconds={})
             self._finish(trial, failed.after(trial.result))
 
@@ -256,10 +240,15 @@ class Driver:
             until=step.until,
         )
 
+    def take_back(self, task: Task) -> None:
+        """Take back that a stage was begun, as an error stopped it: its trial is as an earlier run would leave it."""
+        trial = self._trials.begun[task.proposal.number]
+        trial.under_way, trial.started_at = False, None
+        self._store.ended(task.folder)
+
     def take(self, task: Task, result: TrialResult) -> None:
         """Take in the result of a stage, and what its measurement tells of the machine."""
-        trial = self._trials.begun[task.proposal.number]
-        trial.under_way = False
+        trial = self._trials.begun[task.proposal.number]  # under way until it is written what became of it
         if task.stage == "train":
             result = result.after(trial.result)
         if result.state in ("passed", "waiting", "paused"):
@@ -312,26 +301,9 @@ class Driver:
         before, self._rest_ms = self._rest_ms, least_reference_ms([latency], self._rest_ms)
         if not before or not self._rest_ms or self._rest_ms >= (1 - ALIKE) * before:
             return
-        if again := self._trials.reopen(self._competes):
-            self._proposer = self._informed()
+        if again := self._trials.reopen(self._config.budget, self._rest_ms):
+            self._proposer = self._study.proposer(self._shortlist, self._trials)
             self._progress.note(f"the machine is faster than it seemed: {again} rejected networks are tried again")
-
-    def _competes(self, record: TrialRecord) -> bool:
-        """Whether the gate would not reject a network any more: by another budget, or a machine known to be faster."""
-        assert record.params is not None and record.macs is not None, "rejected networks were counted"
-        taken = [record.latency] if record.latency else []
-        return gate(self._config.budget, record.params, record.macs, taken, self._rest_ms).verdict != "reject"
-
-    def _informed(self) -> Proposer:
-        """Return a proposer that knows all trials, in the order of their numbers."""
-        proposer = self._study.proposer(self._shortlist)
-        for trial in self._trials.in_order:
-            proposer.began(trial)
-            if isinstance(trial, TrialRecord):
-                proposer.ended(trial)
-            elif (result := self._trials.begun[trial.number].result) is not None:
-                proposer.scored(trial.number, result)
-        return proposer
 
     def _finish(self, trial: Begun, result: TrialResult, *, resumable: bool = False) -> None:
         """Write the record first, then learn from it."""

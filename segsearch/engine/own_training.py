@@ -103,7 +103,8 @@ class OwnTrial:
         In a study with rungs only the scores at these do, and `should_stop` may become true there.
 
         Raises:
-            InputError: an epoch or mIoU that cannot be. KeyboardInterrupt: in a study that is to stop.
+            InputError: an epoch or mIoU that cannot be, or the study's folder was moved. KeyboardInterrupt: in a study
+                that is to stop.
         """
         if epoch < 1:
             raise InputError("epoch", f"{epoch} is not possible", "1 or more")

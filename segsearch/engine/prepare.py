@@ -42,6 +42,8 @@ from segsearch.study.config import StudyConfig
 from segsearch.study.gate import gate
 from segsearch.study.identity import StudyFile, given_weights
 from segsearch.study.machines import Remote
+from segsearch.study.record import TrialRecord
+from segsearch.study.trials import Trials
 from segsearch.trial import TrialSetup, measure_trial, train_trial
 
 TRIED_POINTS = 50
@@ -63,8 +65,8 @@ class Study:
     notes: tuple[str, ...]
     """What a person should know of the data, a sentence each."""
 
-    def proposer(self, shortlist: Shortlist | None = None) -> Proposer:
-        """One that has seen nothing yet; it measures networks before it chooses where it is given a shortlist."""
+    def proposer(self, shortlist: Shortlist | None = None, trials: Trials | None = None) -> Proposer:
+        """One that knows the trials, by default none; it measures networks before it chooses if it has a shortlist."""
         config = self.config
         proposer = Proposer(
             self.space,
@@ -78,6 +80,13 @@ class Study:
             shortlist=shortlist,
         )
         self.warm.teach(proposer)
+        trials = trials or Trials([], [])
+        for trial in trials.in_order:
+            proposer.began(trial)
+            if isinstance(trial, TrialRecord):
+                proposer.ended(trial)
+            elif (begun := trials.begun[trial.number]).state == "paused" and begun.result is not None:
+                proposer.scored(trial.number, begun.result)
         return proposer
 
 

@@ -84,7 +84,7 @@ class Proposer:
     def ended(self, record: TrialRecord) -> None:
         """Learn from the result of a trial that has begun; results come in any order."""
         if record.trained and self._shortlist is not None:
-            self._shortlist.trained(record.seconds.get("train"), record.seconds.get("measure"))
+            self._shortlist.trained(record.number, record.seconds.get("train"), record.seconds.get("measure"))
         for learner in self._learners:
             learner.ended(record)
 

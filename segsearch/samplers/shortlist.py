@@ -4,13 +4,14 @@ Every measurement is kept in the study's folder under the number of the trial th
 taken up again measures nothing twice, and proposes what it would have proposed.
 """
 
+import shutil
 import statistics
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from segsearch.files import make_folder
 from segsearch.frozen import Frozen
 from segsearch.measure.record import LatencyRecord
 from segsearch.result import State, TrialResult, costs_of
@@ -23,11 +24,13 @@ from segsearch.timing.store import append_line, read_lines
 
 SHORTLIST = "shortlist.jsonl"
 """In a study's folder."""
+SHORTLISTED = "shortlist"
+"""Folder beside it, of the network that is measured: a death of the process, or a lack of memory, is known there."""
 SHARE = 0.25
 """Of the time of a training that measuring for one proposal may take, at most."""
 
 Measure = Callable[[Proposal, NetworkSpec, Path], TrialResult]
-"""Counts and measures a network; writes into a folder that is deleted afterwards."""
+"""Counts and measures a network in a folder, which is deleted once that has come to an end."""
 
 
 class Measured(Frozen):
@@ -73,17 +76,17 @@ class Shortlist:
 
     def __post_init__(self) -> None:
         self._lines = list(self._read())
-        self._training, self._measuring = list[float](), list[float]()
+        self._took: dict[int, tuple[float | None, float | None]] = {}
+        """Seconds of training and of measuring by trial, as a sampler that begins anew hears of all once more."""
         self._said: int | None = None
 
     def _read(self) -> Sequence[Measured]:
         path = self.folder / SHORTLIST
         return [Measured.parse(line, f"{path}:{number}") for number, line in enumerate(read_lines(path), start=1)]
 
-    def trained(self, training: float | None, measuring: float | None) -> None:
+    def trained(self, number: int, training: float | None, measuring: float | None) -> None:
         """Learn how many seconds a trial took to train and to measure; None of what is not known."""
-        self._training += [training] if training else []
-        self._measuring += [measuring] if measuring else []
+        self._took[number] = training, measuring
 
     def before(self, number: int) -> list[Measured]:
         """Return what was measured for the trials before one, in the order of their numbers."""
@@ -91,10 +94,12 @@ class Shortlist:
 
     def worth(self, number: int) -> int:
         """Return how many networks are to be measured for a trial; 0 where one alone could be."""
-        if not self._training:
+        trainings = [training for training, _ in self._took.values() if training]
+        if not trainings:
             return 0
-        took = self._measuring + [line.seconds for line in self.before(number)]
-        most = int(SHARE * statistics.median(self._training) / statistics.median(took)) if took else self.size
+        took = [measuring for _, measuring in self._took.values() if measuring]
+        took += [line.seconds for line in self.before(number)]
+        most = int(SHARE * statistics.median(trainings) / statistics.median(took)) if took else self.size
         found = min(self.size, most)
         if found < self.size and found != self._said:
             told = f"{found} networks are" if found > 1 else "only the chosen network is"
@@ -111,12 +116,13 @@ class Shortlist:
         return next((line for line in self._lines if (line.number, line.spec_id) == (number, spec_id)), None)
 
     def latency(self, proposal: Proposal) -> LatencyRecord | None:
-        """Measure a network, unless it was for this trial; None where it cannot be."""
+        """Measure a network, unless it was for this trial; None where it cannot be. Raises what measuring raises."""
         known = self._line(proposal.number, proposal.spec_id)
         if known is None:
             start = time.perf_counter()
-            with tempfile.TemporaryDirectory() as folder:
-                result = self.measure(proposal, lower(proposal.point), Path(folder))
+            folder = self.folder / SHORTLISTED / proposal.spec_id
+            make_folder(folder)
+            result = self.measure(proposal, lower(proposal.point), folder)
             known = Measured(
                 number=proposal.number,
                 point=proposal.point,
@@ -129,4 +135,7 @@ class Shortlist:
             )
             append_line(self.folder / SHORTLIST, known.model_dump(mode="json"))
             self._lines.append(known)
+            shutil.rmtree(self.folder / SHORTLISTED)
+            if result.state == "failed":
+                self.note(f"{proposal.name} is left out: {result.reason}")
         return known.latency

@@ -26,7 +26,7 @@ class _Attempt(Frozen):
 
 
 def begin(folder: Path) -> str | None:
-    """Write down that the trial of a folder begins; return why it must not, where the process has died in it twice.
+    """Write down that a stage begins in a folder; return why it must not, where the process has died in it twice.
 
     Raises:
         InputError: the folder cannot be written, or the disk is full.
@@ -38,7 +38,7 @@ def begin(folder: Path) -> str | None:
     if last.deaths >= MOST_DEATHS:
         return (
             f"the process was killed {last.deaths} times while {_doing(folder)}, with no progress in between: probably"
-            f" out of memory (delete the folder's result.json to try it again)"
+            " out of memory"
         )
     _write(folder, last.model_copy(update={"running": True}))
     return None

@@ -1,5 +1,6 @@
 """The study file: what is searched, on what data, by which recipe, within which budget."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -26,6 +27,7 @@ MOST_TRIALS, MOST_MINUTES = 1_000_000, 1_000_000
 PROPOSALS_PER_TRIAL = 20
 DEFAULT_RECIPE = "search_short"
 LEAST_STARTUP = 8
+STEP_SECONDS = 600
 """Fewer trials than these teach a sampler nothing."""
 MOST_STARTUP = 12
 """More trials than these the model of ``pareto`` does not need before it is asked."""
@@ -124,8 +126,12 @@ class StudyConfig(Frozen):
         le=MOST_MINUTES,
         description="time that the study may take, all its runs together, in place of `trials` or beside it",
     )
-    step_seconds: float = Field(
-        default=600, gt=0, le=86_400, description="a training step that takes longer has failed, and its trial with it"
+    step_seconds: float | None = Field(
+        default=None,
+        gt=0,
+        le=86_400,
+        description="a training step that takes longer has failed, and its trial with it; the first one may take ten"
+        f" times as long. Default {STEP_SECONDS}, and no limit for training code of one's own",
     )
     proposals: int | None = Field(
         default=None, ge=1, le=100_000_000, description="most networks looked at; default 20 per wanted trial"
@@ -206,6 +212,10 @@ class StudyConfig(Frozen):
     def most_trials(self) -> int:
         """Trained networks wanted, or more than any time allows."""
         return self.trials or MOST_TRIALS
+
+    def step_limit(self, own: bool) -> float:
+        """Return how many seconds a training step may take; ``own``: of somebody's own code, which reports epochs."""
+        return self.step_seconds or (math.inf if own else STEP_SECONDS)
 
     @property
     def drawn_first(self) -> int:

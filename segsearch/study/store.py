@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -17,13 +18,15 @@ from segsearch.measure.record import LatencyRecord
 from segsearch.result import TrialResult
 from segsearch.space.lower import lower
 from segsearch.study import attempts
+from segsearch.study.budget import Budget
 from segsearch.study.identity import StudyFile, check_same
 from segsearch.study.record import Proposal, TrialRecord
-from segsearch.study.trials import Begun
+from segsearch.study.trials import Begun, Trials
 from segsearch.study_files import (
     CHECKPOINT,
     PAUSED,
     PROPOSAL,
+    REJECTED,
     RESULT,
     SPENT,
     STUDY,
@@ -51,7 +54,8 @@ class StudyFolder:
         self.path = path
         self._place: tuple[int, int] | None = None
         """Which folder it is that lies there, from `begin` on."""
-        self._running: set[int] = set()
+        self._running: set[Path] = set()
+        """Folders in which a stage runs, of which the network may kill the process."""
 
     def trial(self, number: int) -> Path:
         """Folder of one trial."""
@@ -65,12 +69,17 @@ class StudyFolder:
         Raises:
             InputError: it is another study, or the folder holds something else.
         """
-        if (self.path / STUDY).exists():
+        if self.begun:
             check_same(self.read_study(), study, self.path)
         elif (self.path / TRIALS).exists():
             raise InputError(self.path, f"has trials but no {STUDY}; start in another folder")
         self._place = _place(self.path)
         self._write(self.path / STUDY, study)
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is a study already."""
+        return (self.path / STUDY).exists()
 
     def check(self) -> None:
         """Raise InputError once the folder was moved away: writing would make half a study in its old place."""
@@ -100,8 +109,8 @@ class StudyFolder:
         """Read all finished trials in the order of their numbers. Raises InputError where a file is damaged."""
         return [self._record(path / RESULT) for path in trial_folders(self.path) if (path / RESULT).exists()]
 
-    def unfinished(self) -> tuple[list[Begun], list[str]]:
-        """Return the trials without a record, and sentences on those that were damaged and are cleared away."""
+    def unfinished(self, *, clear: bool = True) -> tuple[list[Begun], list[str]]:
+        """Return the trials without a record, and sentences on those that are damaged, which ``clear`` removes."""
         begun: list[Begun] = []
         notes: list[str] = []
         for path in trial_folders(self.path):
@@ -111,12 +120,30 @@ class StudyFolder:
                 proposal = Proposal.parse(read_json(path / PROPOSAL), path / PROPOSAL)
             except TornError as error:
                 notes.append(f"trial {path.name} is proposed again: {error}")
-                shutil.rmtree(path)
+                if clear:
+                    shutil.rmtree(path)
                 continue
             _check_number(proposal, path / PROPOSAL)
             paused = _paused(path / PAUSED, proposal)
-            begun.append(Begun(proposal=proposal, state="paused" if paused else "proposed", result=paused))
+            rejected = self._record(path / REJECTED) if (path / REJECTED).exists() else None
+            state: Literal["paused", "proposed"] = "paused" if paused else "proposed"
+            begun.append(Begun(proposal=proposal, state=state, result=paused, rejected=rejected))
         return begun, notes
+
+    def stand(self, budget: Budget, *, clear: bool = True) -> tuple[Trials, list[str]]:
+        """Return where all trials stand as a study goes on by a budget, and what a person should know of that.
+
+        ``clear``: remove what a kill left lying.
+        """
+        records = self.records()
+        if clear:
+            self.clear(records)
+        begun, notes = self.unfinished(clear=clear)
+        trials = Trials(records, begun, budget)
+        trials.unstop(self.resumable(records))
+        if again := trials.reopen(budget, trials.rest_ms):
+            notes.append(f"{again} rejected networks may meet the budget after all and are tried again")
+        return trials, notes
 
     def clear(self, records: Iterable[TrialRecord]) -> None:
         """Remove what a kill left lying: torn files, and what served only to finish these trials."""
@@ -130,24 +157,27 @@ class StudyFolder:
         """Write a proposal into its new folder."""
         self._write(self.trial(proposal.number) / PROPOSAL, proposal)
 
-    def attempt(self, number: int) -> str | None:
-        """Write down that a trial begins; return why it must not, see `attempts.begin`."""
+    def attempt(self, folder: Path) -> str | None:
+        """Write down that a stage begins in a folder, a trial's or another; return why not, see `attempts.begin`."""
         self.check()
-        reason = attempts.begin(self.trial(number))
+        reason = attempts.begin(folder)
         if reason is None:
-            self._running.add(number)
+            self._running.add(folder)
         return reason
 
+    def ended(self, folder: Path) -> None:
+        """Write down that the stage in a folder has ended."""
+        attempts.leave(folder)
+        self._running.discard(folder)
+
     def leave(self) -> None:
-        """Write down that the trials under way are stopped on purpose."""
-        for number in tuple(self._running):
-            attempts.leave(self.trial(number))
-        self._running.clear()
+        """Write down that the stages under way are stopped on purpose."""
+        for folder in tuple(self._running):
+            self.ended(folder)
 
     def hold(self, number: int, result: TrialResult) -> None:
         """Write down that a stage of a trial has ended, and how far it was trained where it is paused."""
-        attempts.leave(self.trial(number))  # first: a death from here on is not one in the training
-        self._running.discard(number)
+        self.ended(self.trial(number))  # first: a death from here on is not one in the training
         if result.state == "paused":
             self._write(self.trial(number) / PAUSED, result)
 
@@ -160,6 +190,12 @@ class StudyFolder:
         self._write(self.trial(record.number) / PAUSED, record.result.model_copy(update={"state": "paused"}))
         (self.trial(record.number) / RESULT).unlink()
 
+    def reopen(self, number: int) -> None:
+        """Make a rejected trial one that has not ended, and keep its record beside it."""
+        self.check()
+        with suppress(FileNotFoundError):  # it was, in an earlier run or stage
+            (self.trial(number) / RESULT).rename(self.trial(number) / REJECTED)
+
     def finish(self, record: TrialRecord, *, resumable: bool = False) -> None:
         """Write the record, which makes the trial exist, and drop what only served the way there.
 
@@ -167,7 +203,7 @@ class StudyFolder:
         """
         (self.trial(record.number) / CONFIRMED).unlink(missing_ok=True)  # of an earlier result
         self._write(self.trial(record.number) / RESULT, record)
-        self._running.discard(record.number)
+        self._running.discard(self.trial(record.number))
         self._tidy(record, resumable=resumable)
 
     def drop_checkpoint(self, number: int) -> None:
@@ -186,7 +222,7 @@ class StudyFolder:
     def _tidy(self, record: TrialRecord, *, resumable: bool) -> None:
         folder = self.trial(record.number)
         attempts.forget(folder)
-        for name in (PAUSED,) if resumable else (PAUSED, CHECKPOINT):
+        for name in (PAUSED, REJECTED) if resumable else (PAUSED, REJECTED, CHECKPOINT):
             (folder / name).unlink(missing_ok=True)
 
     def _write(self, path: Path, value: Frozen) -> None:

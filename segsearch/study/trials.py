@@ -1,12 +1,12 @@
 """Where each trial of a study stands: proposed, measured, paused, or finished with a record."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from segsearch.result import TrialResult
 from segsearch.study.budget import Budget
-from segsearch.study.gate import due_after
+from segsearch.study.gate import due_after, gate, least_reference_ms
 from segsearch.study.promotion import Scores
 from segsearch.study.record import Proposal, TrialRecord
 
@@ -24,11 +24,18 @@ class Begun:
     started_at: str | None = None
     """When this run of the study took it up; None before that."""
     under_way: bool = False
-    """A stage of it was submitted and has not ended."""
-    again: bool = False
-    """It was rejected once and may meet the budget after all."""
+    """A stage of it was submitted, and its result is not written yet."""
+    rejected: TrialRecord | None = None
+    """Its record by an earlier budget, or of a machine that seemed slower; it may meet the budget after all."""
+    stopped: TrialRecord | None = None
+    """Its record of an earlier run, while it is counted as paused and has not gone on."""
     due: int = 0
     """While it waits: it is measured again once so many trials are finished."""
+
+    @property
+    def record(self) -> TrialRecord | None:
+        """What it was before this run took it up; None of a trial that never ended."""
+        return self.rejected or self.stopped
 
     @property
     def reached(self) -> int:
@@ -43,7 +50,7 @@ class Begun:
     def hold(self, result: TrialResult, *, finished: int) -> None:
         """Take the result of a stage after which there is another; ``finished`` trials there are by now."""
         assert result.state in ("passed", "waiting", "paused"), result.state
-        self.state, self.result = result.state, result
+        self.state, self.result, self.under_way = result.state, result, False
         if result.state == "waiting":
             assert result.measurements is not None
             self.due = due_after(result.measurements, finished)
@@ -55,8 +62,6 @@ class Trials:
     def __init__(self, records: Iterable[TrialRecord], begun: Iterable[Begun], budget: Budget | None = None) -> None:
         self.records = {record.number: record for record in records}
         self.begun = {trial.proposal.number: trial for trial in begun}
-        self._before: dict[int, TrialRecord] = {}
-        """Records of trials that were taken up again."""
         self.failures = 0
         """In a row, the last ones."""
         self.scores = Scores.of(self.records.values(), budget)
@@ -72,7 +77,8 @@ class Trials:
     @property
     def all(self) -> list[TrialRecord]:
         """Records by number; of a trial that runs again the one that it had, until there is another."""
-        return [record for _, record in sorted((self._before | self.records).items())]
+        before = {number: trial.record for number, trial in self.begun.items() if trial.record is not None}
+        return [record for _, record in sorted((before | self.records).items())]
 
     @property
     def in_order(self) -> list[Proposal | TrialRecord]:
@@ -130,41 +136,51 @@ class Trials:
     def finish(self, record: TrialRecord) -> None:
         """Put a record in the place of a trial that was begun."""
         self.begun.pop(record.number, None)
-        self._before.pop(record.number, None)
         self.records[record.number] = record
         self.scores.add(record.number, record, record.chosen)
         self.failures = self.failures + 1 if record.state == "failed" else 0
 
-    def reopen(self, competes: Callable[[TrialRecord], bool]) -> int:
-        """Take up rejected networks that compete again; return how many there are."""
-        again = [r for r in self.records.values() if r.state == "rejected" and competes(r)]
+    @property
+    def rest_ms(self) -> float | None:
+        """The least latency of the reference network that the study has seen."""
+        return least_reference_ms(r.latency for r in self.all if r.latency is not None)
+
+    def reopen(self, budget: Budget, rest_ms: float | None) -> int:
+        """Take up rejected networks that a budget, or a machine now known to be faster, may let in; count them."""
+        again = [r for r in self.records.values() if r.state == "rejected" and _competes(r, budget, rest_ms)]
         for record in again:
-            self._take_up(record, Begun(proposal=record.proposal, again=True))
+            self._take_up(record, Begun(proposal=record.proposal, rejected=record))
         return len(again)
 
     def unstop(self, resumable: Iterable[int]) -> None:
         """Count stopped trials whose checkpoint is still there as paused."""
         for record in [self.records[number] for number in resumable if self.records[number].state == "stopped"]:
-            self._take_up(record, Begun(proposal=record.proposal, state="paused", result=record.result))
+            paused = Begun(proposal=record.proposal, state="paused", result=record.result, stopped=record)
+            self._take_up(record, paused)
 
     def resumed(self, trial: Begun) -> TrialRecord | None:
         """Let a stopped trial go on: return the record that it no longer has; None for every other trial."""
-        stopped = trial.state == "paused"
-        return self._before.pop(trial.proposal.number, None) if stopped else None
+        record, trial.stopped = trial.stopped, None
+        return record
 
     def stop(self, trial: Begun) -> bool:
         """Take back that a stopped trial was counted as paused; return whether it was one."""
-        number = trial.proposal.number
-        if number not in self._before:
+        if trial.stopped is None:
             return False
-        self.begun.pop(number)
-        self.records[number] = self._before.pop(number)
+        del self.begun[trial.stopped.number]
+        self.records[trial.stopped.number] = trial.stopped
         return True
 
     def _take_up(self, record: TrialRecord, trial: Begun) -> None:
-        self._before[record.number] = self.records.pop(record.number)
+        del self.records[record.number]
         self.begun[record.number] = trial
 
     def replace(self, records: Sequence[TrialRecord]) -> None:
         """Put these in the place of the records of the same numbers."""
         self.records |= {record.number: record for record in records if record.number in self.records}
+
+
+def _competes(record: TrialRecord, budget: Budget, rest_ms: float | None) -> bool:
+    assert record.params is not None and record.macs is not None, "rejected networks were counted"
+    taken = [record.latency] if record.latency else []
+    return gate(budget, record.params, record.macs, taken, rest_ms).verdict != "reject"

@@ -69,4 +69,6 @@ class Shipped(Frozen):
         """Score a network's masks. Raises as `masks` and `segsearch.training.evaluate.evaluate_masks`."""
         from segsearch.training.evaluate import evaluate_masks
 
+        if report is not None:
+            report("evaluate", 0, len(dataset))  # some runtimes take minutes to build a network
         return evaluate_masks(self.masks(network, size_hw), dataset, report=report)

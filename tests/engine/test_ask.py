@@ -1,5 +1,7 @@
 """Networks trained by code of one's own: asked for and told, or by an objective."""
 
+import errno
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -11,16 +13,19 @@ import segsearch
 from segsearch.engine.ask import AskedStudy, open_study
 from segsearch.engine.driver import run_study
 from segsearch.engine.own_training import NOTE, OwnTrial
-from segsearch.errors import InputError
+from segsearch.engine.watch import Silent
+from segsearch.errors import InputError, MachineError
+from segsearch.measure.record import LatencyRecord
+from segsearch.samplers.shortlist import SHORTLIST
 from segsearch.samplers.surrogate import Surrogate
 from segsearch.study.budget import Budget
 from segsearch.study.config import StudyConfig
 from segsearch.study.promotion import Scores, in_order
 from segsearch.study.record import TrialRecord
 from segsearch.study.store import StudyFolder
-from segsearch.study_files import ERROR, LATENCY, WEIGHTS
+from segsearch.study_files import ERROR, LATENCY, RESULT, WEIGHTS
 from segsearch.winner.export import export_winner
-from tests.engine.builders import small
+from tests.engine.builders import latency, small
 from tests.engine.studies import TIMER, luck, quick
 
 
@@ -223,3 +228,124 @@ def test_the_sampler_learns_from_the_end_whatever_is_reported(tmp_path: Path) ->
         model.ended(record)
     told = {n: (seen.miou, seen.rungs) for n, seen in model._trials.items()}
     assert told == {r.number: (r.miou, ()) for r in records}
+
+
+def test_long_trainings_have_networks_measured_before_one_is_given(tmp_path: Path) -> None:
+    """By the default sampler, and with others under way."""
+    settings = config(trials=5, startup=2).model_copy(update={"sampler": "pareto", "shortlist": 2})
+    for wanted in (4, 5):  # the second opening has all times from the records
+        with open_study(settings.model_copy(update={"trials": wanted}), tmp_path) as study:
+            others = [study.ask()] if wanted == 4 else []
+            while (trial := study.ask()) is not None:
+                trial._begun -= 3600  # it takes an hour to train
+                study.tell(trial, miou=luck(trial.spec.id))
+            for other in filter(None, others):
+                study.tell(other, miou=0.5)
+            assert study.end == "finished"
+    lines = [json.loads(line) for line in (tmp_path / SHORTLIST).read_text().splitlines()]
+    assert {line["number"] for line in lines} == {3, 4, 5}
+    for record in StudyFolder(tmp_path).records()[2:]:
+        assert record.spec_id in [line["spec_id"] for line in lines if line["number"] == record.number]
+
+
+def test_a_result_that_could_not_be_written_can_be_told_again(tmp_path: Path) -> None:
+    with open_study(config(trials=2), tmp_path) as study:
+        trial = study.ask()
+        assert trial is not None
+        (tmp_path / "trials/0001" / RESULT).mkdir()  # as a full disk, nothing can be written there
+        with pytest.raises(InputError, match="cannot be written"):
+            study.tell(trial, miou=0.5)
+        second = study.ask()
+        assert second is not None and second.number == 2, "the first is still out"
+        (tmp_path / "trials/0001" / RESULT).rmdir()
+        assert study.tell(trial, miou=0.5).miou == 0.5 and study.tell(second, miou=0.25).trained
+        assert study.ask() is None and study.end == "finished"
+
+
+def test_after_an_error_in_a_measurement_a_study_can_be_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    errors = iter([OSError(errno.EMFILE, "Too many open files"), KeyboardInterrupt(), KeyboardInterrupt()])
+
+    def measure(subject: Any, *given: object, **more: object) -> LatencyRecord:
+        for error in errors:
+            raise error
+        return latency(5.0, subject.spec.id)
+
+    monkeypatch.setattr("segsearch.trial.latency_of", measure)
+    with open_study(config(trials=1), tmp_path) as study:
+        for raised in (MachineError, KeyboardInterrupt, KeyboardInterrupt):
+            with pytest.raises(raised):
+                study.ask()
+        assert [trial.number for trial in train_all(study)] == [1] and study.end == "finished"
+
+
+class Heard(Silent):
+    def __init__(self) -> None:
+        self.said = list[str]()
+
+    def opened(self, name: str, wanted: int, records: list[TrialRecord]) -> None:
+        self.said.append(f"opened {name} {wanted}")
+
+    def stage(self, number: int, what: str, done: int, total: int) -> None:
+        self.said.append(f"{number} {what} {done}")
+
+    def note(self, line: str) -> None:
+        self.said.append(line)
+
+    def closed(self, line: str) -> None:
+        self.said.append("closed")
+
+
+def test_a_listener_is_told_of_everything(tmp_path: Path) -> None:
+    heard = Heard()
+    with open_study(config(trials=1, points=["sgcpnet2"]), tmp_path, progress=heard) as study:
+        trial = study.ask()
+        assert trial is not None
+        trial.report(1, 0.5)
+        study.tell(trial, miou=0.5)
+    assert heard.said[0].startswith("sgcpnet2 is left out")
+    stages = [said for said in dict.fromkeys(heard.said[1:]) if not said.startswith("trial 1 ")]
+    assert stages == [
+        "opened tiny 1",
+        "1 build 0",
+        "1 measure 0",
+        "1 train 1",
+        "closed",
+    ]
+
+
+def test_what_earlier_studies_teach_is_kept(tmp_path: Path) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    with open_study(config(trials=2, seed=7), old) as study:
+        train_all(study)
+    settings = config(trials=3, **{"from": str(old)})
+    heard = Heard()
+    with open_study(settings, new, progress=heard) as study:
+        first = study.ask()
+        assert first is not None and first.task.proposal.origin == "given"
+    assert any(line.startswith(f"from {old}: ") for line in heard.said)
+    old.rename(tmp_path / "elsewhere")
+    with open_study(settings, new) as study:
+        assert [trial.number for trial in train_all(study)] == [1, 2, 3]
+    with pytest.raises(InputError, match="is this study itself"):
+        open_study(config(trials=3, **{"from": str(new)}), new)
+
+
+def test_the_time_taken_is_kept_even_if_the_process_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("segsearch.engine.pace.WRITE_EVERY", 0.0)
+    settings, store = config(trials=1, minutes=600), StudyFolder(tmp_path)
+    study = open_study(settings, tmp_path)
+    trial = study.ask()
+    assert trial is not None
+    asked = store.spent()
+    trial.report(1, 0.5)
+    assert 0 < asked < store.spent()
+    study.close()
+    store.spend(600 * 60)
+    with open_study(settings, tmp_path) as study:
+        assert study.ask() is None and study.end == "time"
+    with pytest.raises(ZeroDivisionError), open_study(settings, tmp_path) as study:
+        store.spend(1.0)
+        raise ZeroDivisionError
+    assert store.spent() > 600 * 60, "an error in the block loses no time"

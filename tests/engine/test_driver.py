@@ -466,6 +466,7 @@ class Jumbled:
     """Three trials under way at once, which end in the order of their ids."""
 
     slots = 3
+    one_by_one = False
 
     def __init__(self) -> None:
         self.tasks: list[Task] = []

@@ -144,14 +144,15 @@ def true_ms(spec_id: str) -> float:
 LIMIT_MS = 7.8
 
 
-def searched(folder: Path, monkeypatch: pytest.MonkeyPatch, load: Callable[[int], str], seed: int = 0) -> StudyOutcome:
+def searched(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, load: Callable[[int], str], seed: int = 0, **changes: Any
+) -> StudyOutcome:
     """A real study of tiny networks, in which only the clock is scripted."""
     monkeypatch.setattr(trial, "latency_of", Machine(load, seed))
     recipe = {"iterations": 1, "batch_size": 2}
     data = {"name": "streets", "size": [32, 48], "train": 2, "val": 1}
-    return run_study(
-        quick(trials=6, sampler="random", recipe=recipe, data=data, budget={"latency_ms": LIMIT_MS}), folder
-    )
+    settings = {"trials": 6, "sampler": "random", "recipe": recipe, "data": data, "budget": {"latency_ms": LIMIT_MS}}
+    return run_study(quick(**(settings | changes)), folder)
 
 
 @pytest.mark.parametrize(
@@ -190,3 +191,18 @@ def test_a_host_that_was_slow_at_first_costs_no_network_either(tmp_path: Path, m
     assert kept <= {r.spec_id for r in slow.records if r.trained}
     numbers = [r.number for r in slow.records]
     assert numbers == sorted(set(numbers))
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "nsga2", "gp", "pareto"])
+def test_every_sampler_hears_that_the_machine_is_faster_than_it_seemed(
+    sampler: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At that moment a network has just been measured, and is to be trained."""
+
+    def load(taken: int) -> str:
+        return "throttled" if taken < 3 else "quiet"
+
+    whole = searched(tmp_path, monkeypatch, load, seed=2, sampler=sampler, startup=3, shortlist=1)
+    assert whole.end == "finished" and sum(r.trained for r in whole.records) >= 6
+    again = [json.loads(path.read_text()) for path in tmp_path.glob("trials/*/result.json")]
+    assert any(r["state"] == "complete" and r["measurements"] > 1 for r in again), "none was taken up again"

@@ -7,13 +7,16 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from segsearch.engine.driver import run_study
 from segsearch.engine.executors.base import Task
 from segsearch.engine.executors.watchdog import HARD, HungError, watched
+from segsearch.engine.own_training import OwnTrial
 from segsearch.progress import Report
 from segsearch.result import TrialResult
-from tests.engine.studies import Staged, study
+from segsearch.study.store import StudyFolder
+from tests.engine.studies import Staged, quick, study
 
 
 class Hanging(Staged):
@@ -33,6 +36,40 @@ def test_a_trial_that_hangs_fails_and_the_study_goes_on(tmp_path: Path) -> None:
     assert outcome.records[1].reason == "no training step ended within 0.3 s (step_seconds in the study's file)"
     assert outcome.records[1].latency is not None, "what was measured is kept"
     assert signal.getsignal(signal.SIGALRM) is before
+
+
+class Building(Staged):
+    """Each trial builds something between its steps and its scores, which takes longer than a step may."""
+
+    def _train(self, task: Task, report: Report) -> TrialResult:
+        report("train", 1, 9)
+        report("evaluate", 0, 3)
+        time.sleep(0.6)
+        report("evaluate", 1, 3)
+        return super()._train(task, report)
+
+
+def test_what_is_new_may_take_longer_at_first(tmp_path: Path) -> None:
+    outcome = run_study(study(trials=1, step_seconds=0.2), tmp_path, work=Building())
+    assert [r.state for r in outcome.records] == ["complete"]
+
+
+def test_a_training_of_ones_own_has_no_limit_unless_the_study_names_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("segsearch.study.config.STEP_SECONDS", 0.2)
+
+    def slow(network: torch.nn.Module, trial: OwnTrial) -> float:
+        trial.report(1, 0.5)
+        time.sleep(0.6)
+        return 0.5
+
+    for changes, state in (({}, "complete"), ({"step_seconds": 0.2}, "failed")):
+        settings = quick(trials=1, sampler="random", proposals=1, **changes)
+        records = StudyFolder(tmp_path / state)
+        run_study(settings, records.path, objective=slow)
+        assert [r.state for r in records.records()] == [state]
+    assert run_study(study(trials=3), tmp_path / "s", work=Hanging()).records[1].state == "failed"
 
 
 def test_steps_in_time_may_take_as_long_as_they_like_together() -> None:

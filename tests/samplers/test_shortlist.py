@@ -11,10 +11,13 @@ import pytest
 
 from segsearch.engine.driver import run_study
 from segsearch.engine.executors.base import Task
+from segsearch.engine.watch import Silent
+from segsearch.errors import MachineError
+from segsearch.measure.record import LatencyRecord
 from segsearch.progress import Report
 from segsearch.result import Rung, TrialResult
 from segsearch.samplers.proposals import GivenPoint, Proposer
-from segsearch.samplers.shortlist import SHORTLIST, Shortlist
+from segsearch.samplers.shortlist import SHORTLIST, SHORTLISTED, Shortlist
 from segsearch.samplers.surrogate import Surrogate
 from segsearch.space.lower import lower
 from segsearch.space.nodes import Point, Space
@@ -23,10 +26,11 @@ from segsearch.spec.network import NetworkSpec
 from segsearch.study.budget import Budget
 from segsearch.study.record import Proposal, TrialRecord
 from segsearch.study.store import StudyFolder
-from segsearch.study_files import LATENCY
+from segsearch.study_files import LATENCY, TRIALS
 from segsearch.trial import read_measurements
 from tests.engine.builders import latency, record, result, small, unified
-from tests.engine.studies import study
+from tests.engine.studies import quick, study
+from tests.engine.test_driver import Killed, run_killed
 
 SIZE = (64, 96)
 RUNG = Rung(steps=5, epochs=2, miou=0.1)
@@ -135,6 +139,20 @@ def test_measuring_takes_little_beside_a_training(tmp_path: Path, monkeypatch: p
     assert re.match(
         r"trial 10 was chosen of 3 networks that were measured; their latency was predicted within \d+ %", notes[-1]
     )
+
+
+def test_times_that_are_told_again_count_once(tmp_path: Path) -> None:
+    """As where rejected networks are taken up again, and the sampler begins anew with all that is known."""
+    told_once, clock = proposer(tmp_path / "once", Clock(), size=8), Clock()
+    first = proposer(tmp_path / "again", clock, size=8)
+    assert first._shortlist is not None and told_once._shortlist is not None
+    second = proposer(tmp_path / "again", clock, shortlist=first._shortlist)
+    for chooser, numbers in ((told_once, (1, 2, 3)), (first, (1,)), (second, (1, 2, 3))):
+        for number in numbers:
+            known = told(number, record(number).point, train_seconds=12.0 if number == 1 else 40.0)
+            chooser.began(known)
+            chooser.ended(known)
+    assert first._shortlist.worth(4) == told_once._shortlist.worth(4) == 3
 
 
 def test_before_a_training_has_ended_nothing_is_measured(tmp_path: Path) -> None:
@@ -356,3 +374,95 @@ def test_no_trials_are_spent_on_what_is_faster_than_enough() -> None:
         return count
 
     assert fast(Budget(enough_fps=1000 / middle)) < fast(Budget()) / 2
+
+
+def shortlisted(task: Task) -> bool:
+    """Whether a network is measured that is no trial yet."""
+    return task.folder.parent.name != TRIALS
+
+
+class Deadly:
+    """Kills the process whenever one network is measured: the third that a shortlist has."""
+
+    def __init__(self) -> None:
+        self.measured = list[str]()
+        self.deadly: str | None = None
+
+    def __call__(self, task: Task, report: Report) -> TrialResult:
+        if task.stage == "train":
+            return result(
+                task.proposal.point, miou=quality(task.proposal.point), latency_ms=None, seconds={"train": 1e6}
+            )
+        if shortlisted(task):
+            self.measured.append(task.spec.id)
+            self.deadly = self.deadly or (task.spec.id if len(self.measured) == 3 else None)
+        if task.spec.id == self.deadly:
+            raise Killed
+        return result(task.proposal.point, state="passed", reason=None, latency_ms=takes_ms(task.proposal.point))
+
+
+CONFIG: dict[str, Any] = {"trials": 5, "sampler": "pareto", "shortlist": 3, "startup": 3}
+
+
+def test_a_network_that_kills_its_process_while_it_is_measured_is_left_out_the_second_time(tmp_path: Path) -> None:
+    work, folder, deaths = Deadly(), tmp_path / "s", 0
+    while (outcome := run_killed(study(**CONFIG), folder, work)) is None:
+        deaths += 1
+        assert deaths < 5, "it kills the study for ever"
+    assert deaths == 2 and outcome.end == "finished"
+    lines = [json.loads(line) for line in (folder / SHORTLIST).read_text().splitlines()]
+    assert [line["spec_id"] for line in lines if line["latency"] is None] == [work.deadly]
+    assert work.deadly not in {r.spec_id for r in outcome.records}
+    assert not (folder / SHORTLISTED).exists()
+
+
+def test_a_stop_while_a_shortlist_is_measured_is_no_death(tmp_path: Path) -> None:
+    work, stops = Deadly(), 0
+
+    class Stopping(Silent):
+        def stage(self, number: int, what: str, done: int, total: int) -> None:
+            raise KeyboardInterrupt
+
+    def stopped(task: Task, report: Report) -> TrialResult:
+        if shortlisted(task) and stops < 4:
+            report("measure", 0, 1)
+        work.deadly = "none"
+        return work(task, report)
+
+    for _ in range(4):
+        assert run_study(study(**CONFIG), tmp_path, work=stopped, progress=Stopping()).end == "interrupted"
+        stops += 1
+    assert run_study(study(**CONFIG), tmp_path, work=stopped).end == "finished"
+    lines = [json.loads(line) for line in (tmp_path / SHORTLIST).read_text().splitlines()]
+    assert all(line["latency"] for line in lines)
+
+
+def test_a_network_that_is_short_of_memory_in_a_shortlist_is_left_out_the_second_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("segsearch.samplers.shortlist.SHARE", 1e9)
+    taken = 0
+
+    def measure(subject: Any, *given: object, **more: object) -> LatencyRecord:
+        nonlocal taken
+        taken += 1
+        if taken in (3, 4):
+            raise MemoryError
+        return latency(5.0, subject.spec.id)
+
+    monkeypatch.setattr("segsearch.trial.latency_of", measure)
+    recipe, data = {"iterations": 1, "batch_size": 2}, {"name": "streets", "size": [32, 48], "train": 2, "val": 1}
+    settings = quick(**CONFIG | {"recipe": recipe, "data": data, "trials": 4})
+    with pytest.raises(MachineError, match="memory"):
+        run_study(settings, tmp_path)
+    notes = list[str]()
+
+    class Heard(Silent):
+        def note(self, line: str) -> None:
+            notes.append(line)
+
+    assert run_study(settings, tmp_path, progress=Heard()).end == "finished"
+    lines = [json.loads(line) for line in (tmp_path / SHORTLIST).read_text().splitlines()]
+    (left,) = [line["spec_id"] for line in lines if line["latency"] is None]
+    assert left not in {r.spec_id for r in StudyFolder(tmp_path).records()}
+    assert any(left[:8] in note and "is left out" in note and "MemoryError" in note for note in notes)

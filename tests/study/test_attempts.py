@@ -17,7 +17,7 @@ def test_the_second_death_at_the_same_point_is_one_too_many(tmp_path: Path) -> N
     assert begin(tmp_path) is None  # it died once
     reason = begin(tmp_path)
     assert reason is not None and "killed 2 times while the network was measured" in reason
-    assert "out of memory" in reason and "delete" in reason
+    assert reason.endswith("out of memory")
     forget(tmp_path)
     assert begin(tmp_path) is None
 

@@ -50,6 +50,9 @@ class Executor(Protocol):
 
     slots: int
     """Tasks that may be under way at once."""
+    one_by_one: bool
+    """Whether a task is collected before anything else is done, so that a network can be measured between two trials;
+    else others end meanwhile."""
 
     def submit(self, task: Task) -> None:
         """Take a task; called with fewer than ``slots`` under way."""

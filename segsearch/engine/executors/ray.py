@@ -60,6 +60,8 @@ class _Losses:
 class Ray:
     """Runs trainings by Ray's tasks; latencies on the target, or in this process where there is none."""
 
+    one_by_one = False
+
     def __init__(
         self,
         cluster: Cluster,

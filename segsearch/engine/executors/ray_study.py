@@ -11,6 +11,7 @@ from segsearch import __version__
 from segsearch.engine.confirm import Time, timed_again
 from segsearch.engine.executors.base import Task, Work
 from segsearch.engine.executors.ray_cluster import KEEP_SECONDS, TARGET, Cluster
+from segsearch.engine.own_training import OwnWork
 from segsearch.engine.prepare import Study, Target, content_of, run, set_up_training, target_here
 from segsearch.engine.watch import StudyProgress
 from segsearch.errors import DeviceError, InputError, SegsearchError
@@ -93,7 +94,7 @@ class OnRay:
             progress=progress,
             stop=stop,
             keep_seconds=self._keep_seconds,
-            step_seconds=study.config.step_seconds,
+            step_seconds=study.config.step_limit(own=isinstance(work, OwnWork)),
         )
 
     def _work(self, study: Study, home: str) -> Work:

@@ -14,6 +14,7 @@ class Serial:
     """Runs a task when it is collected; the task ends at its next report once ``stop`` says so."""
 
     slots = 1
+    one_by_one = True
 
     def __init__(
         self, work: Work, progress: StudyProgress, stop: Callable[[], bool], step_seconds: float = math.inf

@@ -7,6 +7,7 @@ from typing import Protocol
 from segsearch.engine.confirm import Time, timed_again
 from segsearch.engine.executors.base import Executor, Work
 from segsearch.engine.executors.serial import Serial
+from segsearch.engine.own_training import OwnWork
 from segsearch.engine.prepare import Study, Target, run
 from segsearch.engine.watch import StudyProgress
 
@@ -34,7 +35,8 @@ class Here:
 
     def executor(self, study: Study, work: Work | None, progress: StudyProgress, stop: Callable[[], bool]) -> Executor:
         """Run one stage after another."""
-        return Serial(work or partial(run, study.setup), progress, stop, study.config.step_seconds)
+        limit = study.config.step_limit(own=isinstance(work, OwnWork))
+        return Serial(work or partial(run, study.setup), progress, stop, limit)
 
     def time(self, study: Study, stop: Callable[[], bool]) -> Time:
         """Time in new processes."""

@@ -6,9 +6,10 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import Protocol
 
 from segsearch.engine.executors.base import Task, Work
 from segsearch.errors import SegsearchError
@@ -18,7 +19,8 @@ from segsearch.result import TrialResult
 TICKS = 20
 """In which a limit is counted, by a thread: a process that is stopped for a night has lost no more than one of them."""
 FIRST = 10
-"""The first step may take so many times as long: before it, a data set may be read whole."""
+"""The first step of anything may take so many times as long: before it, a data set may be read whole, or a network
+built for a runtime."""
 HARD = 3
 """After so many times the limit, what does not even take an exception ends the process."""
 
@@ -27,12 +29,20 @@ class HungError(SegsearchError):
     """A training step took too long. The trial has failed: its network would hang again."""
 
 
+class Alive(Protocol):
+    """Says that a step has ended, or that something begins whose first step is to come."""
+
+    def __call__(self, begins: bool = False) -> None: ...  # noqa: D102
+
+
 def run_watched(work: Work, task: Task, report: Report, step_seconds: float) -> TrialResult:
-    """Run a stage; one in which a training step takes longer than ``step_seconds`` has failed."""
+    """Run a stage; one in which a training step, or an image to score, takes longer than ``step_seconds`` has failed.
+
+    A report of nothing done yet says that something begins.
+    """
 
     def told(what: str, done: int, total: int) -> None:
-        if done:
-            alive()
+        alive(begins=not done)
         report(what, done, total)
 
     try:
@@ -43,7 +53,7 @@ def run_watched(work: Work, task: Task, report: Report, step_seconds: float) -> 
 
 
 @contextmanager
-def watched(seconds: float) -> Iterator[Callable[[], None]]:
+def watched(seconds: float) -> Iterator[Alive]:
     """Raise HungError in the block once its function has not been called for so long; infinity watches nothing.
 
     What hangs in a library, where Python takes no exception, ends the process with a traceback; where that happens
@@ -51,13 +61,14 @@ def watched(seconds: float) -> Iterator[Callable[[], None]]:
     """
     main = threading.main_thread()
     if math.isinf(seconds) or threading.current_thread() is not main:
-        yield lambda: None
+        yield lambda begins=False: None
         return
-    ticks, ended = -(FIRST - 1) * TICKS, threading.Event()
+    at_first, ended = -(FIRST - 1) * TICKS, threading.Event()
+    ticks = at_first
 
-    def alive() -> None:
+    def alive(begins: bool = False) -> None:
         nonlocal ticks
-        ticks = 0
+        ticks = at_first if begins else 0
 
     def expired(number: int, frame: FrameType | None) -> None:
         raise HungError(f"no training step ended within {seconds:g} s (step_seconds in the study's file)")
