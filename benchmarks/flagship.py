@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
-from flagship_jobs import TRACKS, Place, Stage, comparisons, finished, trainings, write_smoke
+from flagship_jobs import TRACKS, Place, Protocol, Stage, comparisons, finished, trainings, write_smoke
+from flagship_points import write_points
 from flagship_results import (
     DONE,
     LATENCY,
@@ -70,8 +71,15 @@ def compare(place: Place, results: Path, at_once: int, end: float | None) -> boo
     time_files(place, ready, results).to_csv(results / LATENCY, index=False, lineterminator="\n")
     keep(place, ready, results)
     keep_studies(place, results)
-    write_tables(results)
+    write_all(place.protocol, results)
     return done
+
+
+def write_all(protocol: Protocol, results: Path) -> None:
+    """Write from the stored records: tables, picture, and what was found as named points."""
+    rows = write_tables(results)
+    if protocol.points is not None:
+        write_points(results, rows, protocol.points)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -89,11 +97,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     asked = parser.parse_args(arguments)
     out = asked.runs.absolute() / ("" if asked.track == "scratch" else asked.track)
     results = out / "results" if asked.smoke else TRACKS[asked.track].results
+    protocol = write_smoke(out) if asked.smoke else TRACKS[asked.track]
     if asked.tables:
-        write_tables(results)
+        write_all(protocol, results)
         return
     root = None if asked.root is None or asked.smoke else str(asked.root.absolute())
-    place = Place(protocol=write_smoke(out) if asked.smoke else TRACKS[asked.track], root=root, out=out)
+    place = Place(protocol=protocol, root=root, out=out)
     jobs = [job for stage, job in trainings(place) if stage in asked.stages]
     if asked.dry_run:
         print("\n".join(job.name for job in missing(place, jobs)) or "nothing is missing")

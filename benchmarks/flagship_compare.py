@@ -19,7 +19,7 @@ class Network:
     """One network with all its seeds.
 
     Attributes:
-        name: a named point, or ``found_12``.
+        name: a named point, or ``first_12``.
         latency_ms: of its file.
         hits: int64 S, N, K: of each seed, image and class, the pixels that are right.
         unions: int64 S, N, K: those that are labelled or predicted as the class.

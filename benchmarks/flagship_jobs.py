@@ -17,10 +17,10 @@ from segsearch.study_files import RESULT, WEIGHTS
 from segsearch.yaml12 import load_yaml
 
 FLAGSHIP = Path(__file__).parents[1] / "studies" / "flagship"
-Stage = Literal["yardstick", "search", "control", "final", "compare"]
-Kind = Literal["yardstick", "found", "control"]
-STUDIES: dict[str, Kind] = {"search": "found", "control": "control"}
-"""The two studies, and what their final networks are called."""
+Stage = Literal["yardstick", "search", "control", "second", "final", "compare"]
+Kind = Literal["yardstick", "first", "second", "control"]
+STUDIES: dict[Stage, Kind] = {"search": "first", "control": "control", "second": "second"}
+"""The studies, and what their final networks are called: of the first search, of the second one, and the control's."""
 YARDSTICK = {
     "sgcpnet2": "SGCPNet",
     "sgcpnet1": "SGCPNet",
@@ -49,9 +49,10 @@ class Protocol:
         one_seed: those of them that are trained once.
         epochs: of every training that is compared.
         recipe: of these, by its name or its file's.
-        seeds: of a network of the yardstick, and of one that the search has found; the control's have one.
+        seeds: of a network of the yardstick, and of one that a search has found; the control's have one.
         top: most networks of a front that are trained in full.
         processes: new ones in which each file is timed at the end.
+        points: file of what the searches found, as named points; None where it becomes none.
     """
 
     data: tuple[str, ...]
@@ -66,6 +67,7 @@ class Protocol:
     seeds: int = 3
     top: int = 6
     processes: int = 3
+    points: Path | None = None
 
 
 SCRATCH = Protocol(
@@ -77,12 +79,14 @@ SCRATCH = Protocol(
     yardstick=tuple(YARDSTICK),
     one_seed=("eseg_s", "sfnet_r18"),
     epochs=16,
+    points=FLAGSHIP.parents[1] / "spaces" / "points" / "found.yaml",
 )
 LITE = {"lite0_sgcpnet": "SGCPNet", "lite0_eseg": "ESeg", "lite0_dfanet": "DFANet", "lite0_sfnet": "SFNet"}
 """Necks of four papers on EfficientNet-Lite0."""
 PAPERS = YARDSTICK | LITE
 IMAGENET = replace(
     SCRATCH,
+    points=None,
     studies=FLAGSHIP / "imagenet",
     results=FLAGSHIP / "imagenet" / "results",
     yardstick=tuple(LITE),
@@ -132,6 +136,7 @@ def write_smoke(out: Path) -> Protocol:
         seeds=2,
         top=2,
         processes=1,
+        points=out / "results" / "found.yaml",
     )
 
 
@@ -165,7 +170,7 @@ class Trained:
 
     kind: Kind
     network: str
-    """A named point, or ``found_12``: the search's trial 12."""
+    """A named point, or ``first_12``: trial 12 of the first search."""
     seed: int
     folder: Path
 
@@ -181,11 +186,11 @@ def trainings(place: Place) -> Iterator[tuple[Stage, Job]]:
     Whenever they are stopped, what is there can be compared.
     """
     yield from _yardstick(place, 0)
-    for name in STUDIES:
-        stage: Stage = "search" if name == "search" else "control"
+    studies = [name for name in STUDIES if (place.protocol.studies / f"{name}.yaml").exists()]
+    for name in studies:
         words = ["search", str(place.protocol.studies / f"{name}.yaml"), "--out", str(place.out / name), *place.at_root]
-        yield stage, Job(name=name, words=partial(list, words))
-    for name in STUDIES:
+        yield name, Job(name=name, words=partial(list, words))
+    for name in studies:
         yield "final", Job(name=f"final_{name}", words=partial(_final, place, name), after=(name,))
     for seed in range(1, place.protocol.seeds):
         yield from _yardstick(place, seed)
@@ -210,7 +215,7 @@ def _final(place: Place, name: str) -> list[str]:
     split = [] if protocol.split is None else ["--split", protocol.split]
     return [
         *("finalize", str(place.out / name), "--top", str(min(protocol.top, len(best)))),
-        *("--seeds", str(protocol.seeds if name == "search" else 1)),
+        *("--seeds", str(1 if name == "control" else protocol.seeds)),
         *(*place.recipe, *split, *place.at_root),
     ]
 

@@ -7,6 +7,7 @@ import pandas as pd
 import torch
 import yaml
 from flagship_results import RUNS
+from flagship_tables import SEARCHES
 
 from segsearch.count.cost import count
 from segsearch.files import write_atomic
@@ -18,8 +19,8 @@ SIZE_HW, CLASSES = (512, 1024), 19
 
 
 def write_points(results: Path, rows: pd.DataFrame, path: Path) -> None:
-    """Write the file from the stored results: choices of each found network, and what it reached."""
-    found = rows[rows.kind == "found"]
+    """Write the file from the stored results: choices of each network that a search found, and what it reached."""
+    found = rows[rows.kind.isin(SEARCHES)]
     if not found.empty:
         write_atomic(path, "\n".join(_lines(results, found)) + "\n")
 
@@ -31,8 +32,8 @@ def _lines(results: Path, found: pd.DataFrame) -> Iterator[str]:
     yield "points:"
     for name, seeds in found.groupby("network", sort=False):
         run = read_run(results / RUNS / f"{name}_seed{seeds.seed.iloc[0]}")
-        yield f"  {name}:"
-        yield f"    source: trial {str(name).rpartition('_')[2]} of studies/flagship/search.yaml"
+        yield f"  found_{name}:"
+        yield f"    source: studies/flagship, {seeds.kind.iloc[0]} search, trial {str(name).rpartition('_')[2]}"
         yield "    choices:"
         yield from (f"      {line}" for line in yaml.safe_dump(run.point, sort_keys=False).splitlines())
         yield f"    expected: {_flow(_expected(run))}"
@@ -59,7 +60,7 @@ def _figures(run: RunFile, seeds: pd.DataFrame) -> Iterator[dict[str, object]]:
         "split": "val",
         "size": size,
     }
-    device = f"{seeds.device.iloc[0]}, onnxruntime, one thread"
+    device = f"{seeds.timed_on.iloc[0]}, onnxruntime, one thread"
     fps = f"{1000 / seeds.latency_ms.iloc[0]:.0f}"
     yield {"metric": "fps", "printed": fps, "where": "studies/flagship", "size": size, "device": device}
 

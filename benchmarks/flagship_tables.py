@@ -18,8 +18,14 @@ from segsearch.run.folder import read_result, read_run
 from segsearch.study_files import WEIGHTS
 from segsearch.training.per_image import PerImage
 
-COLOURS = {"yardstick": "#d9480f", "found": "#0b7285", "control": "#868e96"}
-LABELS = {"yardstick": "published", "found": "found by the search", "control": "found by random search"}
+COLOURS = {"yardstick": "#d9480f", "first": "#3bc9db", "second": "#0b7285", "control": "#868e96"}
+LABELS = {
+    "yardstick": "published",
+    "first": "found by the first search",
+    "second": "found by the second search",
+    "control": "found by random search",
+}
+SEARCHES = ("first", "second")
 QUESTIONS = {
     "The most accurate found network at equal or lower latency": most_accurate,
     "The fastest found network at equal or higher mIoU": fastest,
@@ -58,6 +64,7 @@ def read_rows(results: Path) -> pd.DataFrame:
                 "file_miou": None if card.artefact_miou is None else round(100 * card.artefact_miou, 3),
                 "weights_kept": (folder / WEIGHTS).exists(),
                 "hardware": file.hardware,
+                "timed_on": timed.device,
                 "commit": file.commit[:7],
             }
         )
@@ -86,17 +93,22 @@ def read_networks(results: Path, rows: pd.DataFrame) -> dict[str, list[Network]]
     return found
 
 
-def compare(networks: Mapping[str, Sequence[Network]]) -> Compared:
-    """Set every found network beside each of the yardstick."""
-    return [(other, [difference(found, other) for found in networks["found"]]) for other in networks["yardstick"]]
+def compare(networks: Mapping[str, Sequence[Network]]) -> dict[str, Compared]:
+    """Set every network that a search has found beside each of the yardstick, for each search that has found some."""
+    return {
+        search: [(other, [difference(n, other) for n in networks[search]]) for other in networks["yardstick"]]
+        for search in SEARCHES
+        if networks[search]
+    }
 
 
-def comparison_rows(compared: Compared) -> pd.DataFrame:
+def comparison_rows(searches: Mapping[str, Compared]) -> pd.DataFrame:
     """Give two rows per network of the yardstick: the most accurate one that is no slower, the fastest no worse one."""
     rows = []
-    for other, found in compared:
+    for search, (other, found) in ((search, pair) for search, compared in searches.items() for pair in compared):
         for question, choose in QUESTIONS.items():
             row: dict[str, object] = {
+                "search": search,
                 "paper": PAPERS[other.name],
                 "network": other.name,
                 "miou": round(other.miou, 3),
@@ -122,7 +134,7 @@ def comparison_rows(compared: Compared) -> pd.DataFrame:
     return pd.DataFrame(rows).round({"found_error": 3, "error": 3})
 
 
-def comparison_page(compared: Compared) -> Iterator[str]:
+def comparison_page(searches: Mapping[str, Compared]) -> Iterator[str]:
     """Write both questions as tables, and whether each paper's goal is met, by which network."""
     yield "# Found networks beside published ones\n"
     yield (
@@ -130,17 +142,23 @@ def comparison_page(compared: Compared) -> Iterator[str]:
         " seeds; the difference in points with its interval of 95 %, * where one of the two has a single seed.\n"
     )
     head = ("published", "mIoU", "ms", "found", "mIoU", "ms", "difference", "latency saved")
-    for question, choose in QUESTIONS.items():
-        yield f"## {question}\n"
-        yield table(head, [_line(other, choose(found)) for other, found in compared])
-        yield ""
+    for search, compared in searches.items():
+        yield f"## The {search} search\n"
+        for question, choose in QUESTIONS.items():
+            yield f"{question}:\n"
+            yield table(head, [_line(other, choose(found)) for other, found in compared])
+            yield ""
     yield "## The goal\n"
     yield (
         f"At no more latency {POINTS:g} points better, or at no less mIoU {100 * SAVING:.0f} % faster, and the interval"
         " above 0: by which found network, the most accurate one of several.\n"
     )
-    lines = [(PAPERS[other.name], f"`{other.name}`", *_goal(met(found))) for other, found in compared]
-    yield table(("paper", "network", "met by", "difference", "latency saved"), lines)
+    lines = [
+        (PAPERS[other.name], f"`{other.name}`", search, *_goal(met(found)))
+        for search, compared in searches.items()
+        for other, found in compared
+    ]
+    yield table(("paper", "network", "search", "met by", "difference", "latency saved"), sorted(lines))
 
 
 def _line(other: Network, taken: Difference | None) -> tuple[str, ...]:
@@ -232,8 +250,8 @@ def picture(networks: Mapping[str, Sequence[Network]], path: Path) -> None:
         write_png(figure, path)
 
 
-def write_tables(results: Path) -> None:
-    """Write all tables and the picture anew."""
+def write_tables(results: Path) -> pd.DataFrame:
+    """Write all tables and the picture anew; returns all trainings."""
     rows = read_rows(results)
     networks = read_networks(results, rows)
     compared = compare(networks)
@@ -247,3 +265,4 @@ def write_tables(results: Path) -> None:
     for name, lines in pages.items():
         write_atomic(results / name, "\n".join(lines).rstrip() + "\n")
     picture(networks, results / "front.png")
+    return rows

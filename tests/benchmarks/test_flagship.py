@@ -75,16 +75,19 @@ def test_the_rules_of_the_comparison() -> None:
 def test_the_tables_say_which_network_is_set_beside_which() -> None:
     networks = {
         "yardstick": [network("fpenet", 10.0, 50.0, seeds=1), network("sgcpnet2", 3.0, 45.0)],
-        "found": [network("found_1", 5.0, 52.0), network("found_2", 12.0, 55.0)],
+        "first": [network("first_1", 5.0, 52.0), network("first_2", 12.0, 55.0)],
+        "second": [],
     }
     compared = compare(networks)
     rows = comparison_rows(compared)
-    assert rows.found.fillna("none").tolist() == ["found_1", "found_1", "none", "found_1"], (
+    assert rows.found.fillna("none").tolist() == ["first_1", "first_1", "none", "first_1"], (
         "none is as fast as sgcpnet2"
     )
     page = "\n".join(comparison_page(compared))
-    assert "| `fpenet` | 50.0 | 10.00 | `found_1` | 52.0 ± 0.0 | 5.00 | +2.0 (+2.0 to +2.0)* | 50 % |" in page
-    assert "| SGCPNet | `sgcpnet2` | not met |  |  |" in page
+    assert "| `fpenet` | 50.0 | 10.00 | `first_1` | 52.0 ± 0.0 | 5.00 | +2.0 (+2.0 to +2.0)* | 50 % |" in page
+    assert "| SGCPNet | `sgcpnet2` | first | not met |  |  |" in page
+    both = compare(networks | {"second": [network("second_1", 2.0, 46.0)]})
+    assert "| SGCPNet | `sgcpnet2` | second | `second_1` | +1.0" in "\n".join(comparison_page(both))
 
 
 @pytest.mark.skipif(not (FLAGSHIP / "results" / LATENCY).exists(), reason="the comparison has no stored records yet")
@@ -111,8 +114,9 @@ def test_one_seed_of_all_comes_before_the_second_of_any(tmp_path: Path) -> None:
     names = [job.name for _, job in trainings(place)]
     points = SCRATCH.yardstick
     assert names[: len(points)] == [f"{point}_seed0" for point in points]
-    assert names[len(points) :][:4] == ["search", "control", "final_search", "final_control"]
-    assert names[len(points) + 4 :] == [f"{p}_seed{n}" for n in (1, 2) for p in points if p not in SCRATCH.one_seed]
+    studies = ["search", "control", "second", "final_search", "final_control", "final_second"]
+    assert names[len(points) :][:6] == studies
+    assert names[len(points) + 6 :] == [f"{p}_seed{n}" for n in (1, 2) for p in points if p not in SCRATCH.one_seed]
     words = next(job for _, job in trainings(place)).words()
     assert "--split official --root there --recipe strong --epochs 16 --seed 0" in " ".join(words)
 
@@ -186,7 +190,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.timeout(1800)
 def test_the_whole_way_on_drawn_streets(results: Path) -> None:
     networks = pd.read_csv(results / "networks.csv")
-    assert set(networks.kind) == {"yardstick", "found", "control"} and networks.latency_ms.gt(0).all()
+    assert set(networks.kind) == {"yardstick", "first", "second", "control"} and networks.latency_ms.gt(0).all()
     assert networks.groupby("network").seed.nunique()[["sgcpnet2", "fpenet"]].tolist() == [2, 1]
     assert networks.file_agrees.min() >= 0.999
     assert (results / "front.png").read_bytes().startswith(b"\x89PNG")
@@ -198,7 +202,7 @@ def test_the_whole_way_on_drawn_streets(results: Path) -> None:
 @pytest.mark.nightly
 @pytest.mark.timeout(1800)
 def test_final_trainings_of_studies_that_ran_elsewhere(tmp_path: Path) -> None:
-    for stages, out in ((["search", "control"], "here"), (["final"], "there")):
+    for stages, out in ((["search", "control", "second"], "here"), (["final"], "there")):
         (tmp_path / "there").mkdir(exist_ok=True)
         with pytest.raises(SystemExit, match="^0$"):
             flagship.main(["--smoke", "--runs", str(tmp_path / out), "--stages", *stages])
