@@ -49,7 +49,7 @@ class Protocol:
         one_seed: those of them that are trained once.
         epochs: of every training that is compared.
         recipe: of these, by its name or its file's.
-        seeds: of a network of the yardstick, and of one that a search has found; the control's have one.
+        seeds: of a network of the yardstick, and of one that the second search has found; others have one.
         top: most networks of a front that are trained in full.
         processes: new ones in which each file is timed at the end.
         points: file of what the searches found, as named points; None where it becomes none.
@@ -215,7 +215,7 @@ def _final(place: Place, name: str) -> list[str]:
     split = [] if protocol.split is None else ["--split", protocol.split]
     return [
         *("finalize", str(place.out / name), "--top", str(min(protocol.top, len(best)))),
-        *("--seeds", str(1 if name == "control" else protocol.seeds)),
+        *("--seeds", str(protocol.seeds if name == "second" else 1)),
         *(*place.recipe, *split, *place.at_root),
     ]
 
