@@ -36,6 +36,7 @@ from segsearch.measure.conditions import Conditions
 from segsearch.measure.record import LatencyRecord
 from segsearch.models.network import Network, build
 from segsearch.models.pretrained import IMAGENET, start_from
+from segsearch.named import kind_of, trial_of
 from segsearch.report.console import bar
 from segsearch.report.progress import study_progress
 from segsearch.run.ask import ask
@@ -47,7 +48,7 @@ from segsearch.space.points import named_points
 from segsearch.spec.network import check_size
 from segsearch.study.config import StudyConfig, load_study
 from segsearch.study.outcome import StudyOutcome
-from segsearch.study_files import RUN, STUDY
+from segsearch.study_files import RUN, split_trial
 from segsearch.timing import NetworkSubject, latency_of
 from segsearch.training.evaluate import Evaluation
 from segsearch.training.scores import Scores
@@ -110,7 +111,7 @@ def load_model(path: str | Path) -> Network | Model:
     written = str(path)
     if (Path(path) / RUN).is_file():
         return cast(Network, load_subject(written).segmenter)
-    if "#" in written:
+    if split_trial(written) is not None:
         return cast(Network, load_subject(written, weights_of(written, "path")).segmenter)
     return load_artefact(Path(path))
 
@@ -307,9 +308,9 @@ def export(
     """Write a study's winner, a run, or a POINT as files for other runtimes, each proven and timed.
 
     Args:
-        what: a study's or run's folder, or a POINT.
+        what: a study's folder, its trial (``STUDY#12``), a run's folder, or a POINT.
         out: the new folder.
-        size: of the image; a POINT needs one, a run has its own, a study's is fixed.
+        size: of the image; a POINT needs one, a run has its own, a study's is fixed. A trial with one is a POINT.
         weights: of a POINT; default: fresh ones.
         classes: of a POINT; default: as its weights have them.
         fps: images per second that the file should reach; a study picks by it.
@@ -322,13 +323,18 @@ def export(
 
     Raises: InputError for what cannot be exported. ProofError: a file does not do what its network does.
     """
-    path, size_hw = Path(what), None if size is None else _size(size)
+    kind, size_hw = kind_of(str(what), sized=size is not None), None if size is None else _size(size)
+    only = {"size": size, "threads": threads} if kind == "study" else {}
+    for name, given in (only | ({} if kind == "point" else {"weights": weights, "classes": classes})).items():
+        if given is not None:
+            raise InputError(name, f"is not for a {kind}", "a POINT, or a run" if name in only else "a POINT")
     with bar("export") as report:
-        if (path / STUDY).is_file():
-            return export_winner(path, out=Path(out), fps=fps, formats=formats, int8=int8, report=report)
-        if (path / RUN).is_file():
+        if kind == "study":
+            folder, point = trial_of(str(what))
+            return export_winner(folder, out=Path(out), fps=fps, formats=formats, int8=int8, point=point, report=report)
+        if kind == "run":
             return export_run(
-                path,
+                Path(what),
                 out=Path(out),
                 size_hw=size_hw,
                 formats=formats,

@@ -55,9 +55,11 @@ def test_own_images_are_learnt_scored_and_exported(tmp_path: Path) -> None:
     assert api.evaluate(run.folder).confusion == run.result.scores.confusion
     model = api.load_model(run.folder)
     assert isinstance(model, torch.nn.Module) and not model.training
-    card = api.export(run.folder, tmp_path / "files", formats=[])
+    card = api.export(run.folder, tmp_path / "c#" / "files", formats=[])
     assert card.miou == run.result.scores.miou
-    exported = api.load_model(tmp_path / "files")
+    with pytest.raises(InputError, match="weights: is not for a run"):
+        api.export(run.folder, tmp_path / "other", weights="w.safetensors")
+    exported = api.load_model(tmp_path / "c#" / "files")
     assert not isinstance(exported, torch.nn.Module)
     assert exported.predict(np.zeros((*SIZE, 3), np.uint8)).shape == SIZE
 

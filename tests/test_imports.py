@@ -16,6 +16,7 @@ FLOORS = {
     "tuning": 9,
     "leaderboard": 8,
     "winner": 8,
+    "named": 5,
     "ray_tune": 8,
     "engine": 7,
     "run": 6,

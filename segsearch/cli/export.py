@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from segsearch.cli.arguments import BUDGET_MISSED, JsonOption, is_study, size_hw, trial_of
+from segsearch.cli.arguments import BUDGET_MISSED, JsonOption, size_hw
 from segsearch.cli.study import RootOption
 from segsearch.errors import InputError
 from segsearch.progress import say
@@ -82,9 +82,9 @@ def export(
 
     Example: segsearch export sfnet_r18 --size 512x1024 --out sfnet
     """
+    from segsearch.named import kind_of, trial_of
     from segsearch.report.card import lines
     from segsearch.report.console import bar
-    from segsearch.study_files import RUN
 
     given: dict[str, object] = {
         "--pick": how, "--point": point, "--root": root, "--size": size,
@@ -93,12 +93,11 @@ def export(
     if fastest:
         _fastest(what, out, given | {"--format": formats, "--int8": int8 or None}, fps=fps, as_json=as_json)
         return
-    of_run = (Path(what) / RUN).is_file()
-    of_study = not of_run and is_study(what, sized=size is not None)
-    _refuse(given, *REFUSED["run" if of_run else "study" if of_study else "point"])
-    folder, point = trial_of(what, point) if of_study else (Path(what), None)
+    kind = kind_of(what, sized=size is not None)
+    _refuse(given, *REFUSED[kind])
+    folder, point = trial_of(what, point) if kind == "study" else (Path(what), None)
     with bar("export") as report:
-        if of_run:
+        if kind == "run":
             from segsearch.run.export import export_run
 
             card = export_run(
@@ -112,7 +111,7 @@ def export(
                 threads=threads,
                 report=report,
             )
-        elif of_study:
+        elif kind == "study":
             card = _study(folder, out, report, fps=fps, how=how, formats=formats, int8=int8, point=point, root=root)
         else:
             if size is None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from segsearch.cli.arguments import BUDGET_MISSED, JsonOption, is_study, size_hw, trial_of
+from segsearch.cli.arguments import BUDGET_MISSED, JsonOption, size_hw
 from segsearch.cli.run import DataOption, SizeOption, WeightsOption
 from segsearch.cli.study import RootOption
 from segsearch.errors import InputError
@@ -128,14 +128,14 @@ def tune(
 
 
 def _subject(what: str, weights: Path | None, data: str | None, root: str | None, size: str | None) -> "Subject":
-    from segsearch.study_files import RUN
+    from segsearch.named import kind_of, trial_of
     from segsearch.tuning.subjects import of_study, of_trained
 
-    if weights is None and not (Path(what) / RUN).is_file() and is_study(what, sized=False):
+    if weights is None and kind_of(what) == "study":
         for option, given in (("--data", data), ("--size", size)):
             if given is not None:
                 raise InputError(option, "is only for a run or a point")
-        folder, point = trial_of(what, None)
+        folder, point = trial_of(what)
         return of_study(folder, point=point, root=root)
     wanted = None if size is None else size_hw(size)
     return of_trained(what, weights=weights, data=data, root=root, size_hw=wanted)

@@ -12,11 +12,11 @@ from segsearch.artefacts.formats import write_form
 from segsearch.artefacts.fresh import fresh
 from segsearch.artefacts.point import export_point
 from segsearch.artefacts.scenes import scenes
-from segsearch.cli.arguments import is_study
 from segsearch.deployment.card import Card, read_card
 from segsearch.deployment.onnx import OnnxModel
 from segsearch.describe import read_point
 from segsearch.errors import InputError, ProofError
+from segsearch.named import kind_of
 from segsearch.space.lower import lower
 from segsearch.training.weights import save_weights
 from tests.command import refusal, run
@@ -37,7 +37,7 @@ def test_a_point_is_written_whole(exported: tuple[Card, Path]) -> None:
 
 
 def test_what_was_exported_is_a_point_again(exported: tuple[Card, Path], tmp_path: Path) -> None:
-    assert is_study(str(exported[1]), sized=True) is is_study(str(exported[1]), sized=False) is False
+    assert kind_of(str(exported[1]), sized=True) == kind_of(str(exported[1])) == "point"
     card, out = exported
     assert read_point(str(out)) == ("sgcpnet1", named("sgcpnet1"))
     (tmp_path / "model.json").write_text(card.model_copy(update={"spec": "0" * 12}).model_dump_json())

@@ -19,11 +19,11 @@ import typer
 
 from segsearch import describe
 from segsearch.cli.app import EXIT_CODES, app
-from segsearch.cli.arguments import trial_of
 from segsearch.cli.study import changed
 from segsearch.engine.driver import run_study
 from segsearch.measure.timer import TimerSettings
 from segsearch.models.network import build
+from segsearch.named import trial_of
 from segsearch.space.load import load_space
 from segsearch.space.points import named_point, named_points
 from segsearch.study.budget import Budget
@@ -322,7 +322,7 @@ def test_an_fps_budget_takes_the_place_of_the_file_s_latency() -> None:
 
 def test_a_trial_is_taken_by_its_number_although_another_has_its_name(tmp_path: Path) -> None:
     run_study(quick(trials=2, points=twins(tmp_path)), tmp_path / "study", work=made_up)
-    folder, key = trial_of(f"{tmp_path / 'study'}#2", None)
+    folder, key = trial_of(f"{tmp_path / 'study'}#2")
     records = StudyFolder(folder).records()
     assert [r.name for r in records] == ["net", "net"]
     assert key is not None and [r.number for r in candidates(records, Budget(), key)] == [2]
