@@ -124,7 +124,7 @@ def killed_and_resumed(
     kills, torn, before = 0, folder / "torn", dict[str, bytes]()
     while kills < most:
         # at least one step further each time: twice at one point would count against the network
-        end = nest.run(settings, torn, kill_after=rng.randint(3, longest), wait=rng.uniform(0.0, 0.01))
+        end = nest.run(settings, torn, kill_after=rng.randint(4, longest), wait=rng.uniform(0.0, 0.01))
         now = {str(path): path.read_bytes() for path in torn.glob("trials/*/result.json")}
         assert before.items() <= now.items(), "a finished trial was lost, or trained twice"
         before = now

@@ -95,7 +95,7 @@ def test_the_file_carries_its_own_description(exported: tuple[Card, Path]) -> No
     card, out = exported
     model = OnnxModel(out / "model.onnx")
     assert tuple(model.classes) == card.classes and model.size_hw == card.size_hw
-    assert model.notes == {"name": card.name, "spec": card.spec, "study": "tiny"}
+    assert model.notes == {"name": card.name, "spec": card.spec, "study": "tiny", "fit": "stretch"}
 
 
 def test_an_earlier_export_is_replaced_and_anything_else_is_not(folder: Path, tmp_path: Path) -> None:
