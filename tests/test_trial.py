@@ -213,6 +213,7 @@ def test_stopped_in_the_middle_it_ends_with_the_same_weights(
     assert torn.scores == whole.scores and torn.final_loss == whole.final_loss
 
 
+@pytest.mark.nightly
 def test_the_seed_decides_the_weights(spec: NetworkSpec, setup: TrialSetup, tmp_path: Path) -> None:
     weights = list[bytes]()
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):

@@ -140,6 +140,7 @@ def test_what_a_user_causes_is_one_line(arguments: list[str], message: str, tmp_
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.nightly
 def test_the_verb_prints_the_proofs(tmp_path: Path) -> None:
     out = tmp_path / "model"
     done = run("export", "sgcpnet1", "--size", "64x128", "--classes", "4", "--format", "onnx", "--out", str(out))

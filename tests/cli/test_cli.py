@@ -167,6 +167,7 @@ def test_measure_says_what_it_measured_on() -> None:
     assert record["id"] == record["spec_id"] and record["host"] is None
 
 
+@pytest.mark.nightly
 def test_measure_sets_backends_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
     """With few samples: how many there usually are is looked at above."""
     few = TimerSettings(min_samples=3, min_seconds=0.0, max_warmup_seconds=0.5, blocks=2, retakes=0)

@@ -196,6 +196,7 @@ def test_trainings_that_others_beat_at_a_rung_are_stopped(asked: bool, tmp_path:
     assert 2 < sum(r.share for r in records) <= 3 <= len(records), "as many epochs as three trainings take"
 
 
+@pytest.mark.nightly
 def test_without_rungs_and_for_what_a_person_named_nothing_is_stopped(tmp_path: Path) -> None:
     outcome = run_study(config(trials=4), tmp_path / "plain", objective=patient)
     assert [len(r.rungs) for r in outcome.records] == [9] * 4 and all(r.trained for r in outcome.records)
@@ -219,6 +220,7 @@ def test_a_trial_is_told_alone_only_where_it_is_to_stop(tmp_path: Path) -> None:
         assert (record.state, record.reached, record.share) == ("stopped", 1, pytest.approx(1 / 9))
 
 
+@pytest.mark.nightly
 def test_the_sampler_learns_from_the_end_whatever_is_reported(tmp_path: Path) -> None:
     """Reports of a study without rungs are no scores that its model could compare."""
     records = run_study(config(trials=9), tmp_path, objective=patient).records

@@ -165,6 +165,7 @@ def test_a_network_that_is_trained_anew_loses_its_figure(tmp_path: Path) -> None
     assert clock.timed.count(number) == 2
 
 
+@pytest.mark.nightly
 def test_networks_are_really_timed_in_new_processes(tmp_path: Path) -> None:
     recipe = {"iterations": 1, "batch_size": 2}
     outcome = run_study(quick(trials=1, recipe=recipe, confirm=1, backend="onnxruntime"), tmp_path)

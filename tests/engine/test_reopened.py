@@ -112,6 +112,7 @@ def test_its_old_record_stands_while_it_runs_again_and_returns_with_the_old_budg
 RUNGS = {"rungs": [1, 3], "trials": 2}
 
 
+@pytest.mark.nightly
 def test_with_rungs_dying_anywhere_changes_nothing(tmp_path: Path) -> None:
     """Steps are counted of those that others beat at a rung, and nothing is trained twice."""
     tight(tmp_path / "tight", **RUNGS)

@@ -59,6 +59,7 @@ def finished(folder: Path) -> dict[str, bytes]:
     return {p.parent.name: p.read_bytes() for p in folder.glob("trials/*/result.json")}
 
 
+@pytest.mark.nightly
 def test_killed_in_every_stage_nothing_is_lost(whole: Path, tmp_path: Path) -> None:
     """Each time a little later in the study: twice at the same point would count against the network."""
     folder, rng, before = tmp_path / "s", random.Random(5), dict[str, bytes]()

@@ -193,7 +193,9 @@ def test_a_host_that_was_slow_at_first_costs_no_network_either(tmp_path: Path, m
     assert numbers == sorted(set(numbers))
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "nsga2", "gp", "pareto"])
+@pytest.mark.parametrize(
+    "sampler", ["tpe", "pareto", *(pytest.param(name, marks=pytest.mark.nightly) for name in ("nsga2", "gp"))]
+)
 def test_every_sampler_hears_that_the_machine_is_faster_than_it_seemed(
     sampler: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

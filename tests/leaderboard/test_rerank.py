@@ -74,6 +74,7 @@ def test_a_file_in_the_way_is_one_line(study: Path, tmp_path: Path) -> None:
     assert (copied / FOLDER).read_text() == "mine"
 
 
+@pytest.mark.nightly
 def test_the_front_alone_by_default_and_only_once(study: Path) -> None:
     wanted = study_protocol(study, size_hw=(48, 64))
     told: list[str] = []

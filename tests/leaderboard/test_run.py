@@ -62,6 +62,7 @@ def test_every_network_is_timed_once(tmp_path: Path) -> None:
     assert not found.failed and not found.agreements
 
 
+@pytest.mark.nightly
 def test_backends_that_run_files_share_one_that_is_exported_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -108,6 +109,7 @@ def test_what_is_there_is_not_timed_again(tmp_path: Path) -> None:
     assert lines(tmp_path) == after
 
 
+@pytest.mark.nightly
 def test_protocols_do_not_mix(tmp_path: Path) -> None:
     found = run_leaderboard(POINTS[:2], [quick(), quick(classes=11)], tmp_path)
     assert len(lines(tmp_path)) == 4
@@ -171,7 +173,11 @@ def start(folder: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT], ids=["killed", "interrupted"])
+@pytest.mark.parametrize(
+    "number",
+    [pytest.param(signal.SIGKILL, marks=pytest.mark.nightly), signal.SIGINT],
+    ids=["killed", "interrupted"],
+)
 def test_stopped_at_any_moment_nothing_is_lost(number: signal.Signals, tmp_path: Path) -> None:
     rng, before = random.Random(3), list[dict]()
     for _ in range(2):

@@ -8,6 +8,8 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from unittest.mock import patch
 
+import pytest
+
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "gpu.py"
 
 
@@ -26,6 +28,7 @@ def rehearse(out: Path, *options: str) -> str:
     return said.getvalue()
 
 
+@pytest.mark.nightly
 def test_latency_is_measured_once_written_at_once_and_taken_up_again(tmp_path):
     """One finding within the limit, whatever the machine: the limit is looked at between two."""
     rehearse(tmp_path, "--parts", "1", "--limit", "0.1", "--commit", "abc", "--learning-steps", "1")

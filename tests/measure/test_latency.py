@@ -330,6 +330,7 @@ class TestCuda:
             measure(Mini().eval(), IMAGE, Conditions(device="cuda", backend="openvino", timer=QUICK))
 
 
+@pytest.mark.nightly
 @pytest.mark.skipif(
     not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2,
     reason="one processor, or no affinity here",

@@ -74,6 +74,7 @@ def test_the_graph_that_is_shipped_is_measured(monkeypatch, backend, fused):
         assert (seen[0](images) == Batched(network)(images)).float().mean() > 0.999
 
 
+@pytest.mark.nightly
 def test_a_real_network_has_a_throughput():
     found = measure_throughput(deployed(), Conditions(threads=1, timer=TIMER))
     assert found.images_per_second == max(found.by_batch.values()) > 0

@@ -50,6 +50,7 @@ def test_the_same_call_against_another_process(worker: Running) -> None:
     assert worker.left == []
 
 
+@pytest.mark.nightly
 def test_another_backend_and_from_host_to_host(worker: Running) -> None:
     pytest.importorskip("openvino")
     record = measure_remote(
@@ -102,6 +103,7 @@ def when_timing(there: Running, graph: bytes, act: Callable[[], object]) -> str:
     return str(caught.value)
 
 
+@pytest.mark.nightly
 def test_killed_and_frozen_while_it_measures(tmp_path: Path, graph: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     children: list[psutil.Process] = []
 

@@ -124,6 +124,22 @@ def test_stopped_it_goes_on(found: tuple[Tuned, Path], subject: Subject, tmp_pat
     assert tuned.finished and by_name(tuned).keys() == by_name(found[0]).keys()
 
 
+def test_what_failed_by_chance_is_forgotten_by_the_next_session(tmp_path: Path) -> None:
+    late, broken = Candidate(backend="onnxruntime"), Candidate(backend="onnxruntime", graph="no mask")
+    book = Book(tmp_path)
+    made_up = {"name": "net", "weights": "0" * 16, "size_hw": SIZE, "classes": 3, "data": "streets/val", "images": 1}
+    here = {"device": "cpu", "device_name": "abacus", "threads": 1, "machine": "desk", "versions": {}}
+    book.begin(record.Header.parse({**made_up, **here, "miou": 0.5}, "header"))
+    book.add(Tried(candidate=late, failed="did not answer", by_chance=True))
+    book.add(Tried(candidate=broken, failed="is not an ONNX model"))
+    assert book.get(late) is not None, "once in a session is enough"
+    again = Book(tmp_path)
+    assert again.get(late) is None and again.get(broken) is not None
+    again.add(Tried(candidate=late, proven=None))
+    assert [tried.failed for tried in Book(tmp_path).all()] == [None, "is not an ONNX model"]
+
+
+@pytest.mark.nightly
 def test_what_was_killed_or_late_is_tried_again_and_what_failed_is_not(
     found: tuple[Tuned, Path], subject: Subject, tmp_path: Path
 ) -> None:
@@ -315,6 +331,7 @@ def test_a_frame_rate_that_only_an_inaccurate_file_reaches(found: tuple[Tuned, P
     assert "…" not in printed.get(), "figures are cut"
 
 
+@pytest.mark.nightly
 def test_a_studys_winner_is_tuned_with_its_own_data_and_threads(tmp_path: Path) -> None:
     run_study(quick(trials=2, sampler="random", threads=1), tmp_path / "study")
     tuned = of_study(tmp_path / "study")

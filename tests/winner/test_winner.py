@@ -228,6 +228,7 @@ def test_each_way_to_pick_is_followed(
     assert card.pick == how
 
 
+@pytest.mark.nightly
 def test_one_that_is_asked_for_is_not_replaced(
     folder: Path, ranked: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -237,7 +238,10 @@ def test_one_that_is_asked_for_is_not_replaced(
         assert (card.name, card.pick, card.rivals, card.meets_budget) == (point, None, (), False)
 
 
-@pytest.mark.parametrize(("fps", "code", "said"), [("1e6", 3, "this one is the nearest"), ("0.5", 0, "Picked as")])
+@pytest.mark.parametrize(
+    ("fps", "code", "said"),
+    [("1e6", 3, "this one is the nearest"), pytest.param("0.5", 0, "Picked as", marks=pytest.mark.nightly)],
+)
 def test_a_budget_that_nobody_meets_gives_the_nearest_and_exit_code_3(
     fps: str, code: int, said: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
