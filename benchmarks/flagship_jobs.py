@@ -79,7 +79,7 @@ SCRATCH = Protocol(
     yardstick=tuple(YARDSTICK),
     one_seed=("eseg_s", "sfnet_r18"),
     epochs=16,
-    points=FLAGSHIP.parents[1] / "spaces" / "points" / "found.yaml",
+    points=FLAGSHIP / "results" / "found.yaml",
 )
 LITE = {"lite0_sgcpnet": "SGCPNet", "lite0_eseg": "ESeg", "lite0_dfanet": "DFANet", "lite0_sfnet": "SFNet"}
 """Necks of four papers on EfficientNet-Lite0."""
