@@ -1,8 +1,8 @@
 """Found networks against published ones: ``python benchmarks/flagship.py --root CAMVID --runs DIR``.
 
 The protocol is ``studies/flagship/README.md``. What is missing is done by commands of the product, whose logs lie in
-``DIR/logs``: one seed of the yardstick, search and control, their final trainings, the other seeds, and then the
-comparison, which writes ``studies/flagship/results``. Ctrl-C, or the end of ``--minutes``, stops what runs with its
+``DIR/logs``: one seed of the yardstick, both searches and the control, their final trainings, the other seeds, and then
+the comparison, which writes ``studies/flagship/results``. Ctrl-C, or the end of ``--minutes``, stops what runs with its
 state saved, and the same command goes on; what the studies know by then is stored with the results, so that another
 machine may train what they found. ``--tables`` makes the tables from the stored records alone; ``--smoke`` goes the
 whole way on a few drawn streets and leaves everything in DIR.

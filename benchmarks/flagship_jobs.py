@@ -43,7 +43,7 @@ class Protocol:
         data: words of `segsearch train` that name the data and the size.
         root: what stands for the path of the data in stored records; None: the data has none.
         split: what final trainings learn, where the data has a choice.
-        studies: folder of both studies, and of points and recipes that are files.
+        studies: folder of the studies, and of points and recipes that are files.
         results: folder of the stored results.
         yardstick: named points or files of points, cheapest first.
         one_seed: those of them that are trained once.

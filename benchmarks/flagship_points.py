@@ -1,4 +1,4 @@
-"""The networks that the flagship's search has found, as named points: the text of ``spaces/points/found.yaml``."""
+"""The networks that the flagship's searches have found, written as named points are: ``results/found.yaml``."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,7 +51,7 @@ def _expected(run: RunFile) -> dict[str, object]:
 def _figures(run: RunFile, seeds: pd.DataFrame) -> Iterator[dict[str, object]]:
     """Give the mean mIoU over seeds and the frame rate of the file, as figures of papers are written."""
     size = list(run.data.size)
-    where = f"studies/flagship, mean of {len(seeds)} seeds"
+    where = f"studies/flagship, {f'mean of {len(seeds)} seeds' if len(seeds) > 1 else 'one seed'}"
     yield {
         "metric": "miou",
         "printed": f"{seeds.miou.mean():.1f}",

@@ -324,10 +324,11 @@ def export(
     Raises: InputError for what cannot be exported. ProofError: a file does not do what its network does.
     """
     kind, size_hw = kind_of(str(what), sized=size is not None), None if size is None else _size(size)
-    only = {"size": size, "threads": threads} if kind == "study" else {}
-    for name, given in (only | ({} if kind == "point" else {"weights": weights, "classes": classes})).items():
-        if given is not None:
-            raise InputError(name, f"is not for a {kind}", "a POINT, or a run" if name in only else "a POINT")
+    takers = {"weights": ("point",), "classes": ("point",), "size": ("point", "run"), "threads": ("point", "run")}
+    given = {"weights": weights, "classes": classes, "size": size, "threads": threads}
+    for name, kinds in takers.items():
+        if given[name] is not None and kind not in kinds:
+            raise InputError(name, f"is not for a {kind}", f"for a {' or '.join(kinds)}")
     with bar("export") as report:
         if kind == "study":
             folder, point = trial_of(str(what))
