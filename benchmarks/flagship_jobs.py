@@ -237,7 +237,7 @@ def finished(place: Place) -> list[Trained]:
                 folder=seed_folder(place.out / name, finalist.trial, trained.seed),
             )
             for finalist in (file.finalists if file else ())
-            if finalist.name not in YARDSTICK  # what a search was given is none of its finds
+            if finalist.name not in YARDSTICK  # what a search was given does not count as found
             for trained in finalist.trainings
         ]
     return [each for each in found if (each.folder / RESULT).exists() and (each.folder / WEIGHTS).exists()]

@@ -50,7 +50,7 @@ class Keeper:
             self._pause_seconds = min(2 * self._pause_seconds, self._every_seconds)
 
     def save(self) -> None:
-        """Write the file; not where the weights are no numbers: what goes on from there could only fail."""
-        if self._path is not None and self._writes and self._session.sane:
+        """Write the file; not where weights are NaN or infinite: what goes on from there could only fail."""
+        if self._path is not None and self._writes and self._session.finite:
             save_checkpoint(self._path, self._stamp, {**self._session.state(), "seconds": self.seconds})
         self._saved = time.perf_counter()

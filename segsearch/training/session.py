@@ -194,8 +194,8 @@ class Session:
         scaler.update()
 
     @property
-    def sane(self) -> bool:
-        """Whether all weights are numbers: an update can spoil them and leave its own loss a number."""
+    def finite(self) -> bool:
+        """Whether no weight is NaN or infinite: an update can spoil them and leave its own loss a number."""
         return all(bool(torch.isfinite(parameter).all()) for parameter in self._network.parameters())
 
     @contextmanager
