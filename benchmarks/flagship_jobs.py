@@ -52,7 +52,7 @@ class Protocol:
         seeds: of a network of the yardstick, and of one that the second search has found; others have one.
         top: most networks of a front that are trained in full.
         processes: new ones in which each file is timed at the end.
-        points: file of what the searches found, as named points; None where it becomes none.
+        points: file of what the last search found, as named points; None where it becomes none.
     """
 
     data: tuple[str, ...]
@@ -79,7 +79,7 @@ SCRATCH = Protocol(
     yardstick=tuple(YARDSTICK),
     one_seed=("eseg_s", "sfnet_r18"),
     epochs=16,
-    points=FLAGSHIP / "results" / "found.yaml",
+    points=FLAGSHIP.parents[1] / "spaces" / "points" / "found.yaml",
 )
 LITE = {"lite0_sgcpnet": "SGCPNet", "lite0_eseg": "ESeg", "lite0_dfanet": "DFANet", "lite0_sfnet": "SFNet"}
 """Necks of four papers on EfficientNet-Lite0."""

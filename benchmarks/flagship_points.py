@@ -1,4 +1,4 @@
-"""The networks that the flagship's searches have found, written as named points are: ``results/found.yaml``."""
+"""The networks that the flagship's last search has found, written as named points are: ``spaces/points/found.yaml``."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,10 +19,12 @@ SIZE_HW, CLASSES = (512, 1024), 19
 
 
 def write_points(results: Path, rows: pd.DataFrame, path: Path) -> None:
-    """Write the file from the stored results: choices of each network that a search found, and what it reached."""
-    found = rows[rows.kind.isin(SEARCHES)]
-    if not found.empty:
-        write_atomic(path, "\n".join(_lines(results, found)) + "\n")
+    """Write what the last search found, from the stored results: the choices of each network, and what it reached."""
+    for search in reversed(SEARCHES):
+        found = rows[rows.kind == search]
+        if not found.empty:
+            write_atomic(path, "\n".join(_lines(results, found)) + "\n")
+            return
 
 
 def _lines(results: Path, found: pd.DataFrame) -> Iterator[str]:
@@ -30,15 +32,19 @@ def _lines(results: Path, found: pd.DataFrame) -> Iterator[str]:
     yield "paper: found"
     yield "title: Networks that segsearch found on CamVid (studies/flagship)"
     yield "points:"
-    for name, seeds in found.groupby("network", sort=False):
-        run = read_run(results / RUNS / f"{name}_seed{seeds.seed.iloc[0]}")
-        yield f"  found_{name}:"
-        yield f"    source: studies/flagship, {seeds.kind.iloc[0]} search, trial {str(name).rpartition('_')[2]}"
+    names: set[str] = set()
+    for network, seeds in found.groupby("network", sort=False):
+        run, trial = read_run(results / RUNS / f"{network}_seed{seeds.seed.iloc[0]}"), str(network).rpartition("_")[2]
+        name = f"found_{run.point['encoder']}_{run.point['fusion']}"
+        name = f"{name}_{trial}" if name in names else name
+        names.add(name)
+        yield f"  {name}:"
+        yield f"    source: {_flow(_source(run, seeds, trial))}"
         yield "    choices:"
         yield from (f"      {line}" for line in yaml.safe_dump(run.point, sort_keys=False).splitlines())
         yield f"    expected: {_flow(_expected(run))}"
         yield "    published:"
-        yield from (f"      - {_flow(each)}" for each in _figures(run, seeds))
+        yield f"      - {_flow(_score(run, seeds))}"
 
 
 def _expected(run: RunFile) -> dict[str, object]:
@@ -48,22 +54,27 @@ def _expected(run: RunFile) -> dict[str, object]:
     return {"spec_id": run.spec.id, "params": params, "macs": count(network, SIZE_HW).macs, "size": list(SIZE_HW)}
 
 
-def _figures(run: RunFile, seeds: pd.DataFrame) -> Iterator[dict[str, object]]:
-    """Give the mean mIoU over seeds and the frame rate of the file, as figures of papers are written."""
-    size = list(run.data.size)
-    where = f"studies/flagship, {f'mean of {len(seeds)} seeds' if len(seeds) > 1 else 'one seed'}"
-    yield {
+def _source(run: RunFile, seeds: pd.DataFrame, trial: str) -> str:
+    """Say where it was found, and its latency: ours, so that it is no frame rate beside those that papers print."""
+    height, width = run.data.size
+    first = seeds.iloc[0]
+    return (
+        f"studies/flagship, {first.kind} search, trial {trial}; {first.latency_ms:.2f} ms at {height}x{width},"
+        f" {first.timed_on}, onnxruntime, one thread"
+    )
+
+
+def _score(run: RunFile, seeds: pd.DataFrame) -> dict[str, object]:
+    """Give the mean mIoU over seeds, as figures of papers are written."""
+    return {
         "metric": "miou",
         "printed": f"{seeds.miou.mean():.1f}",
-        "where": where,
+        "where": f"studies/flagship, {f'mean of {len(seeds)} seeds' if len(seeds) > 1 else 'one seed'}",
         "dataset": "CamVid",
         "split": "val",
-        "size": size,
+        "size": list(run.data.size),
     }
-    device = f"{seeds.timed_on.iloc[0]}, onnxruntime, one thread"
-    fps = f"{1000 / seeds.latency_ms.iloc[0]:.0f}"
-    yield {"metric": "fps", "printed": fps, "where": "studies/flagship", "size": size, "device": device}
 
 
-def _flow(values: dict[str, object]) -> str:
-    return yaml.safe_dump(values, sort_keys=False, default_flow_style=True, width=10_000).strip()
+def _flow(value: object) -> str:
+    return yaml.safe_dump(value, sort_keys=False, default_flow_style=True, width=10_000).removesuffix("...\n").strip()

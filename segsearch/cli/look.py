@@ -102,7 +102,7 @@ def points(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List the papers' networks that are points of the space; `segsearch show NAME` tells all of one.
+    """List the named points: the papers' networks, and found ones; `segsearch show NAME` tells all of one.
 
     Example: segsearch points --paper sgcpnet
     """

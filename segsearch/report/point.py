@@ -48,10 +48,10 @@ def others(counts: "list[OtherCount]") -> Table:
 
 
 def points(listed: Iterable["NamedPoint"]) -> Table:
-    """List named points, one line each: our counts as their file states them, and what the paper prints of it."""
+    """List named points, one line each: our counts as their file states them, and what was published of it."""
     columns = (("name", "left"), ("id", "left"), ("params", "right"), ("MACs", "right"), ("at", "left"))
     table = _table("named points", *columns, no_wrap=True)
-    table.add_column("paper prints")
+    table.add_column("published")
     last = None
     for point in listed:
         if point.paper != last:
@@ -65,7 +65,7 @@ def points(listed: Iterable["NamedPoint"]) -> Table:
 
 
 def _headline(point: "NamedPoint") -> str:
-    """Write the first accuracy and the first speed that the paper prints, and on what."""
+    """Write the first accuracy and the first speed that were published, and on what."""
     first = {row.metric: row for row in reversed(point.published)}
     words = []
     if (miou := first.get("miou")) is not None:

@@ -21,8 +21,9 @@ counts, emulated. Parameters are those learnt, without statistics of BatchNorm. 
 
 
 def markdown(compared: Compared) -> str:
-    """Write the whole document, one section per paper."""
-    papers = dict.fromkeys((point.paper, point.title) for point, _ in compared)
+    """Write the whole document, one section per paper that prints what can be counted."""
+    counted = [point for point, found in compared if any(c.ours is not None for c in found)]
+    papers = dict.fromkeys((point.paper, point.title) for point in counted)
     sections = [_section(title, tuple((p, c) for p, c in compared if p.paper == paper)) for paper, title in papers]
     return "\n".join([OPENING, *sections])
 

@@ -1,4 +1,4 @@
-"""Networks of the papers as points: choices, published figures, our figures, and notes on differences."""
+"""Networks of the papers, and found ones, as points: choices, published figures, our figures, notes on differences."""
 
 from functools import cache
 from typing import Any, Literal
@@ -17,7 +17,7 @@ _FACTOR = {"K": 10**3, "M": 10**6, "G": 10**9, "B": 10**9}
 
 
 class Published(Frozen):
-    """One figure as a paper prints it, with all that is needed to compare it."""
+    """One figure as its source prints it, mostly a paper, with all that is needed to compare it."""
 
     metric: Literal["params", "flops", "miou", "pixel_accuracy", "fps"]
     printed: str
@@ -62,10 +62,11 @@ class Expected(Frozen):
 
 
 class NamedPoint(Frozen):
-    """A paper's network as a point of the unified space."""
+    """A paper's network, or one that a search has found, as a point of the unified space."""
 
     name: str
     paper: str
+    """Short name of the paper, or ``found``."""
     title: str
     choices: Point
     source: str
