@@ -14,7 +14,7 @@ import pytest
 from segsearch.cli.app import app
 from segsearch.describe import compare
 from segsearch.models.network import build
-from segsearch.space.points import named_points
+from segsearch.space.points import named_points, points_of
 from segsearch.study.config import load_study
 from segsearch.study.store import StudyFolder
 from segsearch.yaml12 import parse_yaml
@@ -59,8 +59,9 @@ def test_parameters(name: str, auxiliary: Any) -> None:
 
 
 def test_number_of_points() -> None:
-    told = f"{len(named_points())} named points"
+    told = f"{len(named_points()) - len(points_of('found'))} named points"
     assert told in README and told in " ".join(MODELS.split())
+    assert len(points_of("found")) == 5 and "Five more points, `found_*`" in MODELS
 
 
 @pytest.mark.parametrize(

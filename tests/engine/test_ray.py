@@ -156,6 +156,12 @@ def test_a_local_ray_listens_on_loopback_with_a_token(a_ray: Cluster) -> None:
     assert os.environ["RAY_AUTH_MODE"] == "token" and len(os.environ["RAY_AUTH_TOKEN"]) == 64
 
 
+def test_its_processes_are_as_important_as_this_one(a_ray: Cluster) -> None:
+    import ray
+
+    assert ray.get(ray.remote(lambda: os.nice(0)).remote()) == os.nice(0)
+
+
 def test_what_no_node_has_is_refused(a_ray: Cluster) -> None:
     with pytest.raises(DeviceError, match="Ray has no node with 64 cpus: its nodes have 2 cpus and 0 gpus"):
         Cluster(None, Resources(cpus=64).on("cpu"))

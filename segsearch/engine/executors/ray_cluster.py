@@ -97,6 +97,7 @@ class Cluster:
         if not {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys():
             os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)  # else Ray writes one into the home folder
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # for its processes
+        os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's is 15: trainings and timings would wait for all else
         before, ray_constants.ENABLE_RAY_CLUSTER = ray_constants.ENABLE_RAY_CLUSTER, False
         self._folder = _new_folder()
         store = min(_MOST_STORE_BYTES, psutil.virtual_memory().total // 10)
