@@ -17,10 +17,12 @@ from segsearch.study_files import RESULT, WEIGHTS
 from segsearch.yaml12 import load_yaml
 
 FLAGSHIP = Path(__file__).parents[1] / "studies" / "flagship"
-Stage = Literal["yardstick", "search", "control", "second", "final", "compare"]
-Kind = Literal["yardstick", "first", "second", "control"]
-STUDIES: dict[Stage, Kind] = {"search": "first", "control": "control", "second": "second"}
-"""The studies, and what their final networks are called: of the first search, of the second one, and the control's."""
+Stage = Literal["yardstick", "search", "control", "second", "third", "final", "compare"]
+Kind = Literal["yardstick", "first", "second", "third", "control"]
+STUDIES: dict[Stage, Kind] = {"search": "first", "control": "control", "second": "second", "third": "third"}
+"""The studies, and what their final networks are called: of the three searches, and the control's."""
+ONE_SEED = ("search", "control")
+"""Studies whose final networks are trained once: nothing depends on them."""
 YARDSTICK = {
     "sgcpnet2": "SGCPNet",
     "sgcpnet1": "SGCPNet",
@@ -49,7 +51,7 @@ class Protocol:
         one_seed: those of them that are trained once.
         epochs: of every training that is compared.
         recipe: of these, by its name or its file's.
-        seeds: of a network of the yardstick, and of one that the second search has found; others have one.
+        seeds: of a network of the yardstick, and of one that a search has found that is not among `ONE_SEED`.
         top: most networks of a front that are trained in full.
         processes: new ones in which each file is timed at the end.
         points: file of what the last search found, as named points; None where it becomes none.
@@ -215,7 +217,7 @@ def _final(place: Place, name: str) -> list[str]:
     split = [] if protocol.split is None else ["--split", protocol.split]
     return [
         *("finalize", str(place.out / name), "--top", str(min(protocol.top, len(best)))),
-        *("--seeds", str(protocol.seeds if name == "second" else 1)),
+        *("--seeds", str(1 if name in ONE_SEED else protocol.seeds)),
         *(*place.recipe, *split, *place.at_root),
     ]
 

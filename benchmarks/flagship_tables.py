@@ -18,14 +18,21 @@ from segsearch.run.folder import read_result, read_run
 from segsearch.study_files import WEIGHTS
 from segsearch.training.per_image import PerImage
 
-COLOURS = {"yardstick": "#d9480f", "first": "#3bc9db", "second": "#0b7285", "control": "#868e96"}
+COLOURS = {
+    "yardstick": "#d9480f",
+    "first": "#b197fc",
+    "second": "#3bc9db",
+    "third": "#0b7285",
+    "control": "#868e96",
+}
 LABELS = {
     "yardstick": "published",
     "first": "found by the first search",
     "second": "found by the second search",
+    "third": "found by the third search",
     "control": "found by random search",
 }
-SEARCHES = ("first", "second")
+SEARCHES = ("first", "second", "third")
 QUESTIONS = {
     "The most accurate found network at equal or lower latency": most_accurate,
     "The fastest found network at equal or higher mIoU": fastest,

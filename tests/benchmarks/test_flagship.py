@@ -77,6 +77,7 @@ def test_the_tables_say_which_network_is_set_beside_which() -> None:
         "yardstick": [network("fpenet", 10.0, 50.0, seeds=1), network("sgcpnet2", 3.0, 45.0)],
         "first": [network("first_1", 5.0, 52.0), network("first_2", 12.0, 55.0)],
         "second": [],
+        "third": [],
     }
     compared = compare(networks)
     rows = comparison_rows(compared)
@@ -114,9 +115,10 @@ def test_one_seed_of_all_comes_before_the_second_of_any(tmp_path: Path) -> None:
     names = [job.name for _, job in trainings(place)]
     points = SCRATCH.yardstick
     assert names[: len(points)] == [f"{point}_seed0" for point in points]
-    studies = ["search", "control", "second", "final_search", "final_control", "final_second"]
-    assert names[len(points) :][:6] == studies
-    assert names[len(points) + 6 :] == [f"{p}_seed{n}" for n in (1, 2) for p in points if p not in SCRATCH.one_seed]
+    studies = ["search", "control", "second", "third"]
+    studies += [f"final_{name}" for name in studies]
+    assert names[len(points) :][:8] == studies
+    assert names[len(points) + 8 :] == [f"{p}_seed{n}" for n in (1, 2) for p in points if p not in SCRATCH.one_seed]
     words = next(job for _, job in trainings(place)).words()
     assert "--split official --root there --recipe strong --epochs 16 --seed 0" in " ".join(words)
 
@@ -190,7 +192,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.timeout(1800)
 def test_the_whole_way_on_drawn_streets(results: Path) -> None:
     networks = pd.read_csv(results / "networks.csv")
-    assert set(networks.kind) == {"yardstick", "first", "second", "control"} and networks.latency_ms.gt(0).all()
+    assert set(networks.kind) == {"yardstick", "first", "second", "third", "control"} and networks.latency_ms.gt(0).all()
     assert networks.groupby("network").seed.nunique()[["sgcpnet2", "fpenet"]].tolist() == [2, 1]
     assert networks.file_agrees.min() >= 0.999
     assert (results / "front.png").read_bytes().startswith(b"\x89PNG")

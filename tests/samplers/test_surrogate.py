@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from segsearch.samplers.pareto_sampler.candidates import free_strata
+from segsearch.samplers.pareto_sampler.candidates import Prices, free_strata
+from segsearch.samplers.pareto_sampler.chooser import Chooser
 from segsearch.samplers.pareto_sampler.encoding import Array, Encoding
 from segsearch.samplers.pareto_sampler.fidelity import Ladder
 from segsearch.samplers.pareto_sampler.gaussian import Process, _Posterior
@@ -188,3 +189,20 @@ def test_a_trial_that_stopped_early_improves_the_front_by_what_its_end_is_expect
     assert [t.params["x"] for t in model.front] == ["f"]
     with pytest.raises(ValueError, match="rungs"):
         Model(tree, trials, objectives=2, priced=(), startup=4, worst=[], rungs=1)
+
+
+def test_a_start_ends_by_number_where_trials_cost_something_else_than_was_predicted() -> None:
+    """Studies predict latencies: what was chosen for a stratum of them may be measured in another, again and again."""
+    width, kind = CategoricalDistribution(list(range(40))), CategoricalDistribution(list("abc"))
+    tree = Tree((Parameter("width", width, stem="width"), Parameter("kind", kind, stem="kind")), {})
+    prices = Prices(lambda points: [(1.0 + point["width"],) for point in points])
+    chooser = Chooser(tree, prices, seed=0, startup=4, objectives=2)
+
+    def proposed_costs(count: int) -> set[float]:
+        """Of the best points after so many trials, all of which turned out to be the cheapest that there are."""
+        told = [{"width": n, "kind": "abc"[n % 3]} for n in range(count)]
+        trials = [Trial(point, (1.0,), (0.1 * n, -1.0)) for n, point in enumerate(told)]
+        return {candidate.costs[0] for candidate in chooser.best(count + 1, trials, 1000)}
+
+    assert len(proposed_costs(3)) <= 40 / 4 + 2, "of the start: from one quarter of the costs, which has no trial"
+    assert len(proposed_costs(4)) > 30, "of the model: from all of them"

@@ -106,19 +106,17 @@ class Chooser:
     def _start(
         self, pool: list[Candidate], trials: Sequence[Trial], known: Sequence[Trial], count: int
     ) -> list[Candidate]:
-        """Return points of the start, far from all tried, in a stratum of the costs that has none; after it, none."""
-        if len(known) >= 2 * self._startup and any(t.informs for t in known):
+        """Return points of the start, far from all tried, in a stratum of the costs that has none; after it, none.
+
+        The start ends by number: costs that are only predicted may leave a stratum without a trial for ever.
+        """
+        if len(known) >= self._startup and any(t.informs for t in known):
             return []
         if pool[0].costs:
             reached = [t.costs[0] for t in known if t.costs]
-            free = free_strata(self._startup, [c.costs[0] for c in pool], reached)
-            if free:
+            if free := free_strata(self._startup, [c.costs[0] for c in pool], reached):
                 low, high = free[len(free) // 2]
                 pool = [c for c in pool if low <= c.costs[0] < high]
-            elif any(t.informs for t in known):
-                return []
-        elif len(known) >= self._startup and any(t.informs for t in known):
-            return []
         some = pool[:SPREAD]
         if not trials:
             return some[:count]
