@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -13,10 +14,14 @@ from flagship_results import COST, IMAGES, IMPORTANCE, KIND, LATENCY, RUNS
 from segsearch.deployment.card import read_card
 from segsearch.deployment.markdown import table
 from segsearch.files import write_atomic
-from segsearch.report.canvas import INK, SOFT, canvas, write_png
+from segsearch.report.canvas import INK, canvas, write_png
+from segsearch.report.labels import Label, text_box, write_labels
 from segsearch.run.folder import read_result, read_run
 from segsearch.study_files import WEIGHTS
 from segsearch.training.per_image import PerImage
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 COLOURS = {
     "yardstick": "#d9480f",
@@ -227,34 +232,43 @@ def importance_page(importance: Mapping[str, Mapping[str, float]]) -> Iterator[s
 def picture(networks: Mapping[str, Sequence[Network]], path: Path) -> None:
     """Draw mIoU over latency: the yardstick by name, and the fronts of found networks, with standard errors."""
     with canvas(8.2, 5.0, font_points=9.5) as figure:
-        axes = figure.add_axes((0.09, 0.12, 0.88, 0.80))
+        axes = figure.add_axes((0.08, 0.11, 0.90, 0.80))
         for kind, colour in COLOURS.items():
-            there = networks[kind]
-            axes.errorbar(
-                [n.latency_ms for n in there],
-                [n.miou for n in there],
-                yerr=[n.standard_error or 0.0 for n in there],
-                fmt="o" if kind != "yardstick" else "s",
-                color=colour,
-                markersize=4.5,
-                elinewidth=0.9,
-                label=LABELS[kind],
-            )
-            if kind != "yardstick":
-                best = front(there)
-                axes.plot([n.latency_ms for n in best], [n.miou for n in best], color=colour, linewidth=1.3)
-        for n in networks["yardstick"]:
-            axes.annotate(n.name, (n.latency_ms, n.miou), (5, -9), textcoords="offset points", fontsize=8, color=SOFT)
-        axes.set_xscale("log")
-        axes.margins(x=0.12)
-        for ticks in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
-            ticks("{x:g}")
-        axes.set_xlabel("latency of the file, ms (onnxruntime, one thread, log)", color=INK)
-        axes.set_ylabel("mIoU on val, %", color=INK)
+            if there := networks[kind]:
+                _draw(axes, there, kind, colour)
+        axes.set_title("Published networks and found ones, trained alike", loc="left", fontsize=11, color=INK)
+        axes.set_xlabel("latency of the exported file, ms (log)", color=INK)
+        axes.set_ylabel("mIoU, %", color=INK)
         axes.grid(color="#e9ecef", linewidth=0.8)
         axes.set_axisbelow(True)
-        axes.legend(frameon=False, loc="lower right")
+        for side in ("top", "right"):
+            axes.spines[side].set_visible(False)
+        axes.set_xscale("log")
+        axes.margins(x=0.08, y=0.08)
+        for ticks in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
+            ticks("{x:g}")
+        legend = axes.legend(frameon=False, loc="lower right")
+        figure.canvas.draw()
+        labels = [Label(x=n.latency_ms, y=n.miou, text=n.name, color=INK, needed=True) for n in networks["yardstick"]]
+        marks = [(n.latency_ms, n.miou) for kind in COLOURS for n in networks[kind]]
+        write_labels(axes, labels, marks, taken=[text_box(text) for text in legend.get_texts()])
         write_png(figure, path)
+
+
+def _draw(axes: "Axes", networks: Sequence[Network], kind: str, colour: str) -> None:
+    axes.errorbar(
+        [n.latency_ms for n in networks],
+        [n.miou for n in networks],
+        yerr=[n.standard_error or 0.0 for n in networks],
+        fmt="s" if kind == "yardstick" else "o",
+        color=colour,
+        markersize=5,
+        elinewidth=0.9,
+        label=LABELS[kind],
+    )
+    if kind != "yardstick":
+        best = front(networks)
+        axes.plot([n.latency_ms for n in best], [n.miou for n in best], color=colour, linewidth=1.3)
 
 
 def write_tables(results: Path) -> pd.DataFrame:

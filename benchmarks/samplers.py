@@ -4,6 +4,8 @@ A table has columns of choices, whole numbers each, then an accuracy (two, early
 latency. Every sampler runs in Optuna studies of its own:
 
 * ``flat``: all choices at once; ``conditional``: all but the first are named after its value, as in ``op2|3``.
+* ``study``: as ``flat``, by `segsearch.samplers.surrogate`, which is told the latency of what was trained alone;
+  ``pareto_24`` is ``pareto`` with a start of 24 trials in place of 12, and is there for this mode alone.
 * ``gate``: accuracy alone, where only the fastest tenth may be trained.
 * ``fidelity``: an early score costs a small part of a training; what goes on costs the rest.
 
@@ -24,6 +26,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Literal
 
 import numpy as np
@@ -35,12 +38,21 @@ from segsearch.samplers.pareto_sampler import ParetoSampler
 from segsearch.samplers.pareto_sampler.candidates import Candidate, free_strata, key_of
 from segsearch.samplers.pareto_sampler.model import Model, Trial
 from segsearch.samplers.pareto_sampler.tree import Parameter, Tree
+from segsearch.samplers.surrogate import Surrogate
+from segsearch.space.nodes import Choice, Space
+from segsearch.study.budget import Budget
 from segsearch.timing.store import append_line, read_lines
 
-Mode = Literal["flat", "conditional", "gate", "fidelity"]
+Mode = Literal["flat", "conditional", "study", "gate", "fidelity"]
 Params = dict[str, Any]
 Cost = Callable[[Params], tuple[float] | None]
-MARKS = {"flat": (20, 50, 100), "conditional": (20, 50, 100), "gate": (20, 60), "fidelity": (80, 90)}
+MARKS = {
+    "flat": (20, 50, 100),
+    "conditional": (20, 50, 100),
+    "study": (16, 24, 40),
+    "gate": (20, 60),
+    "fidelity": (80, 90),
+}
 """Trainings after which a run is scored; for ``fidelity`` the percents whose cost is told."""
 GATE = 0.10
 """Share of the networks, the fastest, that may be trained."""
@@ -53,7 +65,7 @@ MOST_COST = 45.0
 MOST_DRAWN, ORDINAL = 20_000, 0.6
 """Networks of a made-up space, and the share of its choices that have an order."""
 STARTUP, SPREAD = 12, 60
-"""Early scores of the start of ``fidelity``, and networks that each is the most unlike the others of, as in a study."""
+"""Trials of the start, and networks that each of ``fidelity`` is the most unlike the others of, as in a study."""
 SAMPLERS: dict[str, Callable[[int, Cost], BaseSampler]] = {
     "pareto": lambda seed, cost: ParetoSampler(seed=seed, cost=cost),
     "tpe": lambda seed, cost: TPESampler(seed=seed),
@@ -61,6 +73,8 @@ SAMPLERS: dict[str, Callable[[int, Cost], BaseSampler]] = {
     "gp": lambda seed, cost: GPSampler(seed=seed, deterministic_objective=True),
     "random": lambda seed, cost: RandomSampler(seed=seed),
 }
+STARTUPS = {"pareto": STARTUP, "pareto_24": 2 * STARTUP}
+"""Trials of the start in ``study``, by what stands for the sampler."""
 ROW = dict[str, Any]
 
 
@@ -199,6 +213,29 @@ def search(table: Table, mode: Mode, sampler: str, seed: int) -> ROW:
     return {"scores": [score(order[:mark]) for mark in MARKS[mode]], "refused": refused, "repeats": asks - len(order)}
 
 
+def learn(table: Table, startup: int, seed: int) -> ROW:
+    """Search as a study does by ``sampler: pareto``: latencies are predicted from those of the networks trained."""
+    axes = {n: Choice(options=tuple(map(str, v))) for n, v in zip(table.names, table.values, strict=True)}
+    surrogate = Surrogate(Space(name="table", axes=axes), Budget(), seed=seed, startup=startup)
+    trained, refused = list[int](), 0
+    for number in range(1, MARKS["study"][-1] + 1):
+        for point in surrogate.ask(number, ASKS):
+            place = table.place.get(tuple(int(point[name]) for name in table.names))
+            if place is not None and place not in trained:
+                break
+            refused += 1
+        else:
+            break
+        surrogate.began(number, point)
+        latency = SimpleNamespace(median_ms=table.latency[place], memory_mib=None)
+        # what a study writes down of a trial, as far as the surrogate reads it
+        record: Any = SimpleNamespace(number=number, params=None, macs=None, latency=latency, rungs=(), trained=True)
+        record.miou = table.accuracy[place]
+        surrogate.ended(record)
+        trained.append(place)
+    return {"scores": [table.share(trained[:mark]) for mark in MARKS["study"]], "refused": refused, "repeats": 0}
+
+
 def apart(table: Table, place: int, others: Sequence[int]) -> int:
     """Count the choices in which a network differs from the nearest of others."""
     mine = table.choices[place]
@@ -252,7 +289,12 @@ def climb(table: Table, sampler: str, seed: int) -> ROW:
 
 def run(table: Table, mode: Mode, sampler: str, seed: int) -> ROW:
     start = time.process_time()
-    found = climb(table, sampler, seed) if mode == "fidelity" else search(table, mode, sampler, seed)
+    if mode == "fidelity":
+        found = climb(table, sampler, seed)
+    elif mode == "study" and sampler in STARTUPS:
+        found = learn(table, STARTUPS[sampler], seed)
+    else:
+        found = search(table, mode, sampler, seed)
     return {"mode": mode, "sampler": sampler, "seed": seed, "cpu_seconds": time.process_time() - start, **found}
 
 
@@ -281,6 +323,7 @@ def summary(rows: Sequence[ROW]) -> list[ROW]:
 TITLES = {
     "flat": "Flat: hypervolume in percent after so many trainings",
     "conditional": "Conditional: the same, all choices but the first named after its value",
+    "study": "Study: the same, all choices at once; latency is known of what was trained alone",
     "gate": "Gate: accuracy short of the best allowed after so many trainings; refused: proposals over the limit",
     "fidelity": "Fidelity: cost in trainings to so many percent of hypervolume",
 }
@@ -309,7 +352,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     source.add_argument("--drawn", type=int, metavar="SEED", help="a made-up space in place of a file")
     parser.add_argument("--out", type=Path, required=True, help="folder of runs.jsonl, samplers.json and samplers.md")
     parser.add_argument("--modes", nargs="+", choices=list(MARKS), default=["flat", "conditional", "gate"])
-    parser.add_argument("--samplers", nargs="+", choices=list(SAMPLERS), default=["pareto", "tpe", "nsga2", "random"])
+    parser.add_argument(
+        "--samplers",
+        nargs="+",
+        choices=list(dict.fromkeys((*SAMPLERS, *STARTUPS))),
+        default=["pareto", "tpe", "nsga2", "random"],
+    )
     parser.add_argument("--seeds", type=int, default=20)
     chosen = parser.parse_args(arguments)
     optuna.logging.set_verbosity(optuna.logging.ERROR)

@@ -192,7 +192,9 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.timeout(1800)
 def test_the_whole_way_on_drawn_streets(results: Path) -> None:
     networks = pd.read_csv(results / "networks.csv")
-    assert set(networks.kind) == {"yardstick", "first", "second", "third", "control"} and networks.latency_ms.gt(0).all()
+    assert (
+        set(networks.kind) == {"yardstick", "first", "second", "third", "control"} and networks.latency_ms.gt(0).all()
+    )
     assert networks.groupby("network").seed.nunique()[["sgcpnet2", "fpenet"]].tolist() == [2, 1]
     assert networks.file_agrees.min() >= 0.999
     assert (results / "front.png").read_bytes().startswith(b"\x89PNG")
