@@ -26,7 +26,6 @@ from segsearch.deployment.card import Card
 from segsearch.deployment.deploy import Deployed
 from segsearch.deployment.deploy import deploy as deployed
 from segsearch.deployment.predict import Model
-from segsearch.describe import read_point
 from segsearch.engine.ask import open_study as open_study
 from segsearch.engine.driver import run_study
 from segsearch.engine.own_training import Objective
@@ -36,7 +35,7 @@ from segsearch.measure.conditions import Conditions
 from segsearch.measure.record import LatencyRecord
 from segsearch.models.network import Network, build
 from segsearch.models.pretrained import IMAGENET, start_from
-from segsearch.named import kind_of, trial_of
+from segsearch.named import kind_of, read_point, trial_of
 from segsearch.report.console import bar
 from segsearch.report.progress import study_progress
 from segsearch.run.ask import ask

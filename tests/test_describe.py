@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 import yaml
 
-from segsearch.describe import describe, differ, read_point
+from segsearch.describe import describe, differ
 from segsearch.engine.prepare import prepare
 from segsearch.errors import InputError
+from segsearch.named import read_point
 from segsearch.report.diff import difference
 from segsearch.space.points import named_point
 from segsearch.study.store import StudyFolder

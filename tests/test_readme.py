@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from segsearch.cli.app import app
-from segsearch.describe import compare
 from segsearch.models.network import build
+from segsearch.published import compare
 from segsearch.space.points import named_points, points_of
 from segsearch.study.config import load_study
 from segsearch.study.store import StudyFolder

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import torch
 
-from segsearch.describe import folder_of_trial, read_point
 from segsearch.download import sha256
 from segsearch.errors import InputError
 from segsearch.files import expanded
 from segsearch.frozen import Frozen
 from segsearch.models.network import Network, build
+from segsearch.named import folder_of_trial, read_point
 from segsearch.space.lower import lower
 from segsearch.spec.network import NetworkSpec
 from segsearch.study_files import RUN, WEIGHTS, read_json, split_trial

@@ -109,8 +109,8 @@ def points(
     if check:
         _recount(paper, as_json)
     elif table is not None:
-        from segsearch.describe import compare_all
         from segsearch.files import write_atomic
+        from segsearch.published import compare_all
         from segsearch.report.published import markdown
 
         write_atomic(table, markdown(compare_all(paper)))
@@ -129,7 +129,7 @@ def points(
 
 
 def _recount(paper: str | None, as_json: bool) -> None:
-    from segsearch.describe import recount
+    from segsearch.published import recount
     from segsearch.report.console import bar
 
     with bar("count") as report:
@@ -213,7 +213,7 @@ def space_check(
 
     Example: segsearch space check fpenet --space fpenet
     """
-    from segsearch.describe import read_point
+    from segsearch.named import read_point
     from segsearch.space.load import load_space
     from segsearch.space.lower import lower
     from segsearch.space.walk import check

@@ -32,9 +32,9 @@ def import_weights(
 
     Example: segsearch import-weights sfnet_r18.pth --as sfnet_r18 --out sfnet_r18.safetensors
     """
-    from segsearch.describe import read_point
     from segsearch.importer import import_state, release_of
     from segsearch.models.checkpoint_file import read_checkpoint
+    from segsearch.named import read_point
     from segsearch.space.lower import lower
     from segsearch.training.weights import save_weights
 

@@ -15,7 +15,6 @@ from segsearch.data.dataset import fingerprint
 from segsearch.data.open import open_data
 from segsearch.data.survey import check_labels
 from segsearch.deployment.lint_rules import OPSET
-from segsearch.describe import read_point
 from segsearch.engine.executors.base import Task
 from segsearch.engine.warm import Warm, kept_warm, warmed
 from segsearch.errors import InputError
@@ -26,6 +25,7 @@ from segsearch.measure.machine import device_name, find_device
 from segsearch.measure.memory import counts_memory
 from segsearch.models.pretrained import IMAGENET, check_fits, check_installed
 from segsearch.models.timm_encoder import word_of
+from segsearch.named import read_point
 from segsearch.progress import Report
 from segsearch.remote.access import Address, need_token
 from segsearch.remote.client import Worker, check_offer

@@ -12,7 +12,8 @@ from segsearch.deployment.markdown import percent
 
 if TYPE_CHECKING:  # these load torch, which the list of points does without
     from segsearch.count.conventions import OtherCount
-    from segsearch.describe import Comparison, Description
+    from segsearch.describe import Description
+    from segsearch.published import Comparison
     from segsearch.space.points import NamedPoint
 
 

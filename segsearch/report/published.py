@@ -1,7 +1,7 @@
 """Published figures beside ours: the table in docs/published_vs_ours.md."""
 
 from segsearch.deployment.markdown import table
-from segsearch.describe import Compared, Comparison
+from segsearch.published import Compared, Comparison
 from segsearch.space.points import NamedPoint, Published
 
 COMMAND = "segsearch points --table docs/published_vs_ours.md"

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from segsearch.artefacts.trained import weights_of
 from segsearch.data.config import DataSpec
-from segsearch.describe import read_point
 from segsearch.download import sha256
 from segsearch.errors import InputError
 from segsearch.measure.machine import find_device
+from segsearch.named import read_point
 from segsearch.run.data import read_data
 from segsearch.run.folder import Start, Training
 from segsearch.space.lower import lower
@@ -38,7 +38,7 @@ def ask(
     """Read the words of ``segsearch train``.
 
     Args:
-        point: see `segsearch.describe.read_point`.
+        point: see `segsearch.named.read_point`.
         data: see `segsearch.run.data.read_data`.
         root: see `segsearch.run.data.read_data`.
         recipe: a shipped name, or a file, whose folder relative paths in it begin at; default: that of the point's

@@ -13,9 +13,9 @@ from segsearch.data.open import open_data
 from segsearch.deployment.deploy import network_masks
 from segsearch.deployment.parity import Masks
 from segsearch.deployment.predict import Model
-from segsearch.describe import read_point
 from segsearch.errors import InputError, unknown
 from segsearch.models.network import Network, build
+from segsearch.named import read_point
 from segsearch.progress import Report, silent
 from segsearch.run.data import read_data
 from segsearch.run.folder import BEST, RunFile, read_run

@@ -14,9 +14,8 @@ from segsearch.artefacts.point import export_point
 from segsearch.artefacts.scenes import scenes
 from segsearch.deployment.card import Card, read_card
 from segsearch.deployment.onnx import OnnxModel
-from segsearch.describe import read_point
 from segsearch.errors import InputError, ProofError
-from segsearch.named import kind_of
+from segsearch.named import kind_of, read_point
 from segsearch.space.lower import lower
 from segsearch.training.weights import save_weights
 from tests.command import refusal, run

@@ -17,7 +17,7 @@ import pytest
 import torch
 import typer
 
-from segsearch import describe
+from segsearch import published
 from segsearch.cli.app import EXIT_CODES, app
 from segsearch.cli.study import changed
 from segsearch.engine.driver import run_study
@@ -239,7 +239,7 @@ def test_the_list_of_points_loads_no_torch() -> None:
 
 def test_points_are_counted_again_where_that_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     some = {name: named_points()[name] for name in ("fpenet", "sgcpnet1")}
-    monkeypatch.setattr(describe, "points_of", lambda paper: some)
+    monkeypatch.setattr(published, "points_of", lambda paper: some)
     done = run("points", "--check")
     assert (done.returncode, done.stdout) == (0, "all as their files state\n")
     expected = some["fpenet"].expected

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from segsearch.describe import compare_all
 from segsearch.errors import InputError
+from segsearch.published import compare_all
 from segsearch.report.published import COMMAND, OPENING, markdown
 from segsearch.space.points import named_points
 

@@ -8,9 +8,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from segsearch.describe import read_point
 from segsearch.errors import InputError
 from segsearch.models.network import build
+from segsearch.named import read_point
 from segsearch.run.ask import ask
 from segsearch.run.folder import Training, read_run
 from segsearch.run.train import Run, prepare, train_run
