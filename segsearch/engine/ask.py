@@ -64,7 +64,7 @@ def open_study(
 class _Given:
     """An executor that measures, and gives trainings out; ``slots`` is one more than are given out."""
 
-    one_by_one = True
+    measures_here = True
 
     def __init__(self, setup: TrialSetup, report: Callable[[Task], Report]) -> None:
         self.slots = 1
@@ -82,15 +82,15 @@ class _Given:
         """Give a task that was submitted, to be run by whoever takes it; None where there is none."""
         return self._tasks.popleft() if self._tasks else None
 
-    def run(self, task: Task) -> TrialResult:
+    def measure(self, task: Task) -> TrialResult:
         """Measure a network. Raises as `segsearch.trial.measure_trial`."""
         assert task.stage == "measure", "results of trainings come by `AskedStudy.tell`"
         return run(self._setup, task, self._report(task))
 
     def collect(self) -> tuple[Task, TrialResult]:
-        """Measure the network that was submitted. Raises as `run`."""
+        """Measure the network that was submitted. Raises as `measure`."""
         task = self._tasks.popleft()
-        return task, self.run(task)
+        return task, self.measure(task)
 
     def close(self) -> None:
         """Forget what was submitted."""
@@ -142,7 +142,7 @@ class AskedStudy:
                 self._open[trial.number] = trial
                 return trial
             try:
-                result = self._given.run(task)
+                result = self._given.measure(task)
             except BaseException:
                 self._driver.take_back(task)
                 raise

@@ -112,8 +112,10 @@ class Driver:
             study.config, len(study.setup.splits.train), lambda numbers: self._proposer.merits(numbers)
         )
         self._shortlist: Shortlist | None = None
-        if executor.one_by_one and study.config.shortlist > 1 and study.config.sampler == "pareto":
-            self._shortlist = Shortlist(study.config.shortlist, self._measure, store.path, progress.note)
+        if executor.measures_here and study.config.shortlist > 1 and study.config.sampler == "pareto":
+            self._shortlist = Shortlist(
+                study.config.shortlist, self._measure, store.path, progress.note, lambda: max(1, executor.slots - 1)
+            )
         self._proposer = self._study.proposer(self._shortlist, self._trials)
         self._ledger = Ledger(study, store, self._trials, progress)
         for note in notes:
@@ -165,7 +167,12 @@ class Driver:
             steps = self._pace.steps(self._executor.slots, self._agenda.under_way(self._trials))
             step = self._agenda.next(self._trials, steps)
             if step == "propose":
-                self._propose()
+                try:
+                    self._propose()
+                except KeyboardInterrupt:  # while a network of a shortlist was measured
+                    if not self._trials.under_way:
+                        raise
+                    return "interrupted" if self._stop() else "time"  # trainings elsewhere are to save their state
             elif isinstance(step, Step):
                 self._begin(step)
             else:
@@ -187,19 +194,17 @@ class Driver:
         """Measure a network that may become a trial, unless the process has died of that too often."""
         if reason := self._store.attempt(folder):
             return TrialResult(state="failed", reason=reason, spec=spec, spec_id=spec.id, seconds={})
-        self._executor.submit(
-            Task(
-                proposal=proposal,
-                spec=spec,
-                folder=folder,
-                seed=0,
-                started_at=now(),
-                rest_ms=self._rest_ms,
-                stage="measure",
-            )
+        task = Task(
+            proposal=proposal,
+            spec=spec,
+            folder=folder,
+            seed=0,
+            started_at=now(),
+            rest_ms=self._rest_ms,
+            stage="measure",
         )
         try:
-            return self._executor.collect()[1]
+            return self._executor.measure(task)
         finally:
             self._store.ended(folder)
 

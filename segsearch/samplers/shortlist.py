@@ -27,7 +27,7 @@ SHORTLIST = "shortlist.jsonl"
 SHORTLISTED = "shortlist"
 """Folder beside it, of the network that is measured: a death of the process, or a lack of memory, is known there."""
 SHARE = 0.25
-"""Of the time of a training that measuring for one proposal may take, at most."""
+"""Of the time of a training that measuring for one proposal may take, at most; all trainings that run wait for it."""
 
 Measure = Callable[[Proposal, NetworkSpec, Path], TrialResult]
 """Counts and measures a network in a folder, which is deleted once that has come to an end."""
@@ -73,6 +73,8 @@ class Shortlist:
     """Of the study."""
     note: Callable[[str], None]
     """Told what a person should know."""
+    trainings: Callable[[], int] = lambda: 1
+    """How many trainings run at once."""
 
     def __post_init__(self) -> None:
         self._lines = list(self._read())
@@ -99,7 +101,8 @@ class Shortlist:
             return 0
         took = [measuring for _, measuring in self._took.values() if measuring]
         took += [line.seconds for line in self.before(number)]
-        most = int(SHARE * statistics.median(trainings) / statistics.median(took)) if took else self.size
+        seconds = SHARE * statistics.median(trainings) / self.trainings()
+        most = int(seconds / statistics.median(took)) if took else self.size
         found = min(self.size, most)
         if found < self.size and found != self._said:
             told = f"{found} networks are" if found > 1 else "only the chosen network is"

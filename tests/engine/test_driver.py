@@ -466,7 +466,7 @@ class Jumbled:
     """Three trials under way at once, which end in the order of their ids."""
 
     slots = 3
-    one_by_one = False
+    measures_here = False
 
     def __init__(self) -> None:
         self.tasks: list[Task] = []
@@ -478,6 +478,9 @@ class Jumbled:
 
     def apart(self, task: Task) -> bool:
         return False
+
+    def measure(self, task: Task) -> TrialResult:
+        return gated(18.0)(task, silent)
 
     def collect(self) -> tuple[Task, TrialResult]:
         task = min(self.tasks, key=lambda task: task.spec.id)
@@ -496,3 +499,25 @@ def test_three_trials_under_way_end_in_any_order(tmp_path: Path, monkeypatch: py
     assert outcome.end == "finished" and executor.most == 3 and numbers == list(range(1, len(numbers) + 1))
     assert len({record.spec_id for record in outcome.records}) == len(numbers)
     assert 6 <= sum(record.trained for record in outcome.records) <= 8, "those under way are not thrown away"
+
+
+class Measuring(Jumbled):
+    """Measures before networks become trials; a stop is asked for while it does that, and others are under way."""
+
+    measures_here = True
+
+    def measure(self, task: Task) -> TrialResult:
+        if self.tasks:
+            signal.raise_signal(signal.SIGINT)
+            raise KeyboardInterrupt
+        return super().measure(task)
+
+
+def test_a_stop_in_a_shortlist_waits_for_what_is_under_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    executor, site = Measuring(), Here()
+    monkeypatch.setattr(site, "executor", lambda *_: executor)
+    monkeypatch.setattr("segsearch.samplers.shortlist.SHARE", 1e9)
+    outcome = run_study(quick(trials=12, sampler="pareto", shortlist=3, startup=2), tmp_path, site=site)
+    begun = {int(path.name) for path in (tmp_path / "trials").iterdir()}
+    assert outcome.end == "interrupted" and not executor.tasks and executor.most > 1
+    assert {record.number for record in outcome.records} == begun, "all that had begun came to its end"

@@ -1,5 +1,6 @@
 """Studies on a real Ray of this machine: what comes back, what is lost, and what it does to a study."""
 
+import json
 import os
 import signal
 import socket
@@ -18,6 +19,7 @@ from segsearch.engine.prepare import prepare
 from segsearch.engine.watch import Silent
 from segsearch.errors import DeviceError, InputError
 from segsearch.result import TrialResult
+from segsearch.samplers.shortlist import SHORTLIST
 from segsearch.study.config import StudyConfig, parse_study
 from segsearch.study.machines import Resources
 from segsearch.study.outcome import StudyOutcome
@@ -50,6 +52,15 @@ def on_ray(
 ) -> StudyOutcome:
     with closing(OnRay(config, keep_seconds=keep)) as site:
         return run_study(config, folder, progress=heard, work=work, site=site)
+
+
+def test_networks_are_measured_here_before_they_become_trials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("segsearch.samplers.shortlist.SHARE", 1e9)
+    outcome = on_ray(study(trials=8, sampler="pareto", startup=2, shortlist=3), tmp_path)
+    lines = [json.loads(line) for line in (tmp_path / SHORTLIST).read_text().splitlines()]
+    chosen = [record for record in outcome.records if record.spec_id in {line["spec_id"] for line in lines}]
+    assert outcome.end == "finished" and len(lines) > len(chosen) > 0
+    assert not {line["number"] for line in lines} - set(range(1, len(outcome.records) + 1))
 
 
 def marks(tmp_path: Path) -> Path:

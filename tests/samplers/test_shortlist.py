@@ -88,6 +88,15 @@ def run(chooser: Proposer, numbers: Sequence[int], **facts: Any) -> list[Proposa
     return found
 
 
+def test_where_several_trainings_wait_fewer_are_measured(tmp_path: Path) -> None:
+    def worth(trainings: int) -> int:
+        shortlist = Shortlist(8, Clock(), tmp_path, lambda note: None, lambda: trainings)
+        shortlist.trained(1, training=80.0, measuring=2.5)
+        return shortlist.worth(2)
+
+    assert [worth(trainings) for trainings in (1, 2, 4, 8)] == [8, 4, 2, 0]
+
+
 def test_several_are_measured_and_one_of_them_is_proposed(tmp_path: Path) -> None:
     clock = Clock()
     chooser = proposer(tmp_path, clock)

@@ -50,15 +50,21 @@ class Executor(Protocol):
 
     slots: int
     """Tasks that may be under way at once."""
-    one_by_one: bool
-    """Whether a task is collected before anything else is done, so that a network can be measured between two trials;
-    else others end meanwhile."""
+    measures_here: bool
+    """Whether networks are measured in this process, so that one can be measured before it becomes a trial."""
 
     def submit(self, task: Task) -> None:
         """Take a task; called with fewer than ``slots`` under way."""
 
     def apart(self, task: Task) -> bool:
         """Whether a task has a process of its own, so that its network cannot take this one with it."""
+        ...
+
+    def measure(self, task: Task) -> TrialResult:
+        """Run a stage ``measure`` at once, whatever else is under way; only where `measures_here`.
+
+        Raises what its work raised, and KeyboardInterrupt where it was stopped.
+        """
         ...
 
     def collect(self) -> tuple[Task, TrialResult]:

@@ -60,8 +60,6 @@ class _Losses:
 class Ray:
     """Runs trainings by Ray's tasks; latencies on the target, or in this process where there is none."""
 
-    one_by_one = False
-
     def __init__(
         self,
         cluster: Cluster,
@@ -104,6 +102,7 @@ class Ray:
         self._homeless: float | None = None
         self._looked = 0.0
         self.slots = 1 + cluster.trainings()  # one is measured ahead
+        self.measures_here = lane is None
 
     def _new_desk(self) -> Any:
         near = NodeAffinitySchedulingStrategy(self._cluster.home, soft=False)
@@ -125,7 +124,13 @@ class Ray:
         while True:
             self._heed_stop()
             if self._to_measure:
-                return self._measured_here(self._to_measure.popleft())
+                task = self._to_measure.popleft()
+                try:
+                    return task, self.measure(task)
+                except KeyboardInterrupt:
+                    if not (self._stop() and self._runs):
+                        raise
+                    continue  # trainings are asked to stop, too, and waited for
             if self._ended:
                 return self._ended.popleft()
             ended, _ = ray.wait(list(self._runs), timeout=LOOK_SECONDS)
@@ -159,7 +164,7 @@ class Ray:
         ):
             raise KeyboardInterrupt
 
-    def _measured_here(self, task: Task) -> tuple[Task, TrialResult]:
+    def measure(self, task: Task) -> TrialResult:
         """Run a stage in this process; trainings on this machine wait: see `segsearch.measure.device_lock`."""
 
         def report(what: str, done: int, total: int) -> None:
@@ -167,12 +172,7 @@ class Ray:
             if self._stop():
                 raise KeyboardInterrupt
 
-        try:
-            return task, self._here(task, report)
-        except KeyboardInterrupt:
-            if self._stop() and self._runs:
-                return self.collect()
-            raise
+        return self._here(task, report)
 
     def _send(self, task: Task) -> None:
         number, lane = task.proposal.number, task.stage == "measure"

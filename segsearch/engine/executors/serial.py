@@ -14,7 +14,7 @@ class Serial:
     """Runs a task when it is collected; the task ends at its next report once ``stop`` says so."""
 
     slots = 1
-    one_by_one = True
+    measures_here = True
 
     def __init__(
         self, work: Work, progress: StudyProgress, stop: Callable[[], bool], step_seconds: float = math.inf
@@ -33,13 +33,17 @@ class Serial:
     def collect(self) -> tuple[Task, TrialResult]:
         """Run the oldest task that waits. Raises KeyboardInterrupt where it was stopped."""
         task = self._waiting.popleft()
+        return task, self.measure(task)
+
+    def measure(self, task: Task) -> TrialResult:
+        """Run a stage of whatever kind. Raises as `collect`."""
 
         def report(what: str, done: int, total: int) -> None:
             self._progress.stage(task.proposal.number, what, done, total)
             if self._stop():
                 raise KeyboardInterrupt
 
-        return task, run_watched(self._work, task, report, self._step_seconds)
+        return run_watched(self._work, task, report, self._step_seconds)
 
     def close(self) -> None:
         """Forget what waits."""
