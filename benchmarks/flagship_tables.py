@@ -200,7 +200,7 @@ def cost_page(rows: pd.DataFrame, studies: Sequence[Mapping[str, object]]) -> It
     yield "# What it cost\n"
     yield (
         "Epochs of the studies are of the four fifths of the train split that are not held out. Hours are of one thread"
-        " while another one was busy; those of the second search of two.\n"
+        " while another one was busy; those of the second and the third search of two.\n"
     )
     lines = [
         (str(s["study"]), f"{s['measured']} measured, {s['trained']} trained", f"{s['epochs']}", f"{s['hours']}")
