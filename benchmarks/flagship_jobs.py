@@ -9,6 +9,7 @@ from typing import Literal
 import yaml
 from trainings import Job
 
+from segsearch.resources import shipped
 from segsearch.study.final import read_final, seed_folder
 from segsearch.study.pareto import front
 from segsearch.study.pick import candidates
@@ -81,7 +82,7 @@ SCRATCH = Protocol(
     yardstick=tuple(YARDSTICK),
     one_seed=("eseg_s", "sfnet_r18"),
     epochs=16,
-    points=FLAGSHIP.parents[1] / "spaces" / "points" / "found.yaml",
+    points=shipped("spaces/points") / "found.yaml",
 )
 LITE = {"lite0_sgcpnet": "SGCPNet", "lite0_eseg": "ESeg", "lite0_dfanet": "DFANet", "lite0_sfnet": "SFNet"}
 """Necks of four papers on EfficientNet-Lite0."""

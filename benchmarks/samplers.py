@@ -65,7 +65,7 @@ MOST_COST = 45.0
 MOST_DRAWN, ORDINAL = 20_000, 0.6
 """Networks of a made-up space, and the share of its choices that have an order."""
 STARTUP, SPREAD = 12, 60
-"""Trials of the start, and networks that each of ``fidelity`` is the most unlike the others of, as in a study."""
+"""Trials of the start, and how many networks each of ``fidelity`` is chosen from: the least alike to those before."""
 SAMPLERS: dict[str, Callable[[int, Cost], BaseSampler]] = {
     "pareto": lambda seed, cost: ParetoSampler(seed=seed, cost=cost),
     "tpe": lambda seed, cost: TPESampler(seed=seed),
