@@ -17,6 +17,8 @@ from segsearch.measure.conditions import Conditions
 from segsearch.run.folder import read_run
 from segsearch.samplers.shortlist import SHORTLIST
 from segsearch.study.analysis import analyse
+from segsearch.study.budget import Budget
+from segsearch.study.record import TrialRecord
 from segsearch.study.store import StudyFolder
 from segsearch.timing import FileSubject, NetworkSubject, Subject, latency_of
 from segsearch.timing.store import read_lines
@@ -144,8 +146,9 @@ def keep(place: Place, runs: Sequence[Trained], results: Path) -> None:
 
 
 def keep_studies(place: Place, results: Path) -> None:
-    """Write what the studies cost, and which choices matter in both together: few networks are trained to their end."""
-    costs, everything, budget = [], [], None
+    """Write what the studies cost, and which choices matter in those that train alike."""
+    costs: list[dict[str, object]] = []
+    alike: dict[str, dict[str, tuple[Budget, list[TrialRecord]]]] = {}
     for name in STUDIES:
         store = StudyFolder(place.out / name)
         if not store.path.is_dir():
@@ -162,11 +165,26 @@ def keep_studies(place: Place, results: Path) -> None:
                 "hours": round(store.spent() / 3600, 2),
             }
         )
-        everything += records
-        budget = config.budget
+        alike.setdefault(config.recipe.id, {})[name] = config.budget, records
+    importance = {" and ".join(studies): importance_of(list(studies.values())) for studies in alike.values()}
     write_atomic(results / COST, json.dumps(costs, indent=2) + "\n")
-    found = {} if budget is None else analyse(everything, budget).importance
-    write_atomic(results / IMPORTANCE, json.dumps(found, indent=2) + "\n")
+    write_atomic(results / IMPORTANCE, json.dumps(importance, indent=2) + "\n")
+
+
+def importance_of(studies: Sequence[tuple[Budget, Sequence[TrialRecord]]]) -> dict[str, dict[str, float]]:
+    """Analyse studies as one; latencies are scaled as the budgets are, which follow the speed of the host."""
+    budget = studies[-1][0]
+    records = [_scaled(record, budget, own) for own, records in studies for record in records]
+    return analyse(records, budget).importance
+
+
+def _scaled(record: TrialRecord, budget: Budget, own: Budget) -> TrialRecord:
+    """Give a record its latency on a host on which its own budget would have been the other one."""
+    if record.quoted is None or budget.limit_ms is None or own.limit_ms is None:
+        return record
+    latency_ms = record.quoted.median_ms * budget.limit_ms / own.limit_ms
+    latency = record.quoted.model_copy(update={"median_ms": latency_ms})
+    return record.model_copy(update={"latency": latency, "confirmed": None})
 
 
 def _listed(study: Path) -> set[str]:

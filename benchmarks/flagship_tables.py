@@ -213,20 +213,24 @@ def cost_page(rows: pd.DataFrame, studies: Sequence[Mapping[str, object]]) -> It
     yield table(("", "networks", "epochs", "hours"), lines)
 
 
-def importance_page(importance: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
-    """Write how much each choice says of being on the front, and of a high mIoU."""
+def importance_page(importance: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Iterator[str]:
+    """Write how much each choice says of being on the front, and of a high mIoU, in studies that trained alike."""
     yield "# Which choices matter\n"
-    if not importance:
+    studies = [name for name, targets in importance.items() if targets]
+    if not studies:
         yield "Too few networks were trained to their end to say."
         return
     yield (
-        "Of the networks that search and control have trained to their end: how much a choice tells the best tenth from"
-        " all, in percent (PED-ANOVA). It says where to look, not what is good.\n"
+        "How much a choice tells the best tenth, or the best five, from all networks that are trained to their end, in"
+        " percent (PED-ANOVA). Studies that trained by the same recipe are taken together, their latencies as shares of"
+        " their budgets. It says where to look, not what is good."
     )
-    columns = [importance.get(target, {}) for target in ("front", "miou")]
-    names = sorted({*columns[0], *columns[1]}, key=lambda n: -max(c.get(n, 0.0) for c in columns))[:MOST_CHOICES]
-    lines = [(f"`{n}`", *(f"{100 * c.get(n, 0.0):.0f} %" for c in columns)) for n in names]
-    yield table(("choice", "being on the front", "a high mIoU"), lines)
+    for target, title in {"front": "For being on the front", "miou": "For a high mIoU"}.items():
+        yield f"\n## {title}\n"
+        columns = [importance[name].get(target, {}) for name in studies]
+        names = sorted({n for c in columns for n in c}, key=lambda n: (-sum(c.get(n, 0.0) for c in columns), n))
+        lines = [(f"`{n}`", *(f"{100 * c.get(n, 0.0):.0f} %" for c in columns)) for n in names[:MOST_CHOICES]]
+        yield table(("choice", *studies), lines)
 
 
 def picture(networks: Mapping[str, Sequence[Network]], path: Path) -> None:

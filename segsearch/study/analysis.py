@@ -108,7 +108,8 @@ def _importance(trained: Sequence[TrialRecord], budget: Budget) -> dict[str, dic
             worth = PedAnovaImportanceEvaluator(target_quantile=top).evaluate(study, target=target)
         total = sum(worth.values())
         if total > 0:
-            found[name] = {key: round(value / total, 6) for key, value in worth.items()}
+            shares = {key: round(value / total, 6) for key, value in worth.items()}
+            found[name] = dict(sorted(shares.items(), key=lambda share: (-share[1], share[0])))
     return found
 
 

@@ -10,10 +10,12 @@ import pandas as pd
 import pytest
 from flagship_compare import Network, difference, drawn_images, fastest, front, met, most_accurate
 from flagship_jobs import FLAGSHIP, SCRATCH, TRACKS, Place, trainings
-from flagship_results import LATENCY, pack_studies, unpack_studies
+from flagship_results import COST, IMPORTANCE, LATENCY, importance_of, keep_studies, pack_studies, unpack_studies
 from flagship_tables import compare, comparison_page, comparison_rows, write_tables
 from trainings import Job, next_job, run_jobs
 
+from segsearch.study.analysis import analyse
+from segsearch.study.store import StudyFolder
 from segsearch.training.recipes import load_recipe
 
 IMAGES, CLASSES = 40, 3
@@ -97,6 +99,33 @@ def test_the_stored_tables_are_those_of_the_records(tmp_path: Path) -> None:
     write_tables(results)
     for name in TABLES:
         assert (results / name).read_text() == (FLAGSHIP / "results" / name).read_text()
+
+
+@pytest.mark.skipif(not (FLAGSHIP / "results" / COST).exists(), reason="the comparison has no stored records yet")
+def test_the_stored_studies_say_what_they_cost_and_which_choices_matter(tmp_path: Path) -> None:
+    place = Place(protocol=SCRATCH, root="there", out=tmp_path)
+    unpack_studies(place)
+    keep_studies(place, tmp_path)
+    for name in (COST, IMPORTANCE):
+        assert (tmp_path / name).read_text() == (FLAGSHIP / "results" / name).read_text()
+
+
+@pytest.mark.skipif(not (FLAGSHIP / "results" / COST).exists(), reason="the comparison has no stored records yet")
+def test_studies_on_a_slower_host_are_analysed_as_if_on_the_same(tmp_path: Path) -> None:
+    place = Place(protocol=SCRATCH, root="there", out=tmp_path)
+    unpack_studies(place)
+    store = StudyFolder(tmp_path / "third")
+    budget, records = store.read_study().config.budget, store.records()
+    slower = budget.model_copy(update={"latency_ms": 3 * budget.latency_ms, "enough_fps": budget.enough_fps / 3})
+    late = [
+        record.model_copy(
+            update={"latency": record.quoted.model_copy(update={"median_ms": 3 * record.latency_ms}), "confirmed": None}
+        )
+        for record in records
+        if record.quoted is not None
+    ]
+    halves = [(slower, late[::2]), (budget, [r for r in records if r.quoted is not None][1::2])]
+    assert importance_of(halves) == analyse(records, budget).importance != {}
 
 
 def test_a_lead_that_may_be_chance_meets_no_goal() -> None:
