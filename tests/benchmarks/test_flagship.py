@@ -9,13 +9,23 @@ import numpy as np
 import pandas as pd
 import pytest
 from flagship_compare import Network, difference, drawn_images, fastest, front, met, most_accurate
-from flagship_jobs import FLAGSHIP, SCRATCH, TRACKS, Place, trainings
-from flagship_results import COST, IMPORTANCE, LATENCY, importance_of, keep_studies, pack_studies, unpack_studies
+from flagship_jobs import FLAGSHIP, SCRATCH, TRACKS, Place, finished, trainings
+from flagship_results import (
+    COST,
+    IMPORTANCE,
+    LATENCY,
+    RUNS,
+    importance_of,
+    keep_studies,
+    pack_studies,
+    unpack_studies,
+)
 from flagship_tables import compare, comparison_page, comparison_rows, write_tables
 from trainings import Job, next_job, run_jobs
 
 from segsearch.study.analysis import analyse
 from segsearch.study.store import StudyFolder
+from segsearch.study_files import RESULT, WEIGHTS
 from segsearch.training.recipes import load_recipe
 
 IMAGES, CLASSES = 40, 3
@@ -160,6 +170,17 @@ def test_the_imagenet_track_trains_other_points_by_another_recipe(tmp_path: Path
     assert ours == shipped.model_copy(update={"pretrained": "imagenet"})
     scratch = replace(place, protocol=TRACKS["imagenet_necks_from_scratch"])
     assert "--recipe strong --epochs 16" in " ".join(next(job for _, job in trainings(scratch)).words())
+
+
+@pytest.mark.skipif(not (FLAGSHIP / "results" / COST).exists(), reason="the comparison has no stored records yet")
+def test_a_network_that_a_search_was_given_is_no_find(tmp_path: Path) -> None:
+    place = Place(protocol=SCRATCH, root="there", out=tmp_path)
+    unpack_studies(place)
+    for result in (tmp_path / "second" / "final").glob(f"*/*/{RESULT}"):
+        (result.parent / WEIGHTS).touch()
+    kept = {path.name.rpartition("_seed")[0] for path in (FLAGSHIP / "results" / RUNS).glob("second_*")}
+    assert (tmp_path / "second" / "final" / "0001").is_dir(), "sgcpnet1, which was given, is on the front"
+    assert {run.network for run in finished(place)} == kept and "second_1" not in kept
 
 
 def test_a_job_waits_for_what_it_needs() -> None:
