@@ -401,7 +401,7 @@ def training_run(args: argparse.Namespace) -> None:
     from segsearch.training.loop import train
     from segsearch.training.recipes import load_recipe
     from segsearch.training.session import Step
-    from segsearch.training.weights import save_weights
+    from segsearch.training.weights import WeightFacts, save_weights
 
     seed, path = args.seed, args.out / EPOCHS
     recipe = load_recipe("fpenet", "camvid", {"epochs": args.epochs})
@@ -430,9 +430,8 @@ def training_run(args: argparse.Namespace) -> None:
         channels_last=True,
         on_step=on_step,
     )
-    save_weights(
-        network, args.out / f"gpu_camvid_fpenet_seed{seed}.safetensors", {"spec": named_point("fpenet").spec.id}
-    )
+    told = WeightFacts(point="fpenet", classes=images.classes)
+    save_weights(network, args.out / f"gpu_camvid_fpenet_seed{seed}.safetensors", told)
     scores = {
         part: evaluate(network, camvid(args.camvid, part), batch_size=8, device=args.device).model_dump(mode="json")
         for part in ("val", "test")

@@ -36,6 +36,7 @@ from segsearch.measure.record import LatencyRecord
 from segsearch.models.network import Network, build
 from segsearch.models.pretrained import IMAGENET, start_from
 from segsearch.named import kind_of, read_point, trial_of
+from segsearch.progress import say
 from segsearch.report.console import bar
 from segsearch.report.progress import study_progress
 from segsearch.run.ask import ask
@@ -91,9 +92,11 @@ def create_model(
     elif pretrained is not None:
         path = weights_of(str(pretrained), "pretrained")
         if classes_of(path) == classes:
-            load_weights(network, path)
+            if (foreign := load_weights(network, path).foreign_to(network)) is not None:
+                say(foreign)
         else:
-            start_with(network, path, (), reset_head=True)
+            for line in start_with(network, path, (), reset_head=True):
+                say(line)
     return network
 
 
@@ -111,7 +114,7 @@ def load_model(path: str | Path) -> Network | Model:
     if (Path(path) / RUN).is_file():
         return cast(Network, load_subject(written).segmenter)
     if split_trial(written) is not None:
-        return cast(Network, load_subject(written, weights_of(written, "path")).segmenter)
+        return cast(Network, load_subject(written, weights_of(written, "path"), note=say).segmenter)
     return load_artefact(Path(path))
 
 
@@ -262,7 +265,7 @@ def evaluate(
 
     Raises: InputError for a model, data or size that cannot be, or data with other classes.
     """
-    subject = load_subject(str(model), None if weights is None else Path(weights))
+    subject = load_subject(str(model), None if weights is None else Path(weights), note=say)
     size_hw = None if size is None else _size(size)
     dataset, _ = images_for(subject, data, root=root, size_hw=size_hw, split=split)
     with bar("evaluate") as report:
@@ -356,6 +359,7 @@ def export(
             fps=fps,
             threads=threads,
             report=report,
+            note=say,
         )
 
 

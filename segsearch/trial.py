@@ -46,7 +46,7 @@ from segsearch.training.loop import train
 from segsearch.training.recipe import Recipe
 from segsearch.training.scores import Scores
 from segsearch.training.shipped import Shipped
-from segsearch.training.weights import save_weights
+from segsearch.training.weights import WeightFacts, save_weights
 
 Gate = Callable[[int, int, Sequence[LatencyRecord], float | None], Decision]
 """Decides from params, macs, all measurements (none before the first), and the least latency of the reference network
@@ -255,7 +255,8 @@ class _Trial:
             network, ended = self._train(until)
         if ended:
             self.check_folder()
-            save_weights(network, self.folder / WEIGHTS, {"spec": self.spec.id})
+            facts = WeightFacts(spec=self.spec.id, classes=self.setup.splits.train.classes)
+            save_weights(network, self.folder / WEIGHTS, facts)
             self._score(network)
         return ended
 

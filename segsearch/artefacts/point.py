@@ -27,7 +27,7 @@ from segsearch.errors import InputError
 from segsearch.measure.timer import TimerSettings
 from segsearch.models.network import Network, build
 from segsearch.progress import Report, silent
-from segsearch.training.weights import load_weights
+from segsearch.training.weights import WeightFacts, load_weights
 
 FRESH = "none: drawn by chance and never trained, so the masks mean nothing"
 UNKNOWN_CLASSES, MOST_CLASSES = 19, 256
@@ -48,6 +48,7 @@ def export_point(
     fps: float | None = None,
     threads: int | None = None,
     report: Report = silent,
+    note: Callable[[str], None] = lambda line: None,
 ) -> Card:
     """Export a point of the space in every form, with proof and a card, to the folder ``out``.
 
@@ -63,6 +64,7 @@ def export_point(
         fps: images per second that the file should reach; the card says whether it does.
         threads: of the processor; default: torch's number.
         report: told of what is done.
+        note: told in a sentence what a person should know of the weights.
 
     Raises:
         InputError: no such point, size, weights or images, or an ``out`` that holds something else.
@@ -71,12 +73,15 @@ def export_point(
     check_fps(fps)
     wanted, counted = chosen(formats), classes or (None if weights is None else classes_of(weights))
     shown, seen = describe(written, size_hw, counted or UNKNOWN_CLASSES), scenes(size_hw, images)
+    network, facts = _network(shown, weights, seen)
+    if (foreign := facts.foreign_to(network)) is not None:
+        note(foreign)
     return export_network(
-        _network(shown, weights, seen),
+        network,
         shown,
         seen,
         out=out,
-        label=_label(shown),
+        label=_label(shown, facts.classes),
         weights=FRESH if weights is None else told_of(weights),
         formats=wanted,
         int8=int8,
@@ -153,19 +158,19 @@ def _check_classes(count: int, weights: Path) -> None:
         raise InputError(weights, f"is of a network with {count} classes", f"2 to {MOST_CLASSES}")
 
 
-def _network(shown: Description, weights: Path | None, seen: Scenes) -> Network:
-    """Build the network, with the weights given or with fresh ones."""
+def _network(shown: Description, weights: Path | None, seen: Scenes) -> tuple[Network, WeightFacts]:
+    """Build the network, with the weights given or with fresh ones; tell what their file says of itself."""
     if weights is None:
         size = min(shown.size_hw, STATS_HW, key=math.prod)
         images = [resize_image(image, size) for image in islice(seen.proof(), 2)]
-        return fresh(shown.spec, shown.classes, (images * 2)[:2])  # a folder may hold one image alone
+        return fresh(shown.spec, shown.classes, (images * 2)[:2]), WeightFacts()  # a folder may hold one image alone
     network = build(shown.spec, shown.classes)
-    load_weights(network, weights)
-    return network.eval()
+    facts = load_weights(network, weights)
+    return network.eval(), facts
 
 
-def _label(shown: Description) -> Label:
-    names = [f"class {index}" for index in range(shown.classes)]
+def _label(shown: Description, classes: Sequence[str]) -> Label:
+    names = list(classes) or [f"class {index}" for index in range(shown.classes)]
     return Label(classes=names, colours=distinct(shown.classes), notes={"name": shown.name, "spec": shown.spec.id})
 
 

@@ -17,7 +17,7 @@ from segsearch.spec.network import NetworkSpec
 from segsearch.study_files import RUN, WEIGHTS, read_json, split_trial
 from segsearch.training.distill import Teacher
 from segsearch.training.recipe import Recipe
-from segsearch.training.weights import CLASSES, class_names, differing_classes, load_weights, read_weights
+from segsearch.training.weights import WeightFacts, differing_classes, load_weights, read_weights
 
 TRAINED = (
     "a run's folder, a study's trial (runs/my_study#12), or a .safetensors file of a training; "
@@ -76,8 +76,8 @@ def find_teacher(recipe: Recipe, classes: Sequence[str]) -> Teacher | None:
         raise InputError("recipe.teacher_weights", f"is needed for {written}", TRAINED)
     else:
         path = weights_of(written, place)
-    tensors, metadata = read_weights(path)
-    told = metadata if ran is None else {CLASSES: class_names(ran.classes)}
+    tensors, facts = read_weights(path)
+    told = facts if ran is None else WeightFacts(classes=ran.classes)
     if (problem := differing_classes(tensors, told, classes)) is not None:
         raise InputError(place, f"{written} {problem}", "a network that was trained for the same classes")
     teacher = Teacher(sha256=sha256(path), build=partial(_built, spec, len(classes), path.absolute()))

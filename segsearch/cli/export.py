@@ -130,6 +130,7 @@ def export(
                 fps=fps,
                 threads=threads,
                 report=report,
+                note=say,
             )
     print(card.lines() if as_json else "\n".join(lines(card, out)))
     if card.meets_budget is False:

@@ -261,6 +261,6 @@ def _opened(
     from segsearch.run.subject import images_for, load_subject
 
     wanted = None if size is None else size_hw(size)
-    subject = load_subject(what, weights, best=best)
+    subject = load_subject(what, weights, best=best, note=say)
     dataset, seen = images_for(subject, data, root=root, size_hw=wanted, split=split)
     return subject, dataset, seen

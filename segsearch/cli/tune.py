@@ -138,4 +138,4 @@ def _subject(what: str, weights: Path | None, data: str | None, root: str | None
         folder, point = trial_of(what)
         return of_study(folder, point=point, root=root)
     wanted = None if size is None else size_hw(size)
-    return of_trained(what, weights=weights, data=data, root=root, size_hw=wanted)
+    return of_trained(what, weights=weights, data=data, root=root, size_hw=wanted, note=say)

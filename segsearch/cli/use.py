@@ -36,7 +36,7 @@ def import_weights(
     from segsearch.models.checkpoint_file import read_checkpoint
     from segsearch.named import read_point
     from segsearch.space.lower import lower
-    from segsearch.training.weights import save_weights
+    from segsearch.training.weights import WeightFacts, save_weights
 
     name, choices = read_point(point)
     spec = lower(choices)
@@ -46,8 +46,7 @@ def import_weights(
             print(f"{word}  {tensor}")
     if found.missing and not partial:
         raise InputError(file, f"{len(found.missing)} tensors are missing", "--partial leaves them fresh")
-    metadata = {"point": name, "id": spec.id, "release": found.release}
-    save_weights(found.network, out, metadata)
+    save_weights(found.network, out, WeightFacts(point=name, spec=spec.id, release=found.release))
     print(f"{found.filled} tensors filled, {len(found.unused)} unused, {len(found.missing)} missing: {out}")
 
 

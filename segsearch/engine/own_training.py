@@ -24,7 +24,7 @@ from segsearch.spec.network import NetworkSpec
 from segsearch.study.gate import best_of
 from segsearch.study_files import ERROR, LATENCY, WEIGHTS
 from segsearch.training.scores import Scores
-from segsearch.training.weights import save_weights
+from segsearch.training.weights import WeightFacts, save_weights
 from segsearch.trial import TrialSetup, fresh_network, read_measurements
 
 NOTE = "was trained by a program of its own, whose mIoU this is"
@@ -174,7 +174,8 @@ class OwnTrial:
         wanted = {name: tuple(tensor.shape) for name, tensor in fresh.state_dict().items()}
         if wanted != {name: shape for name, shape in given.items() if not name.startswith("auxiliary")}:
             raise InputError("weights", f"are not those of trial {self.number}'s network", "trial.network, trained")
-        save_weights(weights, self.folder / WEIGHTS, {"spec": self.spec.id})
+        facts = WeightFacts(spec=self.spec.id, classes=self._setup.splits.train.classes)
+        save_weights(weights, self.folder / WEIGHTS, facts)
 
 
 def checked(miou: float) -> float:

@@ -1,7 +1,7 @@
 """The course of a run while it is trained: its metrics, where it stands, and its best weights so far."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from segsearch.run.metrics import Metrics
 from segsearch.training.evaluate import evaluate
 from segsearch.training.scores import Scores
 from segsearch.training.session import Step
-from segsearch.training.weights import read_weights, save_weights
+from segsearch.training.weights import WeightFacts, read_weights, save_weights
 
 MUCH_WAITING = 0.05
 """From this share of a step on, it is told how long steps wait for data."""
@@ -37,20 +37,21 @@ class Check:
 class BestWeights:
     """Keeps the file of those weights that scored best, the earlier ones of equals, with step and score in it."""
 
-    def __init__(self, path: Path, facts: Mapping[str, str]) -> None:
+    def __init__(self, path: Path, facts: WeightFacts) -> None:
         """Go on with the file that an earlier session left, if it did; ``facts`` are put beside the weights."""
         self._path, self._facts = path, facts
         self._best: Best | None = None
         if path.exists():
-            with suppress(InputError, KeyError, ValueError):  # a damaged one is written anew
+            with suppress(InputError):  # a damaged one is written anew
                 _, told = read_weights(path)
-                self._best = Best(step=int(told["step"]), miou=float(told["miou"]))
+                if told.step is not None and told.miou is not None:
+                    self._best = Best(step=told.step, miou=told.miou)
 
     def take(self, step: int, miou: float, network: nn.Module) -> Best:
         """Keep the weights of ``network`` if they are better, or if the step is done again; return which are kept."""
         now = Best(step=step, miou=miou)
         if self._best is None or miou > self._best.miou or (step == self._best.step and now != self._best):
-            save_weights(network, self._path, {**self._facts, "step": str(step), "miou": repr(miou)})
+            save_weights(network, self._path, self._facts.model_copy(update={"step": step, "miou": miou}))
             self._best = now
         return self._best
 

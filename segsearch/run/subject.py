@@ -1,5 +1,6 @@
 """What can be scored and looked at, brought to one form: a run, a point with weights, or an exported model."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,8 +81,16 @@ class Subject:
         return evaluate_masks(batched(self.masks()), dataset, report=report, counted=counted)
 
 
-def load_subject(written: str, weights: Path | None = None, *, best: bool = False) -> Subject:
+def load_subject(
+    written: str,
+    weights: Path | None = None,
+    *,
+    best: bool = False,
+    note: Callable[[str], None] = lambda line: None,
+) -> Subject:
     """Load a run's folder, with the ``best`` weights or the last ones; an export; or a POINT with a file of weights.
+
+    ``note`` is told in a sentence where such weights were trained in another network.
 
     Raises:
         InputError: it is none of these, is not trained yet, or the weights are of another network.
@@ -113,8 +122,10 @@ def load_subject(written: str, weights: Path | None = None, *, best: bool = Fals
     if weights is None:
         raise InputError("--weights", "is needed for a point", "a .safetensors file of a training")
     network = build(spec, classes_of(weights) or UNKNOWN_CLASSES)
-    load_weights(network, weights)
-    return Subject(written=written, segmenter=network.eval())
+    facts = load_weights(network, weights)
+    if (foreign := facts.foreign_to(network)) is not None:
+        note(foreign)
+    return Subject(written=written, segmenter=network.eval(), names=facts.classes or None)
 
 
 def images_for(

@@ -1,7 +1,7 @@
 """One training in a folder: begun, taken up again, or only shown; and what it would take."""
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,7 +43,7 @@ from segsearch.training.loop import TrainResult, train
 from segsearch.training.losses import auxiliary_losses
 from segsearch.training.parallel import Team, joined
 from segsearch.training.rehearse import Rehearsal, rehearse
-from segsearch.training.weights import CLASSES, class_names, save_weights, start_with
+from segsearch.training.weights import WeightFacts, save_weights, start_with
 from segsearch.trial import fresh_network
 
 Note = Callable[[str], None]
@@ -89,8 +89,8 @@ class Ready:
         auxiliary_losses(file.recipe, len(network.auxiliary))
         if file.weights is not None:
             path = Path(file.weights.file)
-            if not start_with(network, path, file.classes, reset_head=file.weights.reset_head):
-                note(f"{path.name} has no such auxiliary heads, which begin with fresh weights")
+            for line in start_with(network, path, file.classes, reset_head=file.weights.reset_head):
+                note(line)
             return network, f"{path.name}#{file.weights.sha256[:12]}"
         if wanted is None:
             return network, None
@@ -204,7 +204,7 @@ def train_run(
         with locked(folder, "training there") if team.leads else nullcontext(), closing(metrics):
             if team.leads:
                 begin(folder, ready.file)
-            facts = {"spec": ready.file.spec.id, "point": ready.file.name, CLASSES: class_names(ready.file.classes)}
+            facts = WeightFacts(point=ready.file.name, spec=ready.file.spec.id, classes=ready.file.classes)
             best = BestWeights(folder / BEST, facts)
             course = Course(ready.file, ready.splits.val, ready.steps, metrics, best, report, checked)
             if compiled:
@@ -268,7 +268,7 @@ def _scored(
     folder: Path,
     trained: TrainResult,
     course: Course,
-    facts: Mapping[str, str],
+    facts: WeightFacts,
     report: Report,
 ) -> RunResult:
     """Save the weights and score them."""

@@ -9,7 +9,7 @@ from segsearch.training.fake_int8 import FakeInt8
 from segsearch.training.loop import train
 from segsearch.training.recipe import Recipe
 from segsearch.training.session import Step
-from segsearch.training.weights import load_weights, save_weights
+from segsearch.training.weights import WeightFacts, load_weights, save_weights
 from segsearch.tuning.subjects import Subject
 
 RATE = 0.1
@@ -45,7 +45,7 @@ def fine_tuned(subject: Subject, epochs: int, path: Path, report: Report, device
                 checkpoint=checkpoint,
                 on_step=on_step,
             )
-        save_weights(network, path, subject.label.notes)
+        save_weights(network, path, WeightFacts(point=subject.name, classes=tuple(subject.label.classes)))
         checkpoint.unlink(missing_ok=True)
     load_weights(network, path)
     return network.to("cpu").eval()

@@ -81,14 +81,20 @@ def of_study(folder: Path, *, how: Pick = "miou", point: str | None = None, root
 
 
 def of_trained(
-    written: str, *, weights: Path | None, data: str | None, root: str | None, size_hw: tuple[int, int] | None
+    written: str,
+    *,
+    weights: Path | None,
+    data: str | None,
+    root: str | None,
+    size_hw: tuple[int, int] | None,
+    note: Callable[[str], None] = lambda line: None,
 ) -> Subject:
-    """Return a run, or a point with a file of weights and its data.
+    """Return a run, or a point with a file of weights, of which ``note`` may be told something, and its data.
 
     Raises:
         InputError: neither, an unfinished run, other classes, or data that cannot be opened.
     """
-    loaded = load_subject(written, weights)
+    loaded = load_subject(written, weights, note=note)
     if not isinstance(loaded.segmenter, Network):
         raise InputError(written, "is exported already", "a study, a run, or a point with --weights")
     if loaded.run is not None and read_result(Path(written)) is None:

@@ -100,6 +100,9 @@ def test_classes_of_other_names_are_refused(run: Run, tmp_path: Path) -> None:
     names = [f"class {k}" for k in range(11)]
     own = str(write_folder(tmp_path, classes=names))
     assert f"{run.folder}: calls class 0 'Sky', and set/val calls it 'class 0'" in refused(str(run.folder), data=own)
+    point = str(run.folder.parent / "tiny.json")
+    line = refused(point, data=own, weights=run.folder / WEIGHTS, size_hw=(32, 48))
+    assert line.startswith(f"{point}: calls class 0 'Sky'")
 
 
 def test_weights_of_another_network_name_the_tensors(run: Run, tmp_path: Path) -> None:

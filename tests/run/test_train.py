@@ -28,7 +28,7 @@ from segsearch.space.points import named_point
 from segsearch.spec.network import NetworkSpec
 from segsearch.study_files import CHECKPOINT, RESULT, RUN, WEIGHTS
 from segsearch.training.session import Step
-from segsearch.training.weights import save_weights
+from segsearch.training.weights import WeightFacts, save_weights
 from tests.test_full_disk import room_for
 
 from .runs import SIZE, tiny, write_point, write_recipe, write_streets
@@ -82,11 +82,16 @@ def test_best_weights_that_are_damaged_or_done_again_are_written_anew(tmp_path: 
     path, network = tmp_path / BEST, build(named_point("fpenet").spec)
     for content in (b"", b"cut"):
         path.write_bytes(content)
-        assert BestWeights(path, {}).take(3, 0.5, network) == Best(step=3, miou=0.5)
+        assert BestWeights(path, WeightFacts()).take(3, 0.5, network) == Best(step=3, miou=0.5)
     before = path.stat().st_mtime_ns
     for step, miou, kept in ((2, 0.4, 3), (3, 0.5, 3), (4, 0.5, 3)):
-        assert BestWeights(path, {}).take(step, miou, network).step == kept and path.stat().st_mtime_ns == before
-    assert BestWeights(path, {}).take(3, 0.3, network) == Best(step=3, miou=0.3), "other batches after a retreat"
+        assert (
+            BestWeights(path, WeightFacts()).take(step, miou, network).step == kept
+            and path.stat().st_mtime_ns == before
+        )
+    assert BestWeights(path, WeightFacts()).take(3, 0.3, network) == Best(step=3, miou=0.3), (
+        "other batches after a retreat"
+    )
 
 
 def test_a_finished_run_is_shown_unchanged(run: Run) -> None:

@@ -4,18 +4,53 @@ import pytest
 import torch
 
 from segsearch.errors import InputError
-from segsearch.training.weights import load_weights, save_weights
+from segsearch.models.network import build
+from segsearch.space.points import named_point
+from segsearch.training.weights import WeightFacts, load_weights, save_weights, start_with
 
 from .toys import same_weights, tiny
 
+FACTS = WeightFacts(point="mine", spec="abc", classes=("road", "the sky"), release="paper.pth", step=7, miou=0.1 + 0.2)
 
-def test_round_trip_with_metadata(tmp_path: Path) -> None:
+
+@pytest.mark.parametrize("facts", [FACTS, WeightFacts(), WeightFacts(classes=("one",), step=0, miou=0.0)])
+def test_round_trip_with_facts(tmp_path: Path, facts: WeightFacts) -> None:
     path, one, other = tmp_path / "w.safetensors", tiny(0), tiny(1)
     one.body[1].running_mean.add_(3)
-    save_weights(one, path, {"spec": "abc", "miou": "0.5"})
+    save_weights(one, path, facts)
     assert not same_weights(one, other)
-    assert load_weights(other, path) == {"spec": "abc", "miou": "0.5"}
+    assert load_weights(other, path) == facts
     assert same_weights(one, other)
+
+
+def test_facts_of_earlier_versions_and_of_other_programs() -> None:
+    before = {"point": "a", "spec": "abc", "classes": "road\nsky", "step": "7", "miou": "0.5"}
+    assert WeightFacts.read(before) == WeightFacts(point="a", spec="abc", classes=("road", "sky"), step=7, miou=0.5)
+    assert WeightFacts.read({"point": "a", "id": "abc", "classes": "19"}) == WeightFacts(point="a", spec="abc")
+    for others in (
+        {"format": "pt"},
+        {"step": "7"},
+        {"step": "many", "miou": "high"},
+        {"segsearch": "no JSON"},
+        {"segsearch": "[1]"},
+    ):
+        assert WeightFacts.read(others) == WeightFacts()
+
+
+def test_the_same_weights_and_facts_are_the_same_bytes(tmp_path: Path) -> None:
+    for name in "abcdef":
+        save_weights(tiny(0), tmp_path / name, FACTS)
+    assert len({(tmp_path / name).read_bytes() for name in "abcdef"}) == 1
+
+
+def test_weights_of_another_network_with_the_same_tensors_are_told(tmp_path: Path) -> None:
+    path, half, whole = tmp_path / "w.safetensors", *(build(named_point(f"sgcpnet{n}").spec) for n in (2, 1))
+    save_weights(half, path)
+    assert load_weights(half, path).foreign_to(half) is None and start_with(half, path, (), reset_head=True) == []
+    told = load_weights(whole, path).foreign_to(whole)
+    assert told is not None and f"(spec {half.spec.id}, not {whole.spec.id})" in told
+    assert start_with(whole, path, (), reset_head=True) == [told]
+    assert WeightFacts().foreign_to(whole) is None, "a file that does not say"
 
 
 def test_channels_last_and_shared_tensors_are_fine(tmp_path: Path) -> None:
@@ -23,7 +58,7 @@ def test_channels_last_and_shared_tensors_are_fine(tmp_path: Path) -> None:
     one.to(memory_format=torch.channels_last)
     one.body[4].weight = one.body[1].weight
     save_weights(one, path)
-    assert load_weights(other, path) == {}
+    assert load_weights(other, path) == WeightFacts()
     assert same_weights(one, other)
 
 
