@@ -79,6 +79,25 @@ class Slow(Marked):
         return staged(task, report)
 
 
+class Crowd:
+    """Staged work that trains for two seconds, and writes how many others train at each step; a file for each."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = str(folder)
+
+    def __call__(self, task: Task, report: Report) -> TrialResult:
+        if task.stage == "train":
+            here = Path(self.folder) / str(task.proposal.number)
+            for step in range(40):
+                report("train", step, 40)
+                here.touch()
+                with Path(self.folder + ".txt").open("a") as file:
+                    file.write(f"{len(list(here.parent.iterdir()))}\n")
+                time.sleep(0.05)
+            here.unlink()
+        return staged(task, report)
+
+
 def plodding(task: Task, report: Report) -> TrialResult:
     """Staged work that takes five seconds to train, and says on which node each stage ran."""
     node = os.environ.get("SEGSEARCH_TEST_NODE", "the driver")

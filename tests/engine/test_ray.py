@@ -24,7 +24,7 @@ from segsearch.study.config import StudyConfig, parse_study
 from segsearch.study.machines import Resources
 from segsearch.study.outcome import StudyOutcome
 from segsearch.study_files import CHECKPOINT, LATENCY, PROPOSAL, WEIGHTS
-from tests.engine.staged import STEPS, Dying, Hanging, Slow, staged
+from tests.engine.staged import STEPS, Crowd, Dying, Hanging, Slow, staged
 from tests.engine.studies import TIMER, points, quick, study
 
 pytestmark = pytest.mark.usefixtures("a_ray")
@@ -79,6 +79,13 @@ def test_a_study_goes_from_serial_to_ray_and_back(tmp_path: Path) -> None:
     run_study(config(trials=8), tmp_path / "mixed", work=staged)
     run_study(config(trials=8), tmp_path / "serial", work=staged)
     assert points(tmp_path / "mixed") == points(tmp_path / "serial")
+
+
+def test_a_training_that_reports_keeps_its_processor(tmp_path: Path) -> None:
+    crowd = Crowd(marks(tmp_path))
+    outcome = on_ray(config(trials=5), tmp_path / "s", crowd)
+    assert outcome.end == "finished"
+    assert set(Path(crowd.folder + ".txt").read_text().split()) == {"1", "2"}, "more trainings at once than processors"
 
 
 @pytest.mark.nightly

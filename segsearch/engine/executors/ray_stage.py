@@ -11,6 +11,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -118,7 +119,7 @@ class _Line:
 
     def __init__(self, desk: Any, key: str, folder: Path, keep_seconds: float, kept: tuple[str, ...]) -> None:
         self._desk, self._key, self._folder, self._keep_seconds, self._names = desk, key, folder, keep_seconds, kept
-        self._pending: Any = None
+        self._pending: Future[bool] | None = None
         self._told = -TELL_SECONDS
         self._kept, self._seen = time.monotonic(), 0
 
@@ -126,12 +127,13 @@ class _Line:
         """Tell the desk. Raises KeyboardInterrupt once it wants the stage to stop, or is gone with the driver."""
         now = time.monotonic()
         if self._pending is None and now - self._told >= TELL_SECONDS:
-            self._pending = self._desk.tell.remote(self._key, (what, done, total), self._checkpoint(now))
+            # waiting in a task by ray.get or ray.wait gives its processor away, and Ray would begin another training
+            self._pending = self._desk.tell.remote(self._key, (what, done, total), self._checkpoint(now)).future()
             self._told = now
-        if self._pending is not None and ray.wait([self._pending], timeout=0)[0]:
+        if self._pending is not None and self._pending.done():
             pending, self._pending = self._pending, None
             try:
-                stop = ray.get(pending)
+                stop = pending.result()
             except ray.exceptions.RayError:
                 stop = True
             if stop:
