@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from flagship_compare import Network, difference, drawn_images, fastest, front, met, most_accurate
 from flagship_jobs import FLAGSHIP, SCRATCH, TRACKS, Place, finished, trainings
+from flagship_points import write_points
 from flagship_results import (
     COST,
     IMPORTANCE,
@@ -106,9 +107,12 @@ def test_the_tables_say_which_network_is_set_beside_which() -> None:
 @pytest.mark.skipif(not (FLAGSHIP / "results" / LATENCY).exists(), reason="the comparison has no stored records yet")
 def test_the_stored_tables_are_those_of_the_records(tmp_path: Path) -> None:
     results = shutil.copytree(FLAGSHIP / "results", tmp_path / "results")
-    write_tables(results)
+    rows = write_tables(results)
     for name in TABLES:
         assert (results / name).read_text() == (FLAGSHIP / "results" / name).read_text()
+    assert SCRATCH.points is not None
+    write_points(results, rows, tmp_path / "found.yaml")
+    assert (tmp_path / "found.yaml").read_text() == SCRATCH.points.read_text()
 
 
 @pytest.mark.skipif(not (FLAGSHIP / "results" / COST).exists(), reason="the comparison has no stored records yet")
