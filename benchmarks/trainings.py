@@ -13,6 +13,9 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+from safetensors import safe_open
+from safetensors.torch import save
+
 from segsearch.run.folder import RunFile
 from segsearch.study_files import RESULT, RUN, WEIGHTS
 
@@ -115,14 +118,14 @@ def _leave(number: int, frame: FrameType | None) -> NoReturn:
 
 
 def keep_run(source: Path, target: Path, *, root: str | None, more: Sequence[str] = (), weights: bool = True) -> None:
-    """Copy the records of a run, without paths of this machine, and its weights where they are small.
+    """Copy the records of a run, without paths of this machine, and its weights, see `keep_weights`.
 
     Args:
         source: the run's folder.
         target: made if missing.
         root: what stands in place of the path of its data; None: the data has none.
         more: names of further files.
-        weights: whether small weights are copied.
+        weights: whether weights are kept.
     """
     target.mkdir(parents=True, exist_ok=True)
     for name in (*KEPT, *more):
@@ -131,8 +134,22 @@ def keep_run(source: Path, target: Path, *, root: str | None, more: Sequence[str
     if root is not None:
         asked["data"]["root"] = root
     (target / RUN).write_text(RunFile.parse(asked, target / RUN).lines(), "utf-8")
-    if weights and (source / WEIGHTS).stat().st_size < LARGEST_WEIGHTS:
-        shutil.copyfile(source / WEIGHTS, target / WEIGHTS)
+    if weights:
+        keep_weights(source / WEIGHTS, target / WEIGHTS)
+
+
+def keep_weights(source: Path, target: Path) -> None:
+    """Copy weights that are small enough, or are so once kernels are halved to float16; others are left out."""
+    if source.stat().st_size < LARGEST_WEIGHTS:
+        shutil.copyfile(source, target)
+    elif source.stat().st_size < 2 * LARGEST_WEIGHTS:
+        with safe_open(source, framework="pt") as file:
+            tensors, told = {name: file.get_tensor(name) for name in file.keys()}, file.metadata()
+        # statistics and scales of BatchNorm are few, and variances may be larger than float16 can tell
+        halved = {name: tensor.half() if tensor.ndim > 1 else tensor for name, tensor in tensors.items()}
+        content = save(halved, told)
+        if len(content) < LARGEST_WEIGHTS:
+            target.write_bytes(content)
 
 
 def put_between_marks(page: Path, text: str) -> None:

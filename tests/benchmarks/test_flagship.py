@@ -8,6 +8,7 @@ import flagship
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from flagship_compare import Network, difference, drawn_images, fastest, front, met, most_accurate
 from flagship_jobs import FLAGSHIP, SCRATCH, TRACKS, Place, finished, trainings
 from flagship_points import write_points
@@ -22,12 +23,14 @@ from flagship_results import (
     unpack_studies,
 )
 from flagship_tables import compare, comparison_page, comparison_rows, write_tables
-from trainings import Job, next_job, run_jobs
+from torch import nn
+from trainings import Job, keep_weights, next_job, run_jobs
 
 from segsearch.study.analysis import analyse
 from segsearch.study.store import StudyFolder
 from segsearch.study_files import RESULT, WEIGHTS
 from segsearch.training.recipes import load_recipe
+from segsearch.training.weights import WeightFacts, load_weights, save_weights
 
 IMAGES, CLASSES = 40, 3
 TABLES = ("networks.csv", "comparison.csv", "comparison.md", "cost.md", "importance.md")
@@ -185,6 +188,21 @@ def test_a_network_that_a_search_was_given_is_no_find(tmp_path: Path) -> None:
     kept = {path.name.rpartition("_seed")[0] for path in (FLAGSHIP / "results" / RUNS).glob("second_*")}
     assert (tmp_path / "second" / "final" / "0001").is_dir(), "sgcpnet1, which was given, is on the front"
     assert {run.network for run in finished(place)} == kept and "second_1" not in kept
+
+
+def test_weights_are_kept_whole_or_halved_or_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = (nn.Sequential(nn.Conv2d(8, 64, 3), nn.BatchNorm2d(64)) for _ in range(2))
+    one[1].running_var.fill_(1e6)  # more than float16 can tell
+    save_weights(one, tmp_path / "whole", WeightFacts(point="mine"))
+    size = (tmp_path / "whole").stat().st_size
+    for limit, tolerance in ((size + 1, 0.0), (size - 1, 1e-3), (size // 2, None)):
+        monkeypatch.setattr("trainings.LARGEST_WEIGHTS", limit)
+        keep_weights(tmp_path / "whole", tmp_path / str(limit))
+        assert (tmp_path / str(limit)).exists() is (tolerance is not None)
+        if tolerance is not None:
+            assert load_weights(other, tmp_path / str(limit)).point == "mine"
+            torch.testing.assert_close(other.state_dict(), one.state_dict(), rtol=tolerance, atol=tolerance)
+            assert (tmp_path / str(limit)).stat().st_size < limit
 
 
 def test_a_job_waits_for_what_it_needs() -> None:
