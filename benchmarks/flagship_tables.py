@@ -235,6 +235,8 @@ def importance_page(importance: Mapping[str, Mapping[str, Mapping[str, float]]])
 
 def picture(networks: Mapping[str, Sequence[Network]], path: Path) -> None:
     """Draw mIoU over latency: the yardstick by name, and the fronts of found networks, with standard errors."""
+    from matplotlib.ticker import LogLocator
+
     with canvas(8.2, 5.0, font_points=9.5) as figure:
         axes = figure.add_axes((0.08, 0.11, 0.90, 0.80))
         for kind, colour in COLOURS.items():
@@ -249,8 +251,9 @@ def picture(networks: Mapping[str, Sequence[Network]], path: Path) -> None:
             axes.spines[side].set_visible(False)
         axes.set_xscale("log")
         axes.margins(x=0.08, y=0.08)
-        for ticks in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
-            ticks("{x:g}")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter("")
         legend = axes.legend(frameon=False, loc="lower right")
         figure.canvas.draw()
         labels = [Label(x=n.latency_ms, y=n.miou, text=n.name, color=INK, needed=True) for n in networks["yardstick"]]
