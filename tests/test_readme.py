@@ -61,7 +61,7 @@ def test_parameters(name: str, auxiliary: Any) -> None:
 def test_number_of_points() -> None:
     told = f"{len(named_points()) - len(points_of('found'))} named points"
     assert told in README and told in " ".join(MODELS.split())
-    assert len(points_of("found")) == 5 and "Five more points, `found_*`" in MODELS
+    assert len(points_of("found")) == 7 and "Seven more points, `found_*`" in MODELS
 
 
 @pytest.mark.parametrize(
