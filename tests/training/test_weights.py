@@ -51,6 +51,8 @@ def test_weights_of_another_network_with_the_same_tensors_are_told(tmp_path: Pat
     assert told is not None and f"(spec {half.spec.id}, not {whole.spec.id})" in told
     assert start_with(whole, path, (), reset_head=True) == [told]
     assert WeightFacts().foreign_to(whole) is None, "a file that does not say"
+    save_weights(half, path, WeightFacts(classes=("not", "nineteen")))
+    assert load_weights(half, path).classes == (), "names that are not of these weights"
 
 
 def test_channels_last_and_shared_tensors_are_fine(tmp_path: Path) -> None:
