@@ -92,8 +92,7 @@ def create_model(
     elif pretrained is not None:
         path = weights_of(str(pretrained), "pretrained")
         if classes_of(path) == classes:
-            if (foreign := load_weights(network, path).foreign_to(network)) is not None:
-                say(foreign)
+            load_weights(network, path, say)
         else:
             for line in start_with(network, path, (), reset_head=True):
                 say(line)

@@ -73,9 +73,7 @@ def export_point(
     check_fps(fps)
     wanted, counted = chosen(formats), classes or (None if weights is None else classes_of(weights))
     shown, seen = describe(written, size_hw, counted or UNKNOWN_CLASSES), scenes(size_hw, images)
-    network, facts = _network(shown, weights, seen)
-    if (foreign := facts.foreign_to(network)) is not None:
-        note(foreign)
+    network, facts = _network(shown, weights, seen, note)
     return export_network(
         network,
         shown,
@@ -158,14 +156,16 @@ def _check_classes(count: int, weights: Path) -> None:
         raise InputError(weights, f"is of a network with {count} classes", f"2 to {MOST_CLASSES}")
 
 
-def _network(shown: Description, weights: Path | None, seen: Scenes) -> tuple[Network, WeightFacts]:
+def _network(
+    shown: Description, weights: Path | None, seen: Scenes, note: Callable[[str], None]
+) -> tuple[Network, WeightFacts]:
     """Build the network, with the weights given or with fresh ones; tell what their file says of itself."""
     if weights is None:
         size = min(shown.size_hw, STATS_HW, key=math.prod)
         images = [resize_image(image, size) for image in islice(seen.proof(), 2)]
         return fresh(shown.spec, shown.classes, (images * 2)[:2]), WeightFacts()  # a folder may hold one image alone
     network = build(shown.spec, shown.classes)
-    facts = load_weights(network, weights)
+    facts = load_weights(network, weights, note)
     return network.eval(), facts
 
 

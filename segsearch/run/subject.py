@@ -122,9 +122,7 @@ def load_subject(
     if weights is None:
         raise InputError("--weights", "is needed for a point", "a .safetensors file of a training")
     network = build(spec, classes_of(weights) or UNKNOWN_CLASSES)
-    facts = load_weights(network, weights)
-    if (foreign := facts.foreign_to(network)) is not None:
-        note(foreign)
+    facts = load_weights(network, weights, note)
     return Subject(written=written, segmenter=network.eval(), names=facts.classes or None)
 
 

@@ -1,7 +1,7 @@
 """The weights of a network alone, as safetensors: plain numbers that cannot carry code."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
@@ -91,8 +91,10 @@ def save_weights(network: nn.Module, path: Path, facts: WeightFacts | None = Non
             raise InputError(path, f"cannot be written: {error}") from error
 
 
-def load_weights(network: nn.Module, path: Path) -> WeightFacts:
+def load_weights(network: nn.Module, path: Path, note: Callable[[str], None] = lambda line: None) -> WeightFacts:
     """Fill a network from a file of `save_weights`; return its facts. An error leaves the network as it was.
+
+    ``note`` is told in a sentence where the weights were trained in another network.
 
     Auxiliary heads in the file are ignored if the network has none: they serve training only.
 
@@ -105,6 +107,8 @@ def load_weights(network: nn.Module, path: Path) -> WeightFacts:
         tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith(_AUXILIARY)}
     _check_names(path, tensors, wanted)
     network.load_state_dict(tensors)
+    if (foreign := facts.foreign_to(network)) is not None:
+        note(foreign)
     return facts
 
 
