@@ -118,24 +118,16 @@ class _Entry:
         self.name, self.doing = name, doing
         self.folder = lock_folder() / name
         self.path: Path | None = None
+        self.looked = 0.0
 
     def wait(self) -> None:
         """Draw a turn and wait for it."""
         self._draw()
         if not self._before():
             return
-        looked, notice = time.monotonic(), Notice()
+        notice = Notice()
         with _interruptible():
-            while True:
-                now = time.monotonic()
-                if now - looked > _ASLEEP_SECONDS:
-                    self._draw()
-                looked = now
-                before = self._before()
-                if not before:
-                    if time.monotonic() - looked <= _ASLEEP_SECONDS:
-                        return
-                    continue  # stopped since it looked at the clock
+            while before := self._before():
                 if notice.due():
                     say("segsearch: waiting for {}: {} is {} there".format(self.name, *before[0]))
                 time.sleep(_LOOK_SECONDS)
@@ -155,6 +147,7 @@ class _Entry:
                 self.leave()
                 turn = 1 + max((_turn(other) for other in os.listdir(self.folder)), default=0)
                 self.path = self.folder / f"{turn}.{self.doing}.{Process.this().tag}"  # before it is there: Ctrl-C
+                self.looked = time.monotonic()  # before it is there: from then on others may pass it over
                 os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         except OSError as error:
             if error.errno in (errno.EMFILE, errno.ENFILE):  # another folder would not help
@@ -183,7 +176,17 @@ class _Entry:
                 os.close(descriptor)
 
     def _before(self) -> list[tuple[Process, str]]:
-        """Who must leave first, with what each is doing, in the order of their turns."""
+        """Return who must leave first, in order; draws anew if this process was stopped since it looked."""
+        while True:
+            before = self._earlier()
+            now = time.monotonic()
+            if now - self.looked <= _ASLEEP_SECONDS:
+                self.looked = now
+                return before
+            self._draw()
+
+    def _earlier(self) -> list[tuple[Process, str]]:
+        """Return whose earlier entries must be waited for, and what each of them is doing."""
         assert self.path is not None
         mine, found = _turn(self.path.name), []
         for other in sorted(os.listdir(self.folder), key=_turn):

@@ -36,9 +36,9 @@ def queue(tmp_path):
 
 
 OTHER = """
-import signal, sys
+import os, signal, sys
 from collections import namedtuple
-from segsearch.measure.device_lock import timing, working
+from segsearch.measure.device_lock import _Entry, timing, working
 from segsearch.processes import Notice
 cpu = namedtuple("Device", "type")("cpu")  # torch takes seconds to load
 doing, mode = sys.argv[1:]
@@ -46,6 +46,13 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tes
 if mode == "notes":  # as a search does
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, frame: print("noted", flush=True))
+if mode == "stops":  # itself, as soon as it has drawn its first turn
+    draw = _Entry._draw
+    def draw_and_stop(entry):
+        _Entry._draw = draw
+        draw(entry)
+        os.kill(os.getpid(), signal.SIGSTOP)
+    _Entry._draw = draw_and_stop
 while True:
     try:
         with {"timing": timing, "working": working}[doing](cpu):
@@ -79,7 +86,11 @@ class Other:
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
         if number == signal.SIGSTOP:
-            os.waitpid(self.pid, os.WUNTRACED)
+            self.stopped()
+
+    def stopped(self) -> None:
+        """Wait until it is."""
+        os.waitpid(self.pid, os.WUNTRACED)
 
 
 @contextmanager
@@ -240,11 +251,16 @@ def test_a_stopped_process_is_passed_over(theirs, ours, queue, capfd):
 
 
 @pytest.mark.parametrize("theirs", ["timing", "working"])
-def test_a_stopped_process_that_was_passed_over_while_it_waited_waits_anew(theirs, queue):
-    with other(theirs) as waiter:
+@pytest.mark.parametrize("mode", ["once", "stops"])
+def test_a_stopped_process_that_was_passed_over_while_it_waited_waits_anew(mode, theirs, queue):
+    """At whatever moment it was stopped: after it had looked who is before it, or just before it did."""
+    with other(theirs, mode) as waiter:
         with timing(CPU):
-            waiting(queue, waiter)
-            waiter.signal(signal.SIGSTOP)
+            if mode == "stops":
+                waiter.stopped()
+            else:
+                waiting(queue, waiter)
+                waiter.signal(signal.SIGSTOP)
         with timing(CPU):
             time.sleep(1.1)
             waiter.signal(signal.SIGCONT)
