@@ -95,11 +95,6 @@ def pictures(items: Iterable[tuple[str, str]]) -> Block:
     return {"kind": "pictures", "items": list(items)}
 
 
-def rounded(value: float | None, digits: int) -> float | None:
-    """Round what is there; a file of thousands of numbers needs no sixteen digits."""
-    return None if value is None else round(value, digits)
-
-
 def _points(xs: Sequence[float], ys: Sequence[float]) -> tuple[list[float], list[float]]:
     kept = [(x, y) for x, y in zip(xs, ys, strict=True) if math.isfinite(x) and math.isfinite(y)]
     return [round(x, 4) for x, _ in kept], [float(f"{y:.6g}") for _, y in kept]

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-from segsearch.report.page.blocks import rounded
 from segsearch.report.page.html import Block
 from segsearch.study.budget import Budget
 from segsearch.study.final import FinalFile
@@ -16,7 +15,8 @@ COLUMNS = (
     *("params", "macs", "least", "fits", "front", "final", "choices"),
 )
 """Of a row. ``least`` is the latency that a limit is held against, ``fits`` whether other limits are kept, ``front``
-whether it lies on the front of networks of any latency, ``choices`` an index into each list of the values."""
+whether it lies on the front of networks of any latency, ``choices`` an index into each list of the values. Figures are
+not rounded: the page picks a winner by them, and must pick the one that `segsearch export` does."""
 FINAL = ("miou", "deviation", "error", "seeds", "ms", "least", "settled")
 
 
@@ -47,7 +47,7 @@ def _study(name: str, found: Overview, final: FinalFile | None) -> dict[str, Any
             [
                 *_told(record, state),
                 *_figures(record),
-                rounded(record.least_ms, 6) or 0,
+                record.least_ms or 0,
                 all(over <= 0 for over in budget.excess(**record.quoted_costs | {"latency_ms": None}).values()),
                 record.number in any_ms,
                 _final(record, final),
@@ -57,7 +57,7 @@ def _study(name: str, found: Overview, final: FinalFile | None) -> dict[str, Any
     return {
         "name": name,
         "folder": str(found.folder),
-        "limit": rounded(budget.limit_ms, 6),
+        "limit": budget.limit_ms,
         "stepped": budget.compared == ("latency_ms",),
         "decided": final is not None and final.winner is not None,
         "choices": list(values.items()),
@@ -80,8 +80,8 @@ def _told(record: TrialRecord, state: str) -> list[Any]:
 def _figures(record: TrialRecord) -> list[Any]:
     """Give mIoU with its standard error over images, latency with its spread, and size."""
     scores, timed = record.counted if record.trained else None, record.quoted
-    miou = [scores and rounded(scores.miou, 6), scores and rounded(scores.standard_error, 6)]
-    ms = [rounded(timed.median_ms, 6), rounded(timed.p10_ms, 6), rounded(timed.p90_ms, 6)] if timed else [None] * 3
+    miou = [scores and scores.miou, scores and scores.standard_error]
+    ms = [timed.median_ms, timed.p10_ms, timed.p90_ms] if timed else [None] * 3
     return [*miou, *ms, record.doubt, record.params, record.macs]
 
 
@@ -91,12 +91,12 @@ def _final(record: TrialRecord, file: FinalFile | None) -> list[Any] | None:
         return None
     again = record.model_copy(update={"confirmed": finalist.latency or record.confirmed})
     return [
-        rounded(finalist.miou, 6),
-        rounded(finalist.deviation, 6),
-        rounded(finalist.standard_error, 6),
+        finalist.miou,
+        finalist.deviation,
+        finalist.standard_error,
         len(finalist.trainings),
-        rounded(again.latency_ms, 6),
-        rounded(again.least_ms, 6) or 0,
+        again.latency_ms,
+        again.least_ms or 0,
         finalist.settled(file.seeds),
     ]
 

@@ -192,6 +192,15 @@ def test_the_budget_is_dragged_typed_and_moved_by_keys(show, studies: Path) -> N
     assert opened.winner() == picked(studies / "a", opened)
 
 
+def test_each_networks_own_latency_as_the_limit_gives_the_winner_of_an_export(show, studies: Path) -> None:
+    """A limit that equals a latency to the last digit lets that network in, on the page as in Python."""
+    opened = show(studies / "a")
+    for record in overview(studies / "a").records:
+        if record.trained:
+            opened.page.evaluate("ms => limited(ms)", record.least_ms)
+            assert opened.winner() == picked(studies / "a", opened) != "none"
+
+
 def picked(folder: Path, opened: Opened) -> str:
     """Say what `segsearch export` would take within the budget that a page shows."""
     budget = Budget(latency_ms=opened.page.evaluate("view.limit"))
