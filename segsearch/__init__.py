@@ -10,8 +10,10 @@ so importing this package loads neither torch nor optuna. The import only turns 
 libraries send about their use.
 
 Networks: `list_models`, `create_model`, `load_model`, `normalise`, `cost`, `latency`, `deploy`.
-Training: `train`, `evaluate`, `own_data`, `save_weights`.
-Searching: `search`, `open_study`, `ParetoSampler`. Files for other runtimes: `export`. Bad input: `InputError`.
+Training: `train`, `evaluate` with an `Evaluation`, `own_data`, `save_weights`.
+Searching: `search`, `open_study`, `ParetoSampler`. Files for other runtimes: `export`. What goes wrong is a
+`SegsearchError`: `InputError` of bad input, `DeviceError`, `MachineError`, `BudgetError`, `ProofError`,
+`MissingExtraError`.
 """
 
 from typing import Any
@@ -20,8 +22,15 @@ from segsearch.quiet import send_nothing
 
 __version__ = "0.1.0"
 __all__ = [
+    "BudgetError",
+    "DeviceError",
+    "Evaluation",
     "InputError",
+    "MachineError",
+    "MissingExtraError",
     "ParetoSampler",
+    "ProofError",
+    "SegsearchError",
     "cost",
     "create_model",
     "deploy",
@@ -40,7 +49,9 @@ __all__ = [
 
 send_nothing()
 
-_WITHOUT_TORCH = {"InputError": "segsearch.errors", "ParetoSampler": "segsearch.samplers.pareto_sampler"}
+_WITHOUT_TORCH = {name: "segsearch.errors" for name in __all__ if name.endswith("Error")} | {
+    "ParetoSampler": "segsearch.samplers.pareto_sampler"
+}
 """Modules of names that users of other frameworks take; all others come from ``segsearch.api``."""
 
 

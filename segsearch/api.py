@@ -8,16 +8,19 @@ cannot be raises `InputError`, with one line that says where, what is wrong, and
 
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
+from operator import index
 from pathlib import Path
-from typing import cast
+from typing import Annotated, cast
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field, SkipValidation
 from torch import Tensor, nn
 
 from segsearch.artefacts.load import load_model as load_artefact
-from segsearch.artefacts.point import classes_of, export_point
+from segsearch.artefacts.point import MOST_CLASSES, classes_of, export_point
 from segsearch.artefacts.trained import weights_of
+from segsearch.calls import Whole, checked
 from segsearch.count.cost import Cost, count
 from segsearch.data.config import DataSpec
 from segsearch.data.normalise import MEAN, STD, to_tensor
@@ -39,9 +42,9 @@ from segsearch.named import kind_of, read_point, trial_of
 from segsearch.progress import say
 from segsearch.report.console import bar
 from segsearch.report.progress import study_progress
-from segsearch.run.ask import ask
+from segsearch.run.ask import MOST_SEED, ask
 from segsearch.run.export import export_run
-from segsearch.run.subject import images_for, load_subject
+from segsearch.run.subject import Subject, images_for, load_subject
 from segsearch.run.train import Run, train_run
 from segsearch.space.lower import lower
 from segsearch.space.points import named_points
@@ -50,25 +53,38 @@ from segsearch.study.config import StudyConfig, load_study
 from segsearch.study.outcome import StudyOutcome
 from segsearch.study_files import RUN, split_trial
 from segsearch.timing import NetworkSubject, latency_of
-from segsearch.training.evaluate import Evaluation
+from segsearch.training.evaluate import Evaluation as Evaluation
 from segsearch.training.scores import Scores
 from segsearch.training.weights import load_weights, start_with
 from segsearch.training.weights import save_weights as save_weights
 from segsearch.trial import fresh_network
 from segsearch.winner.export import export_winner
 
-Size = tuple[int, int] | str
+PointName = str | Path
+AnyModel = Annotated[Network | str | Path, SkipValidation]
+"""Read by `_network`."""
+Size = Annotated[tuple[int, int] | str, SkipValidation]
+"""Read by `_size`, as NumPy's whole numbers and lists are sizes, too."""
+Classes = Annotated[Whole, Field(ge=2, le=MOST_CLASSES)]
+Count = Annotated[Whole, Field(ge=1)]
+Seed = Annotated[Whole, Field(ge=0, le=MOST_SEED)]
 
 CITYSCAPES_CLASSES = 19
 
 
+@checked
 def list_models(pattern: str = "*") -> list[str]:
     """Return the names of the published networks that match a shell pattern: ``list_models("sgcp*")``."""
     return [name for name in named_points() if fnmatchcase(name, pattern)]
 
 
+@checked
 def create_model(
-    point: str, classes: int = CITYSCAPES_CLASSES, *, pretrained: str | Path | None = None, seed: int = 0
+    point: PointName,
+    classes: Classes = CITYSCAPES_CLASSES,
+    *,
+    pretrained: str | Path | None = None,
+    seed: Seed = 0,
 ) -> Network:
     """Build a network, in train mode: a `torch.nn.Module` from images to logits.
 
@@ -84,7 +100,7 @@ def create_model(
         InputError: no such point, no ImageNet weights for its encoder, or weights of another network.
         MissingExtraError: the package with the weights is not installed.
     """
-    spec = lower(read_point(point)[1])
+    spec = lower(read_point(str(point))[1])
     network = fresh_network(spec, classes, "none", seed)
     if pretrained == IMAGENET:
         if start_from(network.encoder, IMAGENET) is None:
@@ -99,6 +115,7 @@ def create_model(
     return network
 
 
+@checked
 def load_model(path: str | Path) -> Network | Model:
     """Load what was trained or exported, ready to segment.
 
@@ -113,16 +130,23 @@ def load_model(path: str | Path) -> Network | Model:
     if (Path(path) / RUN).is_file():
         return cast(Network, load_subject(written).segmenter)
     if split_trial(written) is not None:
-        return cast(Network, load_subject(written, weights_of(written, "path"), note=say).segmenter)
+        return cast(Network, load_subject(written, note=say).segmenter)
     return load_artefact(Path(path))
 
 
 def normalise(images: Tensor | NDArray[np.uint8]) -> Tensor:
-    """Turn images, uint8 (B, H, W, 3) RGB, into what networks take: float32 (B, 3, H, W), by ImageNet's statistics."""
+    """Turn images, uint8 (B, H, W, 3) RGB, into what networks take: float32 (B, 3, H, W), by ImageNet's statistics.
+
+    Raises: InputError for images of another form, such as floats from 0 to 1.
+    """
+    form = (str(getattr(images, "dtype", type(images).__name__)).removeprefix("torch."), *getattr(images, "shape", ()))
+    if len(form) != 5 or form[0] != "uint8" or form[-1] != 3:
+        raise InputError("images", f"are {form[0]} {tuple(form[1:])}", "bytes (B, H, W, 3), 0 to 255, as uint8")
     return to_tensor(images)
 
 
-def cost(model: Network | str, size: Size = (1024, 2048)) -> Cost:
+@checked
+def cost(model: AnyModel, size: Size = (1024, 2048)) -> Cost:
     """Count parameters and multiply-adds at a size, in total (``.params``, ``.macs``) and per part (``.parts``).
 
     Raises: InputError for a POINT or size that cannot be, or a size too small for the network.
@@ -132,22 +156,23 @@ def cost(model: Network | str, size: Size = (1024, 2048)) -> Cost:
     return count(network, size_hw)
 
 
+@checked
 def latency(
-    model: Network | str,
-    size: Size = (1024, 2048),
+    model: AnyModel,
+    size: Size = (512, 1024),
     *,
     backend: str = "eager",
     device: str = "cpu",
     precision: str | None = None,
-    threads: int | None = None,
-    processes: int | None = None,
+    threads: Count | None = None,
+    processes: Count | None = None,
 ) -> LatencyRecord:
     """Time one image after another through the deployed network: ``.median_ms``, its spread, and whether it is steady.
 
     Args:
         model: a network, or a POINT.
         size: of the image.
-        backend: one that ``segsearch backends`` lists: eager, onnxruntime, openvino, cudagraph, tensorrt and others.
+        backend: software that runs it: eager, onnxruntime, openvino, cudagraph, tensorrt and others.
         device: ``cpu``, ``cuda`` or ``cuda:N``.
         precision: one that the backend knows; default: float32.
         threads: of the processor; default: torch's number.
@@ -162,7 +187,8 @@ def latency(
     return latency_of(subject, under, processes=processes)
 
 
-def deploy(model: Network | str, size: Size, *, logits: bool = False) -> Deployed:
+@checked
+def deploy(model: AnyModel, size: Size, *, logits: bool = False) -> Deployed:
     """Make the module that is shipped: BatchNorm folded, normalisation and argmax inside, one fixed size.
 
     Args:
@@ -177,21 +203,22 @@ def deploy(model: Network | str, size: Size, *, logits: bool = False) -> Deploye
     return deployed(network, size_hw, MEAN, STD, logits=logits)
 
 
+@checked
 def train(
-    point: str,
-    data: str | DataSpec,
-    recipe: str | None = None,
+    point: PointName,
+    data: str | Path | DataSpec,
+    recipe: str | Path | None = None,
     *,
-    root: str | None = None,
+    root: str | Path | None = None,
     size: Size | None = None,
-    epochs: int | None = None,
-    seed: int = 0,
+    epochs: Count | None = None,
+    seed: Seed = 0,
     device: str = "cpu",
     out: str | Path | None = None,
     split: str | None = None,
-    weights: str | None = None,
+    weights: str | Path | None = None,
     reset_head: bool = False,
-    teacher: str | None = None,
+    teacher: str | Path | None = None,
     compiled: bool = False,
     tensorboard: bool = False,
 ) -> Run:
@@ -221,31 +248,32 @@ def train(
     """
     size_hw = None if size is None else _size(size)
     training = ask(
-        point,
-        data,
-        root=root,
-        recipe=recipe,
+        str(point),
+        _data(data),
+        root=_written(root),
+        recipe=_written(recipe),
         seed=seed,
         device=device,
         size_hw=size_hw,
         epochs=epochs,
         split=split,
-        weights=weights,
+        weights=_written(weights),
         reset_head=reset_head,
-        teacher=teacher,
+        teacher=_written(teacher),
     )
     folder = Path(out) if out is not None else Path("runs") / training.folder_name
     with bar("train") as report:
         return train_run(training, folder, compiled=compiled, tensorboard=tensorboard, report=report)
 
 
+@checked
 def evaluate(
-    model: str | Path,
-    data: str | DataSpec | None = None,
+    model: Network | str | Path,
+    data: str | Path | DataSpec | None = None,
     *,
     weights: str | Path | None = None,
     split: str = "val",
-    root: str | None = None,
+    root: str | Path | None = None,
     size: Size | None = None,
     settings: Evaluation | None = None,
     device: str = "cpu",
@@ -253,24 +281,31 @@ def evaluate(
     """Score what was trained or exported, at the labels' own size: ``.miou``, ``.iou`` per class, ``.confusion``.
 
     Args:
-        model: a run's folder, an exported model, or a POINT with ``weights``.
+        model: a network, a run's folder, a study's trial, an exported model, or a POINT with ``weights``.
         data: default: a run's own.
-        weights: of a POINT.
+        weights: of a POINT: those of a run, of a study's trial, or a file.
         split: ``train``, ``val`` or ``report``.
         root: where the data lies.
         size: that images are brought to; default: a run's, or the data's own.
         settings: sliding windows, scales, mirrored images; default: as it is deployed.
-        device: where a network computes.
+        device: where a network computes, and is left.
 
     Raises: InputError for a model, data or size that cannot be, or data with other classes.
     """
-    subject = load_subject(str(model), None if weights is None else Path(weights), note=say)
+    if isinstance(model, Network):
+        if weights is not None:
+            raise InputError("weights", "are only for a point, and a network has its own")
+        subject = Subject(written="the network", segmenter=model)
+    else:
+        subject = load_subject(str(model), None if weights is None else Path(weights), note=say)
     size_hw = None if size is None else _size(size)
-    dataset, _ = images_for(subject, data, root=root, size_hw=size_hw, split=split)
+    given = None if data is None else _data(data)
+    dataset, _ = images_for(subject, given, root=_written(root), size_hw=size_hw, split=split)
     with bar("evaluate") as report:
         return subject.score(dataset, settings or Evaluation(), device=device, report=report)
 
 
+@checked
 def search(
     study: str | Path | StudyConfig | Mapping[str, object],
     out: str | Path | None = None,
@@ -294,25 +329,29 @@ def search(
     return run_study(config, folder, progress=study_progress(), objective=objective)
 
 
+@checked
 def export(
     what: str | Path,
     out: str | Path,
     *,
     size: Size | None = None,
     weights: str | Path | None = None,
-    classes: int | None = None,
+    classes: Classes | None = None,
     fps: float | None = None,
     formats: Sequence[str] | None = None,
     int8: bool = False,
-    threads: int | None = None,
+    threads: Count | None = None,
 ) -> Card:
     """Write a study's winner, a run, or a POINT as files for other runtimes, each proven and timed.
 
+    A network that a script has trained on its own goes by its point: ``save_weights(network, "w.safetensors")``, then
+    ``export(POINT, out, size=size, weights="w.safetensors")``.
+
     Args:
         what: a study's folder, its trial (``STUDY#12``), a run's folder, or a POINT.
-        out: the new folder.
+        out: its folder, whole at the end or not there at all; an earlier export in its place is replaced.
         size: of the image; a POINT needs one, a run has its own, a study's is fixed. A trial with one is a POINT.
-        weights: of a POINT; default: fresh ones.
+        weights: of a POINT: those of a run, of a study's trial, or a file; default: fresh ones.
         classes: of a POINT; default: as its weights have them.
         fps: images per second that the file should reach; a study picks by it.
         formats: beside ONNX; default: all that are installed.
@@ -352,7 +391,7 @@ def export(
             out=Path(out),
             size_hw=size_hw,
             classes=classes,
-            weights=None if weights is None else Path(weights),
+            weights=None if weights is None else weights_of(str(weights), "weights"),
             formats=formats,
             int8=int8,
             fps=fps,
@@ -362,9 +401,9 @@ def export(
         )
 
 
-def _network(model: Network | str) -> Network:
-    if isinstance(model, str):
-        return build(lower(read_point(model)[1]), CITYSCAPES_CLASSES)
+def _network(model: Network | str | Path) -> Network:
+    if isinstance(model, str | Path):
+        return build(lower(read_point(str(model))[1]), CITYSCAPES_CLASSES)
     if not isinstance(model, Network):
         kind = "a torch module of another kind" if isinstance(model, nn.Module) else type(model).__name__
         raise InputError("model", f"is {kind}", "what create_model or load_model returned, or a name of list_models")
@@ -372,7 +411,18 @@ def _network(model: Network | str) -> Network:
 
 
 def _size(size: Size) -> tuple[int, int]:
-    sides = height_by_width(size) if isinstance(size, str) else tuple(size)
-    if sides is None or len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):
+    try:
+        sides = height_by_width(size) if isinstance(size, str) else tuple(map(index, size))
+    except TypeError:
+        sides = None
+    if sides is None or len(sides) != 2 or min(sides) < 1:
         raise InputError("size", f"{size!r} is not a size", "(height, width) in pixels, or HEIGHTxWIDTH")
     return sides[0], sides[1]
+
+
+def _data(data: str | Path | DataSpec) -> str | DataSpec:
+    return str(data) if isinstance(data, Path) else data
+
+
+def _written(path: str | Path | None) -> str | None:
+    return None if path is None else str(path)

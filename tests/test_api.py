@@ -72,9 +72,82 @@ def test_own_images_are_learnt_scored_and_exported(tmp_path: Path) -> None:
         (lambda: api.cost("fpenet", "512"), r"size: '512' is not a size \(allowed: \(height, width\)"),
         (lambda: api.cost(cast(Any, torch.nn.Linear(1, 1)), SIZE), "model: is a torch module of another kind"),
         (lambda: api.export("fpenet", "out"), "size: is needed to export a point"),
-        (lambda: api.train("fpenet", "camvid"), "--root: is needed for camvid"),
+        (lambda: api.train("fpenet", "camvid"), "^root: is needed for camvid"),
+        (lambda: api.train("fpenet", "camvid", root="a--split/b"), "a--split/b"),
+        (
+            lambda: api.train("fpenet", "streets", reset_head=True),
+            "^reset_head: is only for a training that begins with w",
+        ),
+        (lambda: api.evaluate("fpenet", "streets"), "^weights: is needed for a point"),
     ],
 )
 def test_what_cannot_be_is_said_in_one_line(call: Callable[[], object], line: str) -> None:
     with pytest.raises(InputError, match=line):
         call()
+
+
+@pytest.mark.parametrize(
+    ("call", "line"),
+    [
+        (lambda bad: api.create_model(bad({})), r"^point: is {}, of type dict \(allowed: text, a path\)"),
+        (lambda bad: api.create_model(bad(None)), "^point: is None"),
+        (lambda bad: api.create_model("fpenet", 1), "^classes: should be greater than or equal to 2, got 1"),
+        (lambda bad: api.create_model("fpenet", 257), "^classes: should be less than or equal to 256"),
+        (lambda bad: api.create_model("fpenet", bad(["a", "b"])), r"^classes: is \['a', 'b'\], of type list"),
+        (lambda bad: api.create_model("fpenet", bad(2.5)), "^classes: is 2.5, of type float .allowed: a whole number"),
+        (lambda bad: api.create_model("fpenet", bad(True)), "^classes: is True"),
+        (lambda bad: api.create_model("fpenet", seed=-1), "^seed: should be greater than or equal to 0"),
+        (lambda bad: api.cost("fpenet", bad(64)), "^size: 64 is not a size"),
+        (lambda bad: api.cost("fpenet", bad(None)), "^size: None is not a size"),
+        (lambda bad: api.cost("fpenet", (0, 64)), "^size: .* is not a size"),
+        (
+            lambda bad: api.train("fpenet", "streets", bad({"epochs": 1})),
+            "^recipe: is .*dict .allowed: text, a path, None",
+        ),
+        (lambda bad: api.train(bad(api.create_model("sgcpnet1")), "streets"), "^point: is Network"),
+        (lambda bad: api.train("fpenet", bad([])), r"^data: is \[\], of type list"),
+        (lambda bad: api.train("fpenet", "streets", epochs=0), "^epochs: should be greater than or equal to 1"),
+        (lambda bad: api.latency("fpenet", SIZE, threads=bad("1")), "^threads: is '1'"),
+        (lambda bad: api.latency("fpenet", SIZE, device=bad(torch.device("cpu"))), "^device: is device"),
+        (lambda bad: api.export("fpenet", "x", size=SIZE, threads=0), "^threads: should be greater"),
+        (lambda bad: api.export("fpenet", "x", size=SIZE, classes=1), "^classes: should be greater"),
+        (lambda bad: api.export("fpenet", "x", size=SIZE, fps=float("nan")), "^fps: should be a finite number"),
+        (lambda bad: api.export("fpenet", "x", size=SIZE, formats="onnx"), "^formats: is 'onnx', of type str"),
+        (lambda bad: api.export(bad(api.create_model("sgcpnet1")), "x"), "^what: is Network"),
+        (lambda bad: api.search(bad(None)), "^study: is None"),
+        (lambda bad: api.search("quickstart", "x", objective=bad(3)), "^objective: is 3"),
+        (lambda bad: api.search("quickstart", "x", objective=bad(len)), "^objective: cannot be called with two"),
+        (lambda bad: api.evaluate(api.create_model("sgcpnet1"), "streets", weights="x"), "^weights: are only for"),
+        (lambda bad: api.normalise(torch.rand(1, 8, 8, 3)), r"^images: are float32 \(1, 8, 8, 3\)"),
+        (lambda bad: api.normalise(np.zeros((8, 8, 3), np.uint8)), r"^images: are uint8 \(8, 8, 3\)"),
+        (lambda bad: api.normalise(torch.zeros(1, 3, 8, 8, dtype=torch.uint8)), "^images: are uint8"),
+        (lambda bad: api.normalise(bad([1])), r"^images: are list \(\)"),
+    ],
+)
+def test_arguments_of_another_kind_are_named(
+    call: Callable[[Callable[[object], Any]], object], line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=line) as error:
+        call(lambda value: value)
+    assert "\n" not in str(error.value) and "--" not in str(error.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_numpys_numbers_paths_and_lists_are_taken(tmp_path: Path) -> None:
+    model = api.create_model("sgcpnet1", classes=cast(Any, np.int64(5)))
+    size = cast(Any, [np.int64(64), 96])
+    assert api.cost(model, size) == api.cost(model, SIZE)
+    (tmp_path / "point.yaml").write_text("encoder: mobilenetv3\n", "utf-8")
+    with pytest.raises(InputError, match="point.yaml"):  # as choices are missing, not as it is a path
+        api.create_model(tmp_path / "point.yaml")
+
+
+def test_a_network_is_scored_as_it_stands(tmp_path: Path) -> None:
+    drawn = [Streets(count=2, seed=0, split=split, size_hw=SIZE) for split in ("train", "val")]
+    data = api.own_data("standing", *drawn, classes=Streets.classes, size=SIZE)
+    model = api.create_model("sgcpnet1", classes=len(Streets.classes), seed=3)
+    api.save_weights(model, str(tmp_path / "w.safetensors"))
+    scores = api.evaluate(model, data)
+    assert model.training
+    assert scores.confusion == api.evaluate("sgcpnet1", data, weights=tmp_path / "w.safetensors").confusion

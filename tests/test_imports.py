@@ -39,6 +39,7 @@ FLOORS = {
     "deployment": 1,
     "count": 1,
     "download": 1,
+    "calls": 1,
     "errors": 1,
     "frozen": 1,
     "files": 1,

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from segsearch.artefacts.formats import ONNX, PT2, XML
 from segsearch.deployment.card import JSON_NAME, read_card
-from segsearch.deployment.images import Bytes
+from segsearch.deployment.images import Bytes, as_image
 from segsearch.deployment.metadata import Metadata
 from segsearch.deployment.onnx import OnnxModel
 from segsearch.deployment.predict import Model
@@ -99,5 +99,5 @@ def _loaded(path: Path, facts: Metadata | OnnxModel, predict: Callable[[Bytes], 
         classes=facts.classes,
         colours=facts.colours,
         notes=facts.notes,
-        predict=predict,
+        predict=lambda image: predict(as_image(image, facts.size_hw)),
     )

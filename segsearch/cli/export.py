@@ -54,7 +54,8 @@ def export(
     root: RootOption = None,
     size: Annotated[str | None, typer.Option("--size", metavar="HxW", help="POINT: image height x width.")] = None,
     weights: Annotated[
-        Path | None, typer.Option(metavar="FILE.safetensors", help="POINT: its weights; default: fresh ones.")
+        Path | None,
+        typer.Option(metavar="RUN|TRIAL|FILE", help="POINT: weights of a training; default: fresh ones."),
     ] = None,
     classes: Annotated[
         int | None, typer.Option(min=2, max=256, help="POINT: number of classes; default: the weights' own, or 19.")
@@ -117,13 +118,14 @@ def export(
             if size is None:
                 raise InputError("--size", "is needed to export a point", "HEIGHTxWIDTH in pixels, such as 512x1024")
             from segsearch.artefacts.point import export_point
+            from segsearch.artefacts.trained import weights_of
 
             card = export_point(
                 what,
                 out=out,
                 size_hw=size_hw(size),
                 classes=classes,
-                weights=weights,
+                weights=None if weights is None else weights_of(str(weights), "--weights"),
                 images=images,
                 formats=formats,
                 int8=int8,

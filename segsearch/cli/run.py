@@ -33,7 +33,7 @@ DataOption = Annotated[
 ]
 SplitOption = Annotated[str, typer.Option("--split", help="train, val or report.")]
 WeightsOption = Annotated[
-    Path | None, typer.Option("--weights", metavar="FILE.safetensors", help="POINT: its trained weights.")
+    Path | None, typer.Option("--weights", metavar="RUN|TRIAL|FILE", help="POINT: its trained weights.")
 ]
 DeviceOption = Annotated[str, typer.Option("--device", help="cpu, cuda or cuda:N.")]
 SizeOption = Annotated[

@@ -32,11 +32,12 @@ def own_data(
     val: Items,
     *,
     classes: Sequence[str],
-    size: tuple[int, int],
+    size: tuple[int, int] | str,
     report: Items | None = None,
     ignore: Sequence[int] = (-1, IGNORE),
     colours: Sequence[Colour] | None = None,
     fit: Fit = "stretch",
+    replace: bool = False,
 ) -> OwnData:
     """Make a script's own images and labels known under a name, and return their description.
 
@@ -45,21 +46,28 @@ def own_data(
     once they are read, as far as memory allows: random changes of images belong into a recipe.
 
     Args:
-        name: for people, and for the folders of runs.
+        name: for people, and for the folders of runs. Within a process it stands for the same pairs and classes, so
+            that what an earlier call returned never means others.
         train: pairs to learn from: an image, as (H, W, 3) or (3, H, W), of bytes or of floats from 0 to 1, not
             normalised, or as a picture of Pillow; and its label (H, W) of whole numbers. Arrays and tensors will do.
         val: pairs that steer the search and are scored, their labels at their own size.
         classes: names of the K classes, by their numbers in the labels, 0 .. K-1.
-        size: height and width in pixels that images are brought to: what a network sees when it is deployed.
+        size: height and width in pixels that images are brought to, ``(512, 1024)`` or ``"512x1024"``: what a network
+            sees when it is deployed.
         report: pairs that are only reported on.
         ignore: numbers in labels that are neither learnt nor scored.
         colours: RGB of each class; default: colours that differ well.
         fit: ``stretch`` or ``pad``, how images of another shape are brought to ``size``.
+        replace: let the name stand for other pairs than before, also where what was returned for it is still used.
 
     Raises:
-        InputError: no images, no or too many classes, or other than one colour per class.
+        InputError: no images, a first pair that is none, no or too many classes, one of them twice, other than one
+            colour per class, or a name that stands for other pairs.
     """
-    description = OwnData.parse({"name": "own", "label": name, "size": list(size), "fit": fit}, "own_data")
+    sides = size if isinstance(size, str) else [*size]
+    description = OwnData.parse({"name": "own", "label": name, "size": sides, "fit": fit}, "own_data")
+    if isinstance(classes, str) or len(set(classes)) != len(classes):
+        raise InputError("classes", f"{classes!r} are not names that differ", "a list of them, by number")
     if not 2 <= len(classes) <= MOST_CLASSES:
         raise InputError("classes", f"are {len(classes)}", f"2 to {MOST_CLASSES}")
     shown = distinct(len(classes)) if colours is None else tuple(colours)
@@ -68,6 +76,9 @@ def own_data(
 
     given = {"train": train, "val": val} | ({} if report is None else {"report": report})
     for split, items in given.items():
+        if not (hasattr(items, "__len__") and hasattr(items, "__getitem__")):
+            problem = f"is a {type(items).__name__}, whose pairs cannot be asked for by number"
+            raise InputError(f"{name}/{split}", problem, "a Dataset, or a list of (image, label)")
         if len(items) == 0:
             raise InputError(f"{name}/{split}", "holds no images")
 
@@ -79,8 +90,18 @@ def own_data(
             }
         )
 
+    splits, before = opened(description), None if replace else _KNOWN.get(name)
+    for _, part in splits.parts():
+        part[0]
+    if before is not None and _content(before(description)) != _content(splits):
+        cure = "another name; replace=True lets this one stand for these from now on"
+        raise InputError(f"own_data {name!r}", "stands for other pairs, classes or colours in this process", cure)
     _KNOWN[name] = opened
     return description
+
+
+def _content(splits: Splits) -> dict[str, object]:
+    return {split: (part.content(), part.colours) for split, part in splits.parts()}
 
 
 def open_own(config: OwnData) -> Splits:
@@ -156,7 +177,7 @@ class OwnDataset:
         return image, label
 
     def _label(self, given: object, place: str) -> NDArray[np.uint8]:
-        label = np.asarray(given)
+        label = _array(given)
         if label.ndim != 2 or label.dtype.kind not in "iub":
             raise InputError(place, f"has a label of {_form(label)}", "whole numbers (H, W)")
         void = np.isin(label, list(self._ignore))
@@ -167,9 +188,14 @@ class OwnDataset:
         return np.where(void, IGNORE, label).astype(np.uint8)
 
 
+def _array(given: Any) -> NDArray[Any]:
+    """Bring what a script gives to an array: a tensor may have a gradient, or lie on a GPU."""
+    return np.asarray(given.detach().cpu() if hasattr(given, "detach") else given)
+
+
 def _image(given: object, place: str) -> NDArray[np.uint8]:
     """Bring an image to bytes (H, W, 3)."""
-    image = np.asarray(given)
+    image = _array(given)
     if image.ndim == 3 and image.shape[2] != 3 and image.shape[0] == 3:
         image = image.transpose(1, 2, 0)
     if image.ndim == 3 and image.shape[2] == 3 and image.dtype == np.uint8:

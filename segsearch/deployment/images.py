@@ -263,6 +263,18 @@ def place_within(size_hw: tuple[int, int], frame_hw: tuple[int, int]) -> tuple[i
     return height, width
 
 
+def as_image(image: npt.ArrayLike, size_hw: tuple[int, int]) -> Bytes:
+    """Return an image, an array or a picture of Pillow, as uint8 [H, W, 3].
+
+    Raises:
+        InputError: it is none, or of another size or kind than the only one that a model takes.
+    """
+    array = np.asarray(image)
+    if array.shape != (*size_hw, 3) or array.dtype != np.uint8:
+        raise InputError("image", f"must be uint8 {(*size_hw, 3)}, got {array.dtype} {array.shape}")
+    return array
+
+
 def resize_image(image: Bytes, size_hw: tuple[int, int], fit: Fit = "stretch") -> Bytes:
     """Bring an image, uint8 [H, W, 3], bilinearly to [*size_hw, 3]; padded, it lies at the top left."""
     from PIL import Image

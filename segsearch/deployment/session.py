@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from segsearch.deployment.images import as_image
 from segsearch.deployment.lint_rules import INPUT, OUTPUT
 from segsearch.deployment.metadata import Metadata
 from segsearch.errors import InputError, MissingExtraError, one_line
@@ -86,11 +87,10 @@ class OnnxModel:
         """Segment an RGB image, uint8 [H, W, 3], into class indices, uint8 [H, W].
 
         Raises:
-            InputError: the image has another size or is not uint8.
+            InputError: as `segsearch.deployment.images.as_image`.
         """
-        if image.shape != (*self.size_hw, 3) or image.dtype != np.uint8:
-            raise InputError("image", f"must be uint8 {(*self.size_hw, 3)}, got {image.dtype} {image.shape}")
-        mask: npt.NDArray[np.uint8] = self.run(np.ascontiguousarray(image.transpose(2, 0, 1))[None])[0]
+        planes = as_image(image, self.size_hw).transpose(2, 0, 1)
+        mask: npt.NDArray[np.uint8] = self.run(np.ascontiguousarray(planes)[None])[0]
         return mask
 
     def run(self, planes: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

@@ -10,7 +10,7 @@ from segsearch.engine.executors.base import Executor, Task, Work
 from segsearch.engine.executors.site import Here, Site
 from segsearch.engine.ledger import Ledger, now
 from segsearch.engine.opening import opened
-from segsearch.engine.own_training import GoesOn, Objective, OwnWork, always
+from segsearch.engine.own_training import GoesOn, Objective, OwnWork, always, check_objective
 from segsearch.engine.pace import Pace
 from segsearch.engine.prepare import Study
 from segsearch.engine.watch import Silent, StudyProgress
@@ -61,6 +61,8 @@ def run_study(
         DeviceError, MissingExtraError: as `prepare`. WorkerError: the machines of the site are lost.
     """
     progress, site = progress or Silent(), site or Here()
+    if objective is not None:
+        check_objective(objective)
 
     def told(line: str) -> None:
         progress.note(line)

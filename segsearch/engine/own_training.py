@@ -1,5 +1,7 @@
 """Trials that somebody trains with code of their own: what they get of a trial, and what becomes of what they say."""
 
+import contextlib
+import inspect
 import math
 import time
 import traceback
@@ -7,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import SupportsFloat
 
 from torch import nn
 
@@ -121,7 +124,7 @@ class OwnTrial:
         Raises:
             InputError: an mIoU that cannot be, or weights of another network.
         """
-        if not isinstance(miou, Scores) and math.isnan(miou):
+        if isinstance(miou, SupportsFloat) and math.isnan(miou):
             return self.failed("its mIoU is not a number")
         scores = miou if isinstance(miou, Scores) else Scores.told(checked(miou))
         if weights is not None:
@@ -151,9 +154,7 @@ class OwnTrial:
 
     def failed(self, reason: str) -> TrialResult:
         """Make a result of a training that failed."""
-        return TrialResult(
-            state="failed", reason=reason, spec=self.spec, spec_id=self.spec.id, notes=(NOTE,), seconds=self._seconds
-        )
+        return TrialResult(state="failed", reason=reason, spec=self.spec, spec_id=self.spec.id, seconds=self._seconds)
 
     def _rung(self, epoch: int) -> Rung:
         steps = self._setup.recipe.steps_of(epoch, len(self._setup.splits.train))
@@ -178,11 +179,25 @@ class OwnTrial:
         save_weights(weights, self.folder / WEIGHTS, facts)
 
 
-def checked(miou: float) -> float:
+def checked(miou: object) -> float:
     """Return an mIoU as a float. Raises InputError where it is none."""
-    if not 0 <= miou <= 1:
-        raise InputError("miou", f"{miou} is not possible", "0 to 1; not in percent")
-    return float(miou)
+    value = float(miou) if isinstance(miou, SupportsFloat) and not isinstance(miou, bool) else math.nan
+    if not 0 <= value <= 1:
+        raise InputError("miou", f"{miou!r} is not possible", "0 to 1; not in percent")
+    return value
+
+
+def check_objective(objective: object) -> None:
+    """Raise InputError for what cannot be called with a network and its trial, before anything is measured."""
+    wanted = "a function of a network and its trial that returns the mIoU, 0 to 1"
+    if not callable(objective):
+        raise InputError("objective", f"is a {type(objective).__name__}", wanted)
+    with contextlib.suppress(ValueError):  # what is written in C may not tell what it takes
+        signature = inspect.signature(objective)
+        try:
+            signature.bind(None, None)
+        except TypeError as error:
+            raise InputError("objective", f"cannot be called with two arguments: {error}", wanted) from None
 
 
 Objective = Callable[[Network, OwnTrial], float | None]
@@ -208,8 +223,10 @@ class OwnWork:
         report("train", 0, 1)
         try:
             miou = self.objective(trial.network, trial)
+            if miou is None and trial.should_stop:
+                return trial.stopped()
             if miou is None:
-                return trial.stopped() if trial.should_stop else trial.failed("its objective returned no mIoU")
+                raise InputError("objective", "returned None, and trial.should_stop was not true", "the mIoU, 0 to 1")
             return trial.result(miou, trial.network)
         except Exception as error:
             if isinstance(error, InputError | MachineError | MissingExtraError | WorkerError):
@@ -217,4 +234,5 @@ class OwnWork:
             if fault := machine_fault(error):
                 raise fault from error
             write_atomic(task.folder / ERROR, "".join(traceback.format_exception(error)))
-            return trial.failed(f"{type(error).__name__}: {one_line(error)}")
+            there = Path(*task.folder.parts[-2:]) / ERROR  # in the study's folder, which may be moved
+            return trial.failed(f"{type(error).__name__}: {one_line(error)}; its traceback is in {there}")

@@ -43,7 +43,8 @@ def read_data(
     fields = CONFIGS[plain["name"]].model_fields
     if root is not None:
         if "root" not in fields:
-            raise InputError("--root", f"{plain['name']} is drawn and lies nowhere")
+            why = "is given by the script" if plain["name"] == "own" else "is drawn"
+            raise InputError("--root", f"{plain['name']} {why}, and lies nowhere")
         plain["root"] = str(expanded(root).absolute())
     if size_hw is not None:
         plain["size"] = list(size_hw)

@@ -7,6 +7,7 @@ from pathlib import Path
 from segsearch.artefacts.formats import ONNX
 from segsearch.artefacts.load import batched, load_model
 from segsearch.artefacts.point import UNKNOWN_CLASSES, classes_of
+from segsearch.artefacts.trained import TRAINED, weights_of
 from segsearch.data.config import DataSpec, FittedData
 from segsearch.data.dataset import Dataset
 from segsearch.data.normalise import MEAN, STD
@@ -22,7 +23,7 @@ from segsearch.run.data import read_data
 from segsearch.run.folder import BEST, RunFile, read_run
 from segsearch.space.lower import lower
 from segsearch.spec.network import check_size
-from segsearch.study_files import RUN, WEIGHTS
+from segsearch.study_files import RUN, WEIGHTS, split_trial
 from segsearch.training.evaluate import DEPLOYED, Counted, Evaluation, evaluate, evaluate_masks
 from segsearch.training.scores import Scores
 from segsearch.training.weights import load_weights
@@ -88,8 +89,9 @@ def load_subject(
     best: bool = False,
     note: Callable[[str], None] = lambda line: None,
 ) -> Subject:
-    """Load a run's folder, with the ``best`` weights or the last ones; an export; or a POINT with a file of weights.
+    """Load a run's folder, with the ``best`` weights or the last ones; an export; or a POINT with its weights.
 
+    A POINT's ``weights`` are those that `segsearch.artefacts.trained.weights_of` names; a study's trial has its own.
     ``note`` is told in a sentence where such weights were trained in another network.
 
     Raises:
@@ -119,10 +121,11 @@ def load_subject(
     if path.is_dir():
         raise InputError(written, "holds neither a run nor an exported model")
     spec = lower(read_point(written)[1])
-    if weights is None:
-        raise InputError("--weights", "is needed for a point", "a .safetensors file of a training")
-    network = build(spec, classes_of(weights) or UNKNOWN_CLASSES)
-    facts = load_weights(network, weights, note)
+    if weights is None and split_trial(written) is None:
+        raise InputError("--weights", "is needed for a point", TRAINED)
+    path = weights_of(written if weights is None else str(weights), "--weights")
+    network = build(spec, classes_of(path) or UNKNOWN_CLASSES)
+    facts = load_weights(network, path, note)
     return Subject(written=written, segmenter=network.eval(), names=facts.classes or None)
 
 

@@ -75,13 +75,13 @@ class WeightFacts(Frozen, extra="ignore"):
         )
 
 
-def save_weights(network: nn.Module, path: Path, facts: WeightFacts | None = None) -> None:
+def save_weights(network: nn.Module, path: str | Path, facts: WeightFacts | None = None) -> None:
     """Write all parameters and buffers of a network, with ``facts`` beside them, and at least the id of its spec.
 
     Raises:
         InputError: the folder cannot be written, or the disk is full.
     """
-    facts = facts or WeightFacts()
+    path, facts = Path(path), facts or WeightFacts()
     facts = facts.model_copy(update={"spec": facts.spec or _spec_id(network) or ""})
     tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in network.state_dict().items()}
     with replacing(path) as temporary:

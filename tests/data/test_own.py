@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,7 +38,7 @@ def label(height: int = 40, width: int = 60) -> np.ndarray:
 
 def given(*pairs: object, name: str = "mine") -> Splits:
     items: Items = Pairs(pairs)
-    return open_data(own_data(name, items, items, classes=CLASSES, size=(32, 48)))
+    return open_data(own_data(name, items, items, classes=CLASSES, size=(32, 48), replace=True))
 
 
 @pytest.mark.parametrize(
@@ -67,8 +68,7 @@ def test_labels_are_scored_at_their_own_size_and_minus_one_is_ignored() -> None:
 
 def test_what_the_script_does_with_its_array_later_changes_nothing() -> None:
     buffer = np.zeros((32, 48, 3), np.uint8)
-    splits = given((buffer, label(32, 48)))
-    seen = splits.train[0][0]
+    seen = given((buffer, label(32, 48))).train[0][0]
     buffer += 1
     assert not seen.any(), "an image of the right size is kept as it was read"
 
@@ -92,7 +92,43 @@ def test_what_the_script_does_with_its_array_later_changes_nothing() -> None:
 )
 def test_what_is_no_pair_is_refused_with_its_place(pair: object, line: str) -> None:
     with pytest.raises(InputError, match=line):
-        given(pair).train[0]
+        given(pair)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "line"),
+    [
+        ({"train": iter([])}, "mine/train: is a list_iterator, whose pairs cannot be asked for by number"),
+        ({"val": torch.utils.data.DataLoader(Pairs([1]))}, "mine/val: is a DataLoader, whose pairs"),
+        ({"val": Pairs([{"image": 1}])}, r"mine/val\[0\]: is dict, not a pair"),
+        ({"classes": "ab"}, "classes: 'ab' are not names that differ"),
+        ({"classes": ["a", "a"]}, r"classes: \['a', 'a'\] are not names that differ"),
+        ({"size": "32"}, "size: '32' is not a size"),
+    ],
+)
+def test_what_is_not_data_is_refused_by_the_call(wrong: dict[str, Any], line: str) -> None:
+    pairs = Pairs([(image(), label())])
+    about: dict[str, Any] = {"train": pairs, "val": pairs, "classes": CLASSES, "size": "32x48"}
+    with pytest.raises(InputError, match=line):
+        own_data("mine", **about | wrong)
+
+
+def test_a_tensor_with_a_gradient_is_an_image() -> None:
+    pixels = torch.rand(3, 40, 60, requires_grad=True)
+    assert np.array_equal(given((pixels, label())).val[0][0], given((pixels.detach().numpy(), label())).val[0][0])
+
+
+def test_a_name_never_means_other_pairs_than_before() -> None:
+    first, other = Pairs([(image(), label())]), Pairs([(image() // 2, label())])
+    about: dict[str, Any] = {"classes": CLASSES, "size": (32, 48)}
+    data = own_data("kept", first, first, **about)
+    assert own_data("kept", first, first, **about) == data
+    for pairs, changed in ((other, {}), (first, {"classes": ("rest", "road")}), (first, {"ignore": (-1, 254)})):
+        with pytest.raises(InputError, match="own_data 'kept': stands for other pairs, classes or colours"):
+            own_data("kept", pairs, pairs, **about | changed)
+    kept = open_data(data).train[0][0]
+    own_data("kept", other, other, **about, replace=True)
+    assert not np.array_equal(open_data(data).train[0][0], kept)
 
 
 def test_what_a_script_gave_is_known_again_by_its_content() -> None:

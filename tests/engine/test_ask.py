@@ -137,10 +137,31 @@ def test_an_objective_that_raises_makes_a_failed_trial(tmp_path: Path) -> None:
 
     records = run_study(config(trials=1), tmp_path, objective=once).records
     assert [(record.state, record.reason) for record in records] == [
-        ("failed", "ValueError: no such luck"),
+        ("failed", "ValueError: no such luck; its traceback is in trials/0001/error.txt"),
         ("complete", None),
     ]
     assert "no such luck" in (tmp_path / "trials/0001" / ERROR).read_text()
+
+
+@pytest.mark.parametrize(
+    ("told", "line"),
+    [
+        (None, "objective: returned None, and trial.should_stop was not true"),
+        ("0.5", "miou: '0.5' is not possible"),
+        (55.0, "miou: 55.0 is not possible .allowed: 0 to 1; not in percent"),
+        (True, "miou: True is not possible"),
+    ],
+)
+def test_an_objective_that_returns_no_miou_ends_the_study_at_once(told: object, line: str, tmp_path: Path) -> None:
+    asked = []
+
+    def wrong(network: torch.nn.Module, trial: OwnTrial) -> Any:
+        asked.append(trial.number)
+        return told
+
+    with pytest.raises(InputError, match=line):
+        run_study(config(trials=2), tmp_path, objective=wrong)
+    assert asked == [1]
 
 
 def test_the_package_offers_it_and_nothing_else() -> None:  # tests/test_imports.py sees that it loads nothing

@@ -79,7 +79,7 @@ def refused(written: str, **given: Any) -> str:
 
 def test_what_does_not_fit_together_is_one_line(run: Run, winner: Path, tmp_path: Path) -> None:
     weights, point = run.folder / WEIGHTS, str(run.folder.parent / "tiny.json")
-    assert "--weights: is needed for a point (allowed: a .safetensors file" in refused(point)
+    assert "--weights: is needed for a point (allowed: a run's folder, a study's trial" in refused(point)
     assert "--weights: is only for a point" in refused(str(run.folder), weights=weights)
     assert "--size: cannot be chosen for an exported model (allowed: 32x48)" in refused(
         str(winner), data="streets", size_hw=(64, 96)
