@@ -1,7 +1,8 @@
 """Where the time of exported networks goes: ``python benchmarks/deploy_profile.py --threads 1``.
 
-onnxruntime's own profiler tells how long each operator of a file takes, of the deployed network and of a plain
-``torch.onnx.export`` by turns. What convolutions take is the bound: no rewriting of the rest makes a file faster.
+onnxruntime's own profiler tells how long each operator of a file takes, of a plain ``torch.onnx.export`` and then of
+the deployed network. What convolutions take is the bound: no rewriting of the rest makes a file faster. Totals are no
+timings, as the two files take no turns: ``benchmarks/deploy.py`` times them.
 """
 
 import argparse
@@ -102,7 +103,9 @@ def main() -> None:
         f"{where}; onnxruntime {onnxruntime.__version__}, its own profiler, float32. Milliseconds of one image, and"
         " shares; the profiler adds a little to each operator. A plain export takes an image that was normalised"
         " before. The mask is the argmax, in deployed files with the matrix product that"
-        " resizes the logits; matrix products of attentions count there, too.",
+        " resizes the logits; matrix products of attentions count there, too. Files were profiled one after another and"
+        " what else the machine did was not watched: shares are rough, totals are no timings. What was timed by turns"
+        " stands in `deploy_*.md`.",
         "",
         table(HEADINGS, lines),
         "",

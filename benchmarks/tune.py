@@ -63,7 +63,9 @@ def page(found: list[Tuned], command: str) -> str:
             "",
             f"{device}; {versions}.",
             f"mIoU on {head.data}, all {head.images} images, of the very file; latency from the file in new"
-            " processes, by turns. A plain export is `torch.onnx.export` of the trained network under onnxruntime.",
+            " processes, by turns. A plain export is `torch.onnx.export` of the trained network under onnxruntime."
+            " *Times faster* compares latencies over that of a reference network in the same process; *ms* is what the"
+            " clock said.",
             DOUBT,
             "",
             f"The fastest file within {WITHIN_POINTS:g} points of mIoU is **{geometric_mean(gains):.2f} times** as fast"

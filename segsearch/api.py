@@ -234,7 +234,7 @@ def train(
         seed: of weights, batches and augmentation.
         device: ``cpu``, ``cuda`` or ``cuda:N``.
         out: the run's folder; default: a name in ``runs`` that says point, data, size, recipe and seed.
-        split: which images are learnt and which validate, where the data set has a choice: CamVid's ``trainval``.
+        split: which images are learnt and which validate, of CamVid: ``official`` (default), ``holdout``, ``trainval``.
         weights: of an earlier training to begin with: a run's folder, a study's trial, or a file.
         reset_head: let the classifiers begin anew, as data with other classes needs it.
         teacher: a run's folder or a study's trial whose outputs are learnt, too; in place of the recipe's.
