@@ -86,6 +86,13 @@ class BudgetError(SegsearchError):
     """Nothing meets the budget; the message names what came nearest."""
 
 
+class DivergedError(SegsearchError):
+    """A network whose loss, weights or outputs are NaN or infinite.
+
+    A trial records it as failed: the same seed would do it again.
+    """
+
+
 class ProofError(SegsearchError):
     """An exported artefact does not do what the network does."""
 

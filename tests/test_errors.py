@@ -5,7 +5,6 @@ import pickle
 import pytest
 import torch
 
-import segsearch.training.session
 from segsearch.errors import (
     MOST_LETTERS,
     InputError,
@@ -105,7 +104,6 @@ def _kinds(kind: type[SegsearchError]) -> set[type[SegsearchError]]:
 MADE = {
     InputError: ("study.yaml", "is missing", ["one", "two"]),
     MissingExtraError: ("timm", "timm"),
-    segsearch.training.session.DivergedError: (3, 9, float("nan"), 0.1),
 }
 
 

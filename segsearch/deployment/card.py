@@ -20,9 +20,9 @@ class Rival(Frozen):
     Attributes:
         name, spec, trial: which one.
         miou: in the search, or the mean of the final trainings, 0..1.
-        latency_ms: of its ONNX file where that ``missed`` the budget; of the search where it is ``slower``.
+        latency_ms: of its ONNX file where that ``missed`` the budget; of the search otherwise.
         reason: `missed`: its file misses the budget; `slower`: its mIoU is better, but by no more than one standard
-            error, and it is slower.
+            error, and it is slower; `gone`: it would have been picked, but its weights are not there.
     """
 
     name: str
@@ -30,7 +30,7 @@ class Rival(Frozen):
     trial: int
     miou: float
     latency_ms: float = Field(gt=0)
-    reason: Literal["missed", "slower"]
+    reason: Literal["missed", "slower", "gone"]
 
 
 class Retrained(Frozen):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segsearch.engine.confirm import Time
-from segsearch.errors import SegsearchError, WorkerError, machine_fault
+from segsearch.errors import DivergedError, SegsearchError, WorkerError, machine_fault
 from segsearch.files import write_atomic
 from segsearch.measure.record import LatencyRecord
 from segsearch.progress import Report
@@ -16,7 +16,6 @@ from segsearch.study.budget import Budget
 from segsearch.study.final import FINAL, FinalFile, Finalist, Trained, concluded
 from segsearch.study.gate import best_of
 from segsearch.study.record import TrialRecord
-from segsearch.training.session import DivergedError
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from segsearch.engine.final_figures import Job
 from segsearch.engine.ledger import now
 from segsearch.engine.prepare import Study
 from segsearch.engine.watch import Silent
-from segsearch.errors import WorkerError
+from segsearch.errors import DivergedError, WorkerError
 from segsearch.files import make_folder
 from segsearch.progress import Report
 from segsearch.result import TrialResult
@@ -21,7 +21,6 @@ from segsearch.run.data import read_data
 from segsearch.run.folder import BEST, LAST, METRICS, Training
 from segsearch.run.train import train_run
 from segsearch.study_files import CHECKPOINT, RESULT, RUN, WEIGHTS
-from segsearch.training.session import DivergedError
 
 ON_THE_WAY = (RUN, METRICS, BEST, CHECKPOINT)
 """Files of a run that is not finished, in the order in which it writes them."""

@@ -64,7 +64,9 @@ def planned(ready: "Ready", taken: "Rehearsal") -> str:
 def finished(run: "Run") -> Iterator[str]:
     """Say what was trained, how it scores, what the paper prints of it, and which files there are."""
     yield from told(run.file, run.result)
-    yield f"{run.folder}: weights.safetensors, result.json, metrics.jsonl, curves.png"
+    files = ("weights.safetensors", "result.json", "metrics.jsonl")
+    there = [file for file in files if (run.folder / file).is_file()]
+    yield f"{run.folder}: {', '.join([*there, 'curves.png'])}"
 
 
 def told(file: "RunFile", result: "RunResult") -> Iterator[str]:

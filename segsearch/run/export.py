@@ -8,14 +8,18 @@ from segsearch.artefacts.load import batched
 from segsearch.artefacts.make import Label
 from segsearch.artefacts.point import export_network, told_of
 from segsearch.artefacts.scenes import CALIBRATION_IMAGES, Scenes, images_of
+from segsearch.data.dataset import fingerprint
+from segsearch.data.open import open_data
 from segsearch.deployment.artefact import check_fps
 from segsearch.deployment.card import Card
 from segsearch.deployment.parity import Masks
 from segsearch.describe import Description
 from segsearch.errors import InputError
+from segsearch.frozen import differing
 from segsearch.models.network import Network
 from segsearch.progress import Report, silent
-from segsearch.run.folder import read_result, read_run
+from segsearch.run.data import read_data
+from segsearch.run.folder import RunFile, read_result, read_run
 from segsearch.run.subject import images_for, load_subject
 from segsearch.study_files import WEIGHTS
 from segsearch.training.evaluate import evaluate_masks
@@ -37,7 +41,7 @@ def export_run(
 
     Images have ``size_hw`` pixels, by default those of the run's data, which now lies at ``root`` if it was moved. All
     others, and what is raised: as in `segsearch.artefacts.point.export_point`; and InputError for a run that is not
-    finished, or whose data cannot be opened.
+    finished, or whose data cannot be opened or has changed.
     """
     check_fps(fps)
     wanted, run, result, subject = chosen(formats), read_run(folder), read_result(folder), load_subject(str(folder))
@@ -48,6 +52,8 @@ def export_run(
     learnt, _ = images_for(subject, None, root=root, size_hw=size_hw, split="train")
     notes = {"name": run.name, "spec": run.spec.id, "fit": val.fit}
     as_trained = size == run.data.size
+    if as_trained:  # its scores become the file's
+        _check_data(run, folder, root)
     scores = result.scores if as_trained else subject.score(val, report=report)
     reported = result.report_scores if as_trained else None
 
@@ -83,3 +89,11 @@ def export_run(
         report=report,
         more=more,
     )
+
+
+def _check_data(run: RunFile, folder: Path, root: str | None) -> None:
+    """Raise InputError where the data is no longer what the run was trained and scored on."""
+    splits = open_data(read_data(run.data, root=root), check=False)
+    for part, (had, has) in differing(run.content, fingerprint(splits)).items():
+        problem = f"{run.data.title} holds {part} {has}, and held {had} when this run was trained and scored"
+        raise InputError(folder, problem, "the data as it was, by --root, or a new run")

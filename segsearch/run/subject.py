@@ -23,7 +23,7 @@ from segsearch.run.data import read_data
 from segsearch.run.folder import BEST, RunFile, read_run
 from segsearch.space.lower import lower
 from segsearch.spec.network import check_size
-from segsearch.study_files import RUN, WEIGHTS, split_trial
+from segsearch.study_files import CHECKPOINT, RESULT, RUN, WEIGHTS, split_trial
 from segsearch.training.evaluate import DEPLOYED, Counted, Evaluation, evaluate, evaluate_masks
 from segsearch.training.scores import Scores
 from segsearch.training.weights import load_weights
@@ -107,8 +107,10 @@ def load_subject(
     if is_run:
         run, file = read_run(path), BEST if best else WEIGHTS
         if not (path / file).exists():
+            if (path / RESULT).is_file() and not (path / CHECKPOINT).is_file():
+                raise InputError(path, f"has no {file}, nor a checkpoint to make it from", "another training")
             older = ", unless it is finished and older than this file" if best else ""
-            raise InputError(path, f"has no {file} yet: the command that began it goes on with it{older}")
+            raise InputError(path, f"has no {file}: the command that began it goes on with it{older}")
         network = build(run.spec, len(run.classes))
         load_weights(network, path / file)
         return Subject(written=written, segmenter=network.eval(), names=run.classes, run=run)

@@ -43,7 +43,7 @@ from segsearch.training.loop import TrainResult, train
 from segsearch.training.losses import auxiliary_losses
 from segsearch.training.parallel import Team, joined
 from segsearch.training.rehearse import Rehearsal, rehearse
-from segsearch.training.weights import WeightFacts, save_weights, start_with
+from segsearch.training.weights import WeightFacts, read_weights, save_weights, start_with
 from segsearch.trial import fresh_network
 
 Note = Callable[[str], None]
@@ -186,7 +186,7 @@ def train_run(
     before = run_in(folder)
     if before is not None:
         check_same(before, training, folder)
-        if (result := read_result(folder)) is not None:
+        if (result := read_result(folder)) is not None and not _to_save_again(folder, note):
             _check_content(before, training, folder, note)
             return Run(folder=folder, file=before, result=result)
     board = Board(folder / BOARD) if tensorboard else None
@@ -217,6 +217,18 @@ def train_run(
     file, found = read_run(folder), read_result(folder)
     assert found is not None, "just written"
     return Run(folder=folder, file=file, result=found)
+
+
+def _to_save_again(folder: Path, note: Note) -> bool:
+    """Say whether a finished run's weights are gone or damaged, and can be made again from its checkpoint."""
+    try:
+        read_weights(folder / WEIGHTS)
+    except InputError as error:
+        if (folder / CHECKPOINT).is_file():
+            note(f"{error}; it is written again from the checkpoint")
+            return True
+        note(f"{error}; nor is there a checkpoint: only a training in another folder brings such weights back")
+    return False
 
 
 def _check_content(before: RunFile, training: Training, folder: Path, note: Note) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from segsearch.data.dataset import Dataset
 from segsearch.data.normalise import to_tensor
 from segsearch.deployment.images import Fit, place_within, resize_mask
-from segsearch.errors import InputError
+from segsearch.errors import DivergedError, InputError
 from segsearch.frozen import Frozen, HeightByWidth, YesNo
 from segsearch.measure.backends.torch_network import float32_as
 from segsearch.measure.device_lock import working
@@ -109,6 +109,7 @@ def evaluate(
 
     Raises:
         InputError: the dataset is empty, or none of its pixels is labelled.
+        DivergedError: outputs that are NaN or infinite.
         DeviceError: the device is not there.
     """
     device = find_device(str(device))
@@ -119,6 +120,8 @@ def evaluate(
         seen_hw = (images.shape[-2], images.shape[-1])
         with working(device):
             logits = settings.logits(network, to_tensor(images.to(device).movedim(1, -1)))
+            if not bool(logits.isfinite().all()):  # of NaN, argmax makes the first class
+                raise DivergedError("the network's outputs are no numbers: its training diverged")
             native = [_unfitted(logits[i : i + 1], seen_hw, size_hw, dataset.fit) for i, size_hw in enumerate(sizes)]
             return [logits.argmax(dim=1)[0] for logits in native]
 

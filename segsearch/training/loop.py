@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from segsearch.data.augment import Augment
 from segsearch.data.dataset import Dataset
 from segsearch.data.loader import Stream, batches, stream_of
-from segsearch.errors import InputError
+from segsearch.errors import DivergedError, InputError
 from segsearch.interrupt import deferred_interrupts
 from segsearch.measure.device_lock import working
 from segsearch.measure.machine import find_device
@@ -24,7 +24,7 @@ from segsearch.training.memory_format import memory_format_of
 from segsearch.training.parallel import ALONE, Team
 from segsearch.training.recipe import Recipe
 from segsearch.training.retreat import Retreat
-from segsearch.training.session import DivergedError, Session, Step
+from segsearch.training.session import Session, Step
 
 OnStep = Callable[[Step], None]
 """Called after every step; an exception from it ends the training, which can be resumed."""
@@ -182,7 +182,7 @@ class _Run:
         with deferred_interrupts() as release_interrupt:
             try:
                 score_if_due()  # where an earlier call ended before it
-                for step in self._steps(end):
+                for step in self._steps(end, score_at | {end}):
                     score_if_due()
                     if on_step is not None:
                         on_step(step)
@@ -194,7 +194,7 @@ class _Run:
                 raise
             keeper.save()
 
-    def _steps(self, end: int) -> Iterator[Step]:
+    def _steps(self, end: int, looked_at: frozenset[int]) -> Iterator[Step]:
         """Take steps, from an earlier state again where one fails."""
         while self._session.done < end:
             try:
@@ -204,7 +204,7 @@ class _Run:
                         begun = time.perf_counter()
                         image, label = next(batches)
                         ready = time.perf_counter()
-                        step = self._session.step(image, label)
+                        step = self._session.step(image, label, looked_at=self._session.done + 1 in looked_at)
                         waited = (ready - begun) / (time.perf_counter() - begun)
                     yield dataclasses.replace(step, waited=waited)
                     self._retreat.tick()

@@ -6,8 +6,9 @@ from collections import deque
 
 import torch
 
+from segsearch.errors import DivergedError
 from segsearch.training.recipe import Recipe, divides
-from segsearch.training.session import DivergedError, Session
+from segsearch.training.session import Session
 
 STEPS_APART = 100
 """Between two states kept in memory; the older of the last two is gone back to, as sane losses followed it."""

@@ -9,7 +9,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from segsearch.errors import InputError, SegsearchError, one_line
+from segsearch.errors import DivergedError, InputError, one_line
 from segsearch.quiet import quiet
 from segsearch.training.average import Average
 from segsearch.training.distill import distillation
@@ -18,10 +18,6 @@ from segsearch.training.optimizer import Precision, make_optimizer, set_learning
 from segsearch.training.parallel import ALONE, Team
 from segsearch.training.recipe import Recipe
 from segsearch.training.schedules import rate_at
-
-
-class DivergedError(SegsearchError):
-    """The loss is no longer a number. A trial records it as failed: the same seed would do it again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,13 +144,14 @@ class Session:
         """Steps finished."""
         return len(self.losses)
 
-    def step(self, image: Tensor, label: Tensor) -> Step:
+    def step(self, image: Tensor, label: Tensor, *, looked_at: bool = False) -> Step:
         """Learn from one batch: image float B, 3, H, W and label int64 B, H, W, both on the session's device.
 
-        A batch in several parts has the mean of the parts' losses.
+        A batch in several parts has the mean of the parts' losses. The weights of a step that is ``looked_at``,
+        as it is the last one or is scored, must be numbers; of others the loss of the next one tells that.
 
         Raises:
-            DivergedError: the loss is NaN or infinite.
+            DivergedError: the loss is NaN or infinite, or a weight that is looked at.
             torch.OutOfMemoryError: let through.
         """
         rate = rate_at(self.done, self.total, self._images, self._recipe)
@@ -170,6 +167,9 @@ class Session:
             self._precision.scaler.scale(loss).backward()
         set_learning_rate(self._optimizer, rate)
         self._update()
+        if looked_at and not self.finite:
+            place = f"step {self.done + 1} of {self.total}"
+            raise DivergedError(f"training diverged at {place}: weights are no numbers, learning rate {rate:.3g}")
         self.losses.append(value)
         if self._average is not None:
             self._average.update(self.done)
@@ -196,7 +196,7 @@ class Session:
     @property
     def finite(self) -> bool:
         """Whether no weight is NaN or infinite: an update can spoil them and leave its own loss a number."""
-        return all(bool(torch.isfinite(parameter).all()) for parameter in self._network.parameters())
+        return all(bool(torch.isfinite(tensor).all()) for tensor in self._network.state_dict().values())
 
     @contextmanager
     def delivered(self) -> Iterator[nn.Module]:

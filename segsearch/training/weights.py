@@ -165,7 +165,11 @@ def differing_classes(tensors: Mapping[str, Tensor], facts: WeightFacts, classes
 
 
 def read_weights(path: Path) -> tuple[dict[str, Tensor], WeightFacts]:
-    """Return the tensors and the facts of a file. Raises InputError where it is none of `save_weights`."""
+    """Return the tensors and the facts of a file.
+
+    Raises:
+        InputError: it is none of `save_weights`, or holds NaN or infinite values.
+    """
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}
@@ -174,6 +178,9 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], WeightFacts]:
         raise InputError(path, f"cannot be read: {error.strerror or error}") from error
     except SafetensorError as error:
         raise InputError(path, f"is not a safetensors file ({error})") from error
+    spoilt = [name for name, tensor in tensors.items() if not bool(tensor.isfinite().all())]
+    if spoilt:
+        raise InputError(path, f"holds NaN or infinite values: {_some(spoilt)}", "weights that were trained well")
     rows = tensors.get(_CLASSES_OF)
     if rows is not None and len(rows) != len(facts.classes):  # of another program's file, or edited
         facts = facts.model_copy(update={"classes": ()})

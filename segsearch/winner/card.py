@@ -14,7 +14,7 @@ from segsearch.study.pick import Pick
 from segsearch.study.record import TrialRecord
 
 
-def rival(record: TrialRecord, miou: float, latency_ms: float, reason: Literal["missed", "slower"]) -> Rival:
+def rival(record: TrialRecord, miou: float, latency_ms: float, reason: Literal["missed", "slower", "gone"]) -> Rival:
     """Name a network that was not taken; see `Rival` for what its figures are of."""
     return Rival(
         name=record.name,

@@ -158,6 +158,7 @@ class _Export:
     def first_within(self, limit_fps: float | None) -> _Taken:
         """Write one network after another, the best first, until a file meets the budget; else the fastest file's."""
         left, missed = list(self._pool.records), list[tuple[TrialRecord, Timing]]()
+        gone = [rival(other, self._pool.miou(other), other.latency_ms, "gone") for other in self._pool.gone]
         while left:
             picked = self._pool.pick(left)
             record = picked.record
@@ -180,7 +181,7 @@ class _Export:
                 if other is not record
             ]
             slower = []
-        return _Taken(record=record, network=network, written=written, timing=timing, rivals=(*rivals, *slower))
+        return _Taken(record=record, network=network, written=written, timing=timing, rivals=(*gone, *rivals, *slower))
 
     def scored_here(self, taken: _Taken) -> _Taken:
         """Score a network of which somebody's own code told no more than the mIoU: the card gives this figure."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from segsearch.deployment.card import Retrained
@@ -15,6 +16,8 @@ from segsearch.study.record import TrialRecord
 from segsearch.study.store import StudyFolder
 from segsearch.study_files import RESULT, WEIGHTS
 
+Choose = Callable[[Sequence[TrialRecord]], Picked]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Pool:
@@ -22,8 +25,10 @@ class Pool:
 
     records: tuple[TrialRecord, ...]
     weights: dict[int, Path]
-    pick: Callable[[Sequence[TrialRecord]], Picked]
+    pick: Choose
     """Chooses one of those that are left."""
+    gone: tuple[TrialRecord, ...] = ()
+    """What would be picked before any of them, had it weights."""
     final: FinalFile | None = None
     """Where they are of full trainings."""
 
@@ -70,50 +75,65 @@ def open_pool(store: StudyFolder, budget: Budget, how: Pick, point: str | None) 
             are deleted.
     """
     records, final = store.records(), read_final(store.path)
+    choose: Choose = partial(pick, how=how, budget=budget)
     if final is not None and (final.winner is not None or point is not None):
-        found = _finals(store, final, records if point is None else candidates(records, budget, point), budget)
+        wanted = records if point is None else candidates(records, budget, point)
+        found, lost = _finals(store, final, wanted, budget)
         if found:
+            chosen = partial(_final_pick, final) if how == "miou" else choose
+            kept = tuple(record for record, _ in found)
             return Pool(
-                records=tuple(record for record, _ in found),
+                records=kept,
                 weights={record.number: weights for record, weights in found},
-                pick=(lambda left: _final_pick(final, left))
-                if how == "miou"
-                else (lambda left: pick(left, how, budget)),
+                pick=chosen,
+                gone=_before(kept, lost, chosen),
                 final=final,
             )
-    pool = _with_weights(store, candidates(records, budget, point))
+    wanted = candidates(records, budget, point)
+    kept = tuple(_with_weights(store, wanted))
     return Pool(
-        records=tuple(pool),
-        weights={record.number: store.trial(record.number) / WEIGHTS for record in pool},
-        pick=lambda left: pick(left, how, budget),
+        records=kept,
+        weights={record.number: store.trial(record.number) / WEIGHTS for record in kept},
+        pick=choose,
+        gone=_before(kept, [record for record in wanted if record not in kept], choose),
     )
+
+
+def _before(kept: Sequence[TrialRecord], lost: Sequence[TrialRecord], choose: Choose) -> tuple[TrialRecord, ...]:
+    """Return which of those that lost their weights would be picked before all that kept them, the best first."""
+    left, found = [*kept, *lost], list[TrialRecord]()
+    while (first := choose(left).record) not in kept:
+        found.append(first)
+        left.remove(first)
+    return tuple(found)
 
 
 def _finals(
     store: StudyFolder, final: FinalFile, records: Sequence[TrialRecord], budget: Budget
-) -> list[tuple[TrialRecord, Path]]:
-    """Return the networks with all seeds that keep the budget, by their final latency; where none does, all of them."""
+) -> tuple[list[tuple[TrialRecord, Path]], list[TrialRecord]]:
+    """Return the networks with all seeds that keep the budget, by their final latency; where none does, all of them.
+
+    Second are those whose weights are gone.
+    """
     settled = [r for r in records if r.trained and (f := final.of(r.number)) is not None and f.settled(final.seeds)]
-    found = [pair for record in settled if (pair := _retrained(store, final, record)) is not None]
-    return [pair for pair in found if pair[0].meets(budget)] or found
+    found = [_retrained(store, final, record) for record in settled]
+    inside = [pair for pair in found if pair[0].meets(budget)] or found
+    lost = [record for record, weights in inside if not weights.exists()]
+    return [(record, weights) for record, weights in inside if weights.exists()], lost
 
 
-def _retrained(store: StudyFolder, file: FinalFile, record: TrialRecord) -> tuple[TrialRecord, Path] | None:
-    """Return a record with the figures of the final training nearest the mean, and that training's weights.
-
-    None where the trial has no such training, or its weights are gone.
+def _retrained(store: StudyFolder, file: FinalFile, record: TrialRecord) -> tuple[TrialRecord, Path]:
+    """Return a settled record with the figures of the final training nearest the mean, and where its weights lie.
 
     Raises:
         InputError: a file of the training is damaged.
     """
     finalist = file.of(record.number)
-    middle = finalist.middle if finalist else None
-    if finalist is None or middle is None:
-        return None
-    folder = seed_folder(store.path, record.number, middle.seed)
+    assert finalist is not None and finalist.middle is not None, "settled"
+    folder = seed_folder(store.path, record.number, finalist.middle.seed)
     result = read_result(folder)
-    if result is None or not (folder / WEIGHTS).exists():
-        return None
+    if result is None:  # its whole folder is gone: the record is as the search has it, and so are no weights
+        return record, folder / WEIGHTS
     run = read_run(folder)
     changes = {
         "scores": result.scores,

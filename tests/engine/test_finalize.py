@@ -281,6 +281,15 @@ def test_a_pool_to_export_from_has_the_seeds_nearest_the_mean(done: Path) -> Non
     assert [r.number for r in open_pool(store, Budget(), "miou", "3").records] == [3]
 
 
+def test_a_winner_whose_final_weights_are_gone_is_told_of(done: Path, tmp_path: Path) -> None:
+    shutil.copytree(done, tmp_path / "study")
+    store, file = StudyFolder(tmp_path / "study"), read_final(done)
+    assert file is not None and file.winner is not None
+    open_pool(store, Budget(), "miou", None).weights[file.winner].unlink()
+    pool = open_pool(store, Budget(), "miou", None)
+    assert [r.number for r in pool.gone] == [file.winner] and {r.number for r in pool.records} == {2, 3} - {file.winner}
+
+
 def test_what_was_not_trained_in_full_is_exported_as_the_search_trained_it(done: Path) -> None:
     store = StudyFolder(done)
     weights = store.trial(1) / "weights.safetensors"

@@ -45,7 +45,7 @@ def test_the_size_that_a_description_says_is_taken(tmp_path: Path) -> None:
     [
         ("camvit", {}, "--data: 'camvit' is neither a data set nor the file or folder of one, did you mean 'camvid'?"),
         ("camvid", {}, "--root: is needed for camvid (allowed: the folder that holds the data)"),
-        ("streets", {"root": "x"}, "--root: streets is drawn and lies nowhere"),
+        ("streets", {"root": "x"}, "--root: streets is drawn, and lies nowhere"),
         ("own/set.yaml", {}, "--size: is needed for folder (allowed: HEIGHTxWIDTH in pixels, such as 512x1024)"),
         ("own/images", {}, "own/images: holds no known data set"),
         ("study.yaml", {}, "--data: 'study.yaml' is neither a data set nor the file or folder of one"),

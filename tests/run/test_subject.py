@@ -12,7 +12,7 @@ from segsearch.models.network import Network, build
 from segsearch.run.export import export_run
 from segsearch.run.subject import images_for, load_subject
 from segsearch.run.train import Run, train_run
-from segsearch.study_files import RESULT, WEIGHTS
+from segsearch.study_files import RESULT, RUN, WEIGHTS
 from segsearch.training.evaluate import Evaluation
 from segsearch.training.weights import save_weights
 from tests.data.samples import write_folder
@@ -62,6 +62,17 @@ def test_another_split_and_another_size(run: Run) -> None:
     subject = load_subject(str(run.folder))
     dataset, size_hw = images_for(subject, None, root=None, size_hw=(64, 96), split="train")
     assert (size_hw, len(dataset), dataset[0][0].shape) == ((64, 96), 8, (64, 96, 3))
+
+
+def test_a_run_whose_data_has_changed_is_not_exported_with_its_old_scores(tmp_path: Path) -> None:
+    trained = train_run(tiny(tmp_path), tmp_path / "out")
+    file = tmp_path / "out" / RUN
+    file.write_text(file.read_text().replace("8 scenes", "9 scenes"))
+    with pytest.raises(
+        InputError, match=r"streets holds train.drawn 8 scenes.*, and held 9 scenes.* when this run was"
+    ):
+        export_run(trained.folder, out=tmp_path / "model", formats=[])
+    assert not (tmp_path / "model").exists()
 
 
 def opened(written: str, **given: Any) -> None:
@@ -117,7 +128,7 @@ def test_weights_of_another_network_name_the_tensors(run: Run, tmp_path: Path) -
 
 def test_a_run_without_weights_or_result_says_what_to_do(run: Run, tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text(run.file.lines())
-    assert f"{tmp_path}: has no weights.safetensors yet: the command that began it goes on" in refused(str(tmp_path))
+    assert f"{tmp_path}: has no weights.safetensors: the command that began it goes on" in refused(str(tmp_path))
     save_file(load_file(run.folder / WEIGHTS), tmp_path / WEIGHTS)
     with pytest.raises(InputError, match="is not finished: the command that began it goes on with it"):
         export_run(tmp_path, out=tmp_path / "out")

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from segsearch.data.streets.dataset import Streets
-from segsearch.errors import InputError
+from segsearch.errors import DivergedError, InputError
 from segsearch.lock import locked
 from segsearch.models.network import build
 from segsearch.report.run import finished
@@ -98,6 +98,42 @@ def test_a_finished_run_is_shown_unchanged(run: Run) -> None:
     before = {path.name: path.stat().st_mtime_ns for path in run.folder.iterdir()}
     assert train_run(tiny(run.folder.parent), run.folder) == run
     assert {path.name: path.stat().st_mtime_ns for path in run.folder.iterdir()} == before
+
+
+@pytest.mark.parametrize("damage", ["gone", "cut", "NaN"])
+def test_a_finished_run_without_its_weights_gets_them_back(damage: str, run: Run, tmp_path: Path) -> None:
+    folder, notes = tmp_path / "out", list[str]()
+    shutil.copytree(run.folder, folder)
+    if damage == "gone":
+        (folder / WEIGHTS).unlink()
+        with pytest.raises(InputError, match="has no weights.safetensors: the command that began it goes on with it"):
+            load_subject(str(folder))
+    elif damage == "cut":
+        (folder / WEIGHTS).write_bytes((folder / WEIGHTS).read_bytes()[:100])
+    else:
+        tensors = load_file(folder / WEIGHTS)
+        tensors["head.classify.bias"][0] = torch.nan
+        save_file(tensors, folder / WEIGHTS)
+    again = train_run(tiny(run.folder.parent), folder, note=notes.append)
+    assert again.result.scores == run.result.scores and same(folder / WEIGHTS, run.folder / WEIGHTS)
+    assert len(notes) == 1 and notes[0].endswith("; it is written again from the checkpoint")
+
+    (folder / WEIGHTS).unlink()
+    (folder / CHECKPOINT).unlink()
+    shown = train_run(tiny(run.folder.parent), folder, note=notes.append)
+    assert shown.result == again.result and "nor is there a checkpoint" in notes[1]
+    assert WEIGHTS not in list(finished(shown))[-1]
+    with pytest.raises(InputError, match="has no weights.safetensors, nor a checkpoint to make it from"):
+        load_subject(str(folder))
+
+
+def test_a_last_step_that_ruins_the_weights_is_no_success(tmp_path: Path) -> None:
+    recipe = "{iterations: 1, batch_size: 2, learning_rate: RATE, optimizer: sgd, schedule: constant}"
+    for rate, problem in (("1e38", "outputs are no numbers"), ("3e38", "weights are no numbers")):
+        folder = tmp_path / rate
+        with pytest.raises(DivergedError, match=problem):
+            train_run(tiny(tmp_path, recipe.replace("RATE", rate)), folder)
+        assert not (folder / RESULT).exists() and not (folder / BEST).exists()
 
 
 def test_a_finished_run_outlives_its_data_and_is_none_of_other_data(tmp_path: Path) -> None:

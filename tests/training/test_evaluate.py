@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from segsearch.data.dataset import IGNORE
 from segsearch.data.normalise import to_tensor
-from segsearch.errors import InputError
+from segsearch.errors import DivergedError, InputError
 from segsearch.training.evaluate import evaluate, evaluate_masks, summarise
 from segsearch.training.per_image import PerImage
 from segsearch.training.scores import Scores
@@ -46,6 +46,15 @@ def test_network_and_callable_agree_at_any_batch_size() -> None:
     masks = evaluate_masks(lambda images: network.eval()(to_tensor(images.movedim(1, -1))).argmax(1), DATA)
     for batch_size in (1, 2, 5, 8):
         assert evaluate(network, DATA, batch_size=batch_size) == masks
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_outputs_that_are_no_numbers_are_no_mask(value: float) -> None:
+    network = tiny(3)
+    with torch.no_grad():
+        next(p for p in network.parameters() if p.ndim == 1)[0] = value
+    with pytest.raises(DivergedError, match="the network's outputs are no numbers"):
+        evaluate(network, DATA)
 
 
 def test_smaller_logits_are_resized() -> None:

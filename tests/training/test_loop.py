@@ -12,14 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from segsearch.data.dataset import Pair
-from segsearch.errors import DeviceError, InputError
+from segsearch.errors import DeviceError, DivergedError, InputError
 from segsearch.training import retreat
 from segsearch.training.evaluate import evaluate
 from segsearch.training.loop import OnStep, train
 from segsearch.training.parallel import Team
 from segsearch.training.recipe import Recipe
 from segsearch.training.schedules import rate_at
-from segsearch.training.session import DivergedError, Step
+from segsearch.training.session import Step
 
 from .toys import Patches, TinyNet, same_weights, tiny
 

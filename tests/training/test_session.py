@@ -6,10 +6,10 @@ import torch
 from torch import nn
 
 from segsearch.data.dataset import IGNORE
-from segsearch.errors import InputError, SegsearchError
+from segsearch.errors import DivergedError, InputError, SegsearchError
 from segsearch.training.loop import train
 from segsearch.training.recipe import Recipe
-from segsearch.training.session import DivergedError, Session
+from segsearch.training.session import Session
 
 from .toys import Patches, TinyNet, same_weights, tiny
 

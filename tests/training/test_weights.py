@@ -108,6 +108,15 @@ def test_unreadable_files(tmp_path: Path) -> None:
         assert "\n" not in str(refusal.value)
 
 
+@pytest.mark.parametrize("value", [torch.nan, -torch.inf])
+def test_weights_that_are_no_numbers_are_refused(tmp_path: Path, value: float) -> None:
+    network = tiny()
+    next(iter(network.state_dict().values())).view(-1)[0] = value
+    save_weights(network, tmp_path / "w.safetensors")
+    with pytest.raises(InputError, match=r"w.safetensors: holds NaN or infinite values: "):
+        load_weights(tiny(), tmp_path / "w.safetensors")
+
+
 def test_a_folder_in_the_way(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot be written"):

@@ -13,17 +13,19 @@ from segsearch.artefacts import make
 from segsearch.cli.app import app
 from segsearch.deployment.artefact import Timing
 from segsearch.deployment.card import Card, read_card
+from segsearch.deployment.card_page import choice_lines
 from segsearch.deployment.deploy import deploy
 from segsearch.deployment.markdown import percent
 from segsearch.deployment.onnx import OnnxModel
 from segsearch.engine.driver import run_study
 from segsearch.errors import InputError, ProofError
 from segsearch.measure.machine import cpu_name
+from segsearch.study.budget import Budget
 from segsearch.study.pick import PICKS, Pick, pick
 from segsearch.study.store import StudyFolder
 from segsearch.winner import export as winner
 from segsearch.winner.export import export_winner
-from segsearch.winner.pool import _with_weights
+from segsearch.winner.pool import _with_weights, open_pool
 from tests.engine.studies import quick
 
 FORMS = {"model.onnx", "model.pt2", "model.xml", "model.bin"}
@@ -273,6 +275,19 @@ def test_a_network_whose_weights_were_deleted_is_left_out_or_named(folder: Path,
     with pytest.raises(InputError, match=r"weights\.safetensors: is not there: .*keep: all .*delete .*result\.json"):
         export_winner(tmp_path / "study", out=tmp_path / "out", point=gone.name)
     assert _with_weights(store, [gone, *others]) == others
+
+
+def test_a_better_network_whose_weights_are_gone_is_told_of(folder: Path, ranked: list[str], tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "study")
+    store = StudyFolder(tmp_path / "study")
+    first, second, last = (next(r for r in store.records() if r.name == name) for name in ranked)
+    (store.trial(last.number) / "weights.safetensors").unlink()
+    assert open_pool(store, Budget(), "miou", None).gone == (), "one that would not be picked"
+    (store.trial(first.number) / "weights.safetensors").unlink()
+    card = export_winner(tmp_path / "study", out=tmp_path / "out", formats=["onnx"])
+    assert card.spec == second.spec_id
+    assert [(rival.trial, rival.reason) for rival in card.rivals] == [(first.number, "gone")]
+    assert any(f"its weights are gone: {first.name} (trial {first.number}" in line for line in choice_lines(card))
 
 
 def test_a_damaged_weight_file_is_named(folder: Path, tmp_path: Path) -> None:
