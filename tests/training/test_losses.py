@@ -52,8 +52,10 @@ WEIGHTS = [1.0, 3.0, 0.5, 10.0]
 
 
 def test_losses_and_class_weights_are_rows() -> None:
-    assert set(LOSSES) == set(get_args(LossName))
-    assert {"none", *CLASS_WEIGHTS} == set(get_args(Recipe.model_fields["class_weights"].annotation))
+    where = "stands in one place and not in the other: training/losses.py {}, training/recipe.py {}"
+    assert set(LOSSES) == set(get_args(LossName)), "a loss " + where.format("LOSSES", "LossName")
+    weights = set(get_args(Recipe.model_fields["class_weights"].annotation))
+    assert {"none", *CLASS_WEIGHTS} == weights, "a word " + where.format("CLASS_WEIGHTS", "class_weights")
 
 
 @given(seed=st.integers(0, 10**6), weighted=st.booleans(), void=st.floats(0, 1))
