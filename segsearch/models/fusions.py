@@ -230,7 +230,7 @@ def _attention(channels: int) -> nn.Sequential:
 
 @final
 class Up(PairFusion):
-    """up(1x1(deep)): the shallow map only gives the size (FPENet's decoder with no MEU, table 4)."""
+    """up(1x1(deep)): the shallow map only gives the size (FPENet's decoder without MEU, table 4)."""
 
     projects = True
 
