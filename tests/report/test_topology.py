@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 import pytest
 import torch
 
+from segsearch.models.context import CONTEXTS
 from segsearch.models.fusions import FUSIONS
 from segsearch.models.necks.table import NECKS
 from segsearch.models.necks.topdown import TopDown
@@ -37,8 +38,16 @@ TIMM = named_points()["sgcpnet1"].spec.model_dump(mode="json") | {
 
 
 def test_every_neck_is_drawn() -> None:
-    assert DRAWN.keys() == NECKS.keys() == {spec.neck.kind for spec in SPECS.values()}
+    assert DRAWN.keys() == NECKS.keys(), "report/topology/necks.py DRAWN has a row of each neck"
+    assert NECKS.keys() == {spec.neck.kind for spec in SPECS.values()}, "NAMED in this file has a point of each neck"
     assert {box.glyph for spec in SPECS.values() for box in topology(spec).boxes} <= {"", *GLYPHS}
+
+
+@pytest.mark.parametrize("kind", [kind for kind in CONTEXTS if kind != "none"])
+def test_every_context_is_drawn(kind: str) -> None:
+    spec = next(spec for point in sampled(200, seed=0) if (spec := lower(point)).context.kind == kind)
+    drawn = any(box.kind == "context" for box in topology(spec).boxes)
+    assert drawn, f"`_context` in report/topology/encoder.py writes the box of {kind}"
 
 
 @pytest.mark.parametrize("name", SPECS)
