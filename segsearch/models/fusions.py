@@ -1,6 +1,6 @@
 """Pair fusions: (deep, shallow) -> one map of the shallow one's size.
 
-A new one is a class here, a row in `FUSIONS`, a word in spec.neck.FusionName, an arm in spaces/unified.yaml.
+All places of a new one: docs/extend.md.
 """
 
 from abc import abstractmethod

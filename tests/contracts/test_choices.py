@@ -66,6 +66,6 @@ def unread(space: Space, word: str) -> set[Scalar]:
 def test_every_value_of_a_choice_changes_some_network(name: str, word: str) -> None:
     alike = unread(SPACES[name], word)
     assert alike <= ALIKE.get(word, set()), (
-        f"spaces/{name}.yaml: {word}: {', '.join(map(str, alike))} give the same network at every point, and a search "
+        f"spaces/{name}.yaml: {word}: {', '.join(sorted(map(str, alike)))} give the same network at every point, and a search "
         "would try it several times: does anything read the choice? docs/extend.md names the places of an option"
     )

@@ -97,10 +97,10 @@ def test_words_and_classes_are_the_same(word: str, table: Collection[str], liter
 @pytest.mark.parametrize(
     ("axis", "known", "where"),
     [
-        ("fusion", set(NECK_CHOICES), "space/necks.py"),
-        ("encoder", set(FAMILIES), "space/families/table.py"),
-        ("context", set(CONTEXTS), "models/context.py"),
-        ("head", set(HEADS), "models/head.py"),
+        ("fusion", set(NECK_CHOICES), "space/necks.py NECK_CHOICES"),
+        ("encoder", set(FAMILIES), "space/families/table.py FAMILIES"),
+        ("context", set(CONTEXTS), "models/context.py CONTEXTS"),
+        ("head", set(HEADS), "models/head.py HEADS"),
     ],
 )
 def test_everything_can_be_searched(axis: str, known: set[str], where: str) -> None:
