@@ -1,6 +1,7 @@
 """The house rule: imports point down, in no circle, and the package itself is light."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -89,6 +90,16 @@ def target(name: str) -> Path | None:
 
 def test_every_room_has_a_floor() -> None:
     assert {room(p) for p in MODULES} == set(FLOORS)
+
+
+def test_the_house_is_described_as_it_is() -> None:
+    """Names in the drawing end in ``/`` or ``.py``; a line without a number is of the floor above it."""
+    text = (PACKAGE.parent / "CONTRIBUTING.md").read_text()
+    told, floor = dict[str, int](), 0
+    for line in text.split("## The house")[1].split("```")[1].splitlines():
+        floor = int(number[0]) if (number := re.match(r"-?\d+", line)) else floor
+        told |= {name: floor for name in re.findall(r"(\w+)(?:/|\.py)", line)}
+    assert told == FLOORS, "CONTRIBUTING.md, The house: every part of the package on its floor, as FLOORS has it"
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))

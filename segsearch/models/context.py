@@ -1,4 +1,4 @@
-"""Context modules on the coarsest level. A new one is a class here, a row in `CONTEXTS`, a spec in spec.context."""
+"""Context modules on the coarsest level. All places of a new one: docs/extend.md."""
 
 from collections.abc import Callable
 

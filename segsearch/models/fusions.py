@@ -1,6 +1,6 @@
 """Pair fusions: (deep, shallow) -> one map of the shallow one's size.
 
-A new one is a class here, a row in `FUSIONS`, a word in spec.neck.FusionName, an arm in spaces/unified.yaml.
+All places of a new one: docs/extend.md.
 """
 
 from abc import abstractmethod
@@ -230,7 +230,7 @@ def _attention(channels: int) -> nn.Sequential:
 
 @final
 class Up(PairFusion):
-    """up(1x1(deep)): the shallow map only gives the size (FPENet's decoder with no MEU, table 4)."""
+    """up(1x1(deep)): the shallow map only gives the size (FPENet's decoder without MEU, table 4)."""
 
     projects = True
 

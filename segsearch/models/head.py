@@ -1,4 +1,4 @@
-"""Heads: Features -> logits at the finest level. A new one is a class here, a row in `HEADS`, a spec in spec.head."""
+"""Heads: Features -> logits at the finest level. All places of a new one: docs/extend.md."""
 
 from abc import abstractmethod
 from typing import final

@@ -51,19 +51,19 @@ def _one_width_per_fusion(pyramid: PyramidSpec, context: ContextSpec, neck: TopD
         yield f"context.width: {neck.fusion} needs the neck's {widths[0]}, got {width}"
 
 
-_OPTIONS = {
+OPTIONS = {
     "warps": ("fam", None),
     "attention": ("meu", "both"),
     "code": ("meu", "paper"),
     "style": ("fpn", "sfnet"),
 }
-"""Options of one fusion alone, with their defaults."""
+"""Options of one fusion alone: which one, and the default, which the others keep."""
 
 
 def _options_of_its_fusion(pyramid: PyramidSpec, neck: TopDownSpec) -> Iterator[str]:
     """models.necks.topdown: an option of one fusion means nothing in another, and two specs would be one network."""
     fused = range(pyramid.finest, pyramid.coarsest)
-    for option, (fusion, default) in _OPTIONS.items():
+    for option, (fusion, default) in OPTIONS.items():
         if getattr(neck, option) != default and neck.fusion != fusion:
             yield f"neck.{option}: is an option of {fusion}, got {neck.fusion}"
     if neck.warps is not None and (

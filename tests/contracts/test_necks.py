@@ -1,6 +1,6 @@
 """Every neck, one that will be added tomorrow included, keeps this contract, behind any encoder and between any levels."""
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -12,7 +12,8 @@ from segsearch.models.necks.nodes import WeightedSum
 from segsearch.models.necks.table import NECKS
 from segsearch.models.network import Network, build
 from segsearch.models.ops import Features
-from segsearch.spec.neck import Weights
+from segsearch.spec.neck import TopDownSpec, Weights
+from segsearch.spec.neck_rules import OPTIONS
 from segsearch.spec.network import NetworkSpec
 from tests.trained import as_if_trained
 
@@ -67,6 +68,10 @@ HEADS: dict[str, dict[str, Any]] = {
     "concat": {"kind": "concat", "width": 16},
     "weighted": {"kind": "weighted", "width": 16},
 }
+OF_ALL_FUSIONS = {"kind", "fusion", "widths", "smooth"}
+OWN = [field for field in TopDownSpec.model_fields if field not in OF_ALL_FUSIONS]
+TRIED: dict[str, list[object]] = {"warps": [[2, 3]]}
+"""Values of an option whose type does not list them."""
 CASES = [(name, neck) for name, necks in SPECS.items() for neck in necks]
 BY_NAME = [f"{name}-{i}" for name, necks in SPECS.items() for i in range(len(necks))]
 
@@ -100,7 +105,7 @@ def close(a: Tensor, b: Tensor) -> None:
 
 
 def test_every_neck_is_tried() -> None:
-    assert set(SPECS) == set(NECKS)
+    assert set(SPECS) == set(NECKS), "SPECS in this file has specs to try of each neck in models/necks/table.py"
 
 
 @pytest.mark.parametrize(("name", "neck"), CASES, ids=BY_NAME)
@@ -159,6 +164,25 @@ def test_folded_and_exported_it_gives_the_same(name: str, neck: dict) -> None:
     close(folded(image), logits)
     close(torch.export.export(folded, (image,), strict=False).module()(image), logits)
     close(network(image), logits)
+
+
+@pytest.mark.parametrize("option", OWN)
+@torch.no_grad()
+def test_an_option_of_a_fusion_changes_its_network(option: str) -> None:
+    assert option in OPTIONS, f"spec/neck_rules.py OPTIONS names the one fusion that has {option}, and its default"
+    (fusion, default), field = OPTIONS[option], TopDownSpec.model_fields[option]
+    assert default == field.default, f"{option} has one default in spec/neck_rules.py OPTIONS and one in spec/neck.py"
+    image = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+
+    def logits(**given: object) -> Tensor:
+        torch.manual_seed(0)
+        return made("topdown", {"fusion": fusion, **given}, "four strided stages", 2, 5).eval()(image)
+
+    others = TRIED.get(option) or [value for value in get_args(field.annotation) if value != default]
+    assert others, f"TRIED in this test needs a value of {option}"
+    for value in others:
+        unread = f"neck.{option}: {value} changes no network: `_pair` in models/necks/topdown.py gives it to {fusion}"
+        assert not torch.equal(logits(**{option: value}), logits()), unread
 
 
 @torch.no_grad()

@@ -27,7 +27,7 @@ def test_formulas_give_each_count_its_weight():
         "sfnet": (4, 4, 4, 2, 2, 0, 0),
         "tfprof": (2, 1, 0, 0, 0, 0, 1),
     }
-    assert weights.keys() == CONVENTIONS.keys()
+    assert weights.keys() == CONVENTIONS.keys(), "`weights` in this test has a row of each convention"
     fields = list(Tally.model_fields)
     for name, expected in weights.items():
         twos = [Tally(**{field: 2 * (field == one) for field in fields}) for one in fields]

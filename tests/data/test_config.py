@@ -3,11 +3,11 @@ import json
 import pytest
 from pydantic import BaseModel
 
-from segsearch.data.config import CamVidData, DataSpec, FolderData, Holdout, StreetsData, parse_data
+from segsearch.data.config import CONFIGS, CamVidData, DataSpec, FolderData, Holdout, StreetsData, parse_data
 from segsearch.errors import InputError
 from segsearch.frozen import Frozen
 
-NAMES = "streets, camvid, camvid_colour, cityscapes, ade20k, pascal_context, mapillary, folder, own"
+NAMES = ", ".join(CONFIGS)
 
 
 class Study(Frozen):

@@ -13,6 +13,7 @@ from segsearch.data.dataset import Splits, fingerprint
 from segsearch.data.filedataset import FileDataset
 from segsearch.data.open import OPENERS, find_data, open_data
 from segsearch.data.published import LAYOUTS, camvid_split
+from segsearch.data.recognise import recognise
 from segsearch.data.survey import check_labels, judge, survey
 from segsearch.errors import InputError
 
@@ -270,8 +271,19 @@ def test_tables_of_classes(means: classes.Classes, count: int, names: dict[int, 
     assert {k: means.names[k] for k in names} == names
 
 
-def test_every_data_set_has_a_description_and_an_opener() -> None:
-    assert set(OPENERS) == set(CONFIGS) == {*LAYOUTS, "streets", "folder", "own"}
+def test_every_data_set_has_its_places() -> None:
+    where = "a data set needs a config class in AnyData, data/config.py, and a row in LAYOUTS, data/published.py"
+    assert set(CONFIGS) == {*LAYOUTS, "streets", "folder", "own"}, where
+    assert set(OPENERS) == set(CONFIGS), "data/open.py OPENERS says what opens each config class of AnyData"
+    written = {tree.data["name"] for tree in TREES.values()}
+    assert written == set(LAYOUTS), "TREES in tests/data/published.py writes a small tree of each row of LAYOUTS"
+
+
+@ALL
+def test_every_data_set_is_recognised_where_it_lies(tree: Tree, tmp_path: Path) -> None:
+    tree.write(tmp_path)
+    found = recognise(tmp_path).published
+    assert found is not None and found.name == tree.data["name"]
 
 
 def test_the_rule_divides_the_real_camvid_as_segnet_did() -> None:

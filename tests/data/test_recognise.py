@@ -1,10 +1,15 @@
 """Folders of images and labels as people have them, and what is recognised in them."""
 
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from segsearch.data.affixes import joint_affixes, tokens
+from segsearch.data.classes import CAMVID
+from segsearch.data.config import CONFIGS, FileData, SizeHW
+from segsearch.data.layout import Layout, Where
+from segsearch.data.published import LAYOUTS as PUBLISHED
 from segsearch.data.recognise import recognise
 from segsearch.data.sequences import divide
 from segsearch.errors import InputError
@@ -60,6 +65,29 @@ def test_the_folder_of_labels_may_be_given(tmp_path: Path) -> None:
     assert recognise(tmp_path / "a2", tmp_path / "b2 mask").parts.keys() == {"train", "val"}
     write(tmp_path, "c/{}.png", "c/y_label/{}.png")
     assert len(recognise(tmp_path / "c", tmp_path / "c/y_label").parts["train"].pairing.pairs) == 3
+
+
+class Tiny(FileData):
+    """A data set that somebody adds."""
+
+    name: Literal["tiny"] = "tiny"
+    size: SizeHW = (32, 32)
+
+
+@pytest.mark.parametrize(("sign", "known"), [("[0-9]+", True), ("tiny_.*", False)])
+def test_a_new_data_set_is_known_by_the_sign_in_its_layout(tmp_path: Path, monkeypatch, sign, known) -> None:
+    train, val = (Where(images=f"pictures/{part}", labels=f"marks/{part}") for part in ("train", "val"))
+    layout = Layout(classes=CAMVID, sign=sign, train=(train,), val=(val,))
+    monkeypatch.setitem(CONFIGS, "tiny", Tiny)
+    monkeypatch.setitem(PUBLISHED, "tiny", lambda config: (layout,))
+    for folder in ("pictures", "marks"):
+        for part in ("train", "val"):
+            save_image(tmp_path / folder / part / "000.png", 0)
+    if known:
+        assert recognise(tmp_path).published == Tiny(root=str(tmp_path.resolve()))
+    else:
+        with pytest.raises(InputError, match="no labels that are recognised"):
+            recognise(tmp_path)
 
 
 def test_lists_divide_and_test_is_left_alone(tmp_path: Path) -> None:

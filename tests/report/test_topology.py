@@ -5,8 +5,13 @@ import re
 from xml.etree import ElementTree
 
 import pytest
+import torch
 
+from segsearch.models.context import CONTEXTS
+from segsearch.models.fusions import FUSIONS
 from segsearch.models.necks.table import NECKS
+from segsearch.models.necks.topdown import TopDown
+from segsearch.models.network import build
 from segsearch.report.topology.draw import draw_topology, topology
 from segsearch.report.topology.graph import IMAGE
 from segsearch.report.topology.layout import plan
@@ -26,14 +31,23 @@ NAMED = (
 SPECS = {name: named_points()[name].spec for name in NAMED} | {
     f"random_{i}": lower(point) for i, point in enumerate(sampled(6, seed=3))
 }
+PYRAMID = {"pyramid": {"finest": 1, "coarsest": 4}}
 TIMM = named_points()["sgcpnet1"].spec.model_dump(mode="json") | {
     "encoder": {"kind": "timm", "name": "resnet18", "finest": 1, "channels": [64, 64, 128, 256, 512]},
 }
 
 
 def test_every_neck_is_drawn() -> None:
-    assert DRAWN.keys() == NECKS.keys() == {spec.neck.kind for spec in SPECS.values()}
+    assert DRAWN.keys() == NECKS.keys(), "report/topology/necks.py DRAWN has a row of each neck"
+    assert NECKS.keys() == {spec.neck.kind for spec in SPECS.values()}, "NAMED in this file has a point of each neck"
     assert {box.glyph for spec in SPECS.values() for box in topology(spec).boxes} <= {"", *GLYPHS}
+
+
+@pytest.mark.parametrize("kind", [kind for kind in CONTEXTS if kind != "none"])
+def test_every_context_is_drawn(kind: str) -> None:
+    spec = next(spec for point in sampled(200, seed=0) if (spec := lower(point)).context.kind == kind)
+    drawn = any(box.kind == "context" for box in topology(spec).boxes)
+    assert drawn, f"`_context` in report/topology/encoder.py writes the box of {kind}"
 
 
 @pytest.mark.parametrize("name", SPECS)
@@ -66,6 +80,31 @@ def test_boxes_do_not_overlap(name: str) -> None:
     for a, b in itertools.combinations(sides, 2):
         assert a[1] <= b[0] or b[1] <= a[0] or a[3] <= b[2] or b[3] <= a[2]
     assert all(s[0] >= 0 and s[2] >= 0 and s[1] <= placed.width and s[3] <= placed.height for s in sides)
+
+
+def laterals(spec: NetworkSpec) -> int:
+    """Boxes of 1x1 alone: none is drawn left of a top-down neck but its laterals."""
+    return sum(box.kind == "convolution" and box.lines[0].startswith("1x1 ") for box in topology(spec).boxes)
+
+
+def top_down(fusion: str) -> NetworkSpec:
+    neck = {"fusion": fusion, "widths": [64] * 3}
+    return NetworkSpec.parse(named_points()["fpenet"].spec.model_dump(mode="json") | PYRAMID | {"neck": neck}, fusion)
+
+
+@pytest.mark.parametrize("fusion", FUSIONS)
+def test_laterals_are_drawn_as_they_are_built(fusion: str) -> None:
+    spec = top_down(fusion)
+    with torch.device("meta"):
+        neck = build(spec, 2).neck
+    assert isinstance(neck, TopDown)
+    assert laterals(spec) == len(neck.laterals)
+
+
+def test_the_rules_say_which_fusion_has_no_laterals(monkeypatch) -> None:
+    assert laterals(top_down("fpn"))
+    monkeypatch.setattr("segsearch.report.topology.necks.PROJECTING", {"fpn"})
+    assert not laterals(top_down("fpn"))
 
 
 def test_three_networks_of_dfanet_stand_side_by_side() -> None:

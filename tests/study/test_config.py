@@ -8,7 +8,6 @@ import torch
 from segsearch.engine.prepare import prepare
 from segsearch.errors import DeviceError, InputError
 from segsearch.measure.backends.base import PRECISIONS
-from segsearch.measure.backends.table import BACKENDS
 from segsearch.study.config import StudyConfig, load_study, parse_study
 from tests.command import run
 from tests.engine.studies import study
@@ -200,10 +199,6 @@ def test_another_device_is_refused_by_name(device: str) -> None:
         with pytest.raises(InputError) as caught:
             parse_study(MINIMAL | changes, "x")
         assert str(caught.value) == f"{place}: {device!r} is not known (allowed: cpu, cuda, cuda:N)"
-
-
-def test_backends_are_those_that_exist() -> None:
-    assert set(get_args(StudyConfig.model_fields["backend"].annotation)) == set(BACKENDS)
 
 
 def test_precisions_are_those_that_exist_and_int8_is_not_searched_in() -> None:

@@ -15,23 +15,26 @@ OURS = ("search_short", "strong")
 
 @pytest.mark.parametrize("name", recipe_names())
 def test_a_shipped_recipe_holds_for_each_data_set_it_names_and_for_others(name: str) -> None:
-    file = read_recipe_file(name)
-    assert file.source and file.stated and file.open and file.recipe["schema_version"] == 1
+    file, place = read_recipe_file(name), f"spaces/recipes/{name}.yaml"
+    for key in ("source", "stated", "open"):
+        assert getattr(file, key), f"{place}: a shipped recipe has `{key}`, as the others in its folder have"
+    assert file.recipe.get("schema_version") == 1, f"{place}: recipe: `schema_version: 1` says whose defaults it has"
     plain = load_recipe(name, "streets")
-    assert plain.crop is None, "other data sets may be of any size"
-    assert set(file.data) <= set(CONFIGS)
+    assert plain.crop is None, f"{place}: recipe: `crop` stands below `data`: other data sets may be of any size"
+    assert set(file.data) <= set(CONFIGS), f"{place}: data: names data sets, as data/config.py has them"
     for data_name, changes in file.data.items():
         recipe = load_recipe(name, data_name)
         for field, value in changes.items():
             assert getattr(recipe, field) == (tuple(value) if isinstance(value, list) else value)
         assert recipe.total_steps(3000) > 0
     known = set(Recipe.model_fields) | set(file.data) | {"everything"}
-    assert set(file.open) <= known, "what is left open is a field, or a data set's"
+    assert set(file.open) <= known, f"{place}: open: what is left open is a field, or a data set's"
 
 
 def test_each_paper_has_its_recipe() -> None:
     papers = {point.paper for point in named_points().values()} - {"found"}
-    assert set(recipe_names()) == papers | set(OURS)
+    where = "a file in spaces/recipes/ is called as its paper's file in spaces/points/, or named in OURS of this test"
+    assert set(recipe_names()) == papers | set(OURS), where
 
 
 def test_what_the_papers_print() -> None:

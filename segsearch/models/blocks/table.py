@@ -1,4 +1,4 @@
-"""Every block by its word. A new one: a class, a row here, a word in spec.encoder.BlockName."""
+"""Every block by its word. All places of a new one: docs/extend.md."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""The table of necks. A new one is a class, a row here, a spec in spec.neck, an arm of `fusion` in the space."""
+"""The table of necks. All places of a new one: docs/extend.md."""
 
 from segsearch.models.necks.aggregate import Aggregate
 from segsearch.models.necks.base import Neck, Site

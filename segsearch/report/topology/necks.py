@@ -9,6 +9,7 @@ from segsearch.spec.channels import pooled_strides, pyramid_levels, stages_at
 from segsearch.spec.context import context_width
 from segsearch.spec.encoder import EncoderSpec
 from segsearch.spec.neck import AggregateSpec, BidirectionalSpec, SkipSpec, TopDownSpec
+from segsearch.spec.neck_rules import PROJECTING
 from segsearch.spec.network import NetworkSpec
 from segsearch.spec.reruns import staged
 
@@ -47,7 +48,7 @@ def _topdown(graph: Graph, spec: NetworkSpec, neck: TopDownSpec) -> None:
     coarsest = max(given)
     given[coarsest] = context_width(spec.context) or given[coarsest]
     shallow = sorted(given)[:-1]
-    if shallow and neck.fusion not in ("meu", "up"):
+    if shallow and neck.fusion not in PROJECTING:
         width, column = neck.widths[0], graph.next_column
         for level in given if neck.style == "eseg" or given[coarsest] != width else shallow:
             graph.follow("convolution", column, level, f"1x1 {width}")

@@ -1,4 +1,4 @@
-"""Every family by its word. A new one: a function, a row here, an arm under `encoder:` in spaces/unified.yaml."""
+"""Every family by its word. All places of a new one: docs/extend.md."""
 
 from collections.abc import Callable
 
