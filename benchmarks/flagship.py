@@ -26,6 +26,7 @@ from flagship_results import (
     pack_studies,
     stored,
     time_files,
+    timed,
     unpack_studies,
 )
 from flagship_tables import write_tables
@@ -60,7 +61,11 @@ def work(place: Place, jobs: Sequence[Job], at_once: int, end: float | None) -> 
 
 
 def compare(place: Place, results: Path, at_once: int, end: float | None) -> bool:
-    """Export and score what is trained, time it while nothing else runs, and write all records and tables."""
+    """Export and score what is trained, time it while nothing else runs, and write all records and tables.
+
+    All networks are timed anew where one has no latency yet, or another processor measured them: delete ``latency.csv``
+    to have that done at another time.
+    """
     runs = finished(place)
     done = work(place, list(comparisons(place, runs)), at_once, end)
     ready = comparable(place, runs)
@@ -68,7 +73,8 @@ def compare(place: Place, results: Path, at_once: int, end: float | None) -> boo
         print("compare: no network is ready, or no time is left; --stages compare does it alone")
         return False
     results.mkdir(parents=True, exist_ok=True)
-    time_files(place, ready, results).to_csv(results / LATENCY, index=False, lineterminator="\n")
+    if not timed(ready, results):
+        time_files(place, ready, results).to_csv(results / LATENCY, index=False, lineterminator="\n")
     keep(place, ready, results)
     keep_studies(place, results)
     write_all(place.protocol, results)

@@ -14,6 +14,7 @@ from segsearch.artefacts.formats import ONNX
 from segsearch.deployment.card import JSON_NAME, Card, read_card
 from segsearch.files import replacing, write_atomic
 from segsearch.measure.conditions import Conditions
+from segsearch.measure.machine import cpu_name
 from segsearch.run.folder import read_run
 from segsearch.samplers.shortlist import SHORTLIST
 from segsearch.study.analysis import analyse
@@ -97,6 +98,14 @@ def _paths(place: Place) -> Iterator[tuple[str, str]]:
         yield place.root, place.protocol.root
     yield str(place.out), "PATH/TO/RUNS"
     yield str(FLAGSHIP), "PATH/TO/flagship"
+
+
+def timed(runs: Sequence[Trained], results: Path) -> bool:
+    """Say whether each network has a latency of this processor; seeds of one are the same graph."""
+    if not (results / LATENCY).exists():
+        return False
+    rows = pd.read_csv(results / LATENCY)
+    return {run.network for run in runs} <= set(rows.network) and set(rows.device) == {cpu_name()}
 
 
 def time_files(place: Place, runs: Sequence[Trained], results: Path) -> pd.DataFrame:

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 from flagship_compare import Network, difference, drawn_images, fastest, front, met, most_accurate
-from flagship_jobs import FLAGSHIP, SCRATCH, TRACKS, Place, finished, trainings
+from flagship_jobs import FLAGSHIP, SCRATCH, TRACKS, Place, Trained, finished, trainings
 from flagship_points import write_points
 from flagship_results import (
     COST,
@@ -20,12 +20,14 @@ from flagship_results import (
     importance_of,
     keep_studies,
     pack_studies,
+    timed,
     unpack_studies,
 )
 from flagship_tables import compare, comparison_page, comparison_rows, write_tables
 from torch import nn
 from trainings import Job, keep_weights, next_job, run_jobs
 
+from segsearch.measure.machine import cpu_name
 from segsearch.study.analysis import analyse
 from segsearch.study.store import StudyFolder
 from segsearch.study_files import RESULT, WEIGHTS
@@ -249,6 +251,18 @@ def test_a_study_goes_on_elsewhere_without_its_weights_and_paths(tmp_path: Path)
     packed = (stored.results / "search.zip").read_bytes()
     pack_studies(here)
     assert (stored.results / "search.zip").read_bytes() == packed
+
+
+def test_further_seeds_leave_the_latencies_as_they_are_and_other_networks_or_processors_do_not(tmp_path: Path) -> None:
+    run = Trained(kind="yardstick", network="fpenet", seed=1, folder=tmp_path)
+    assert not timed([run], tmp_path)
+    for device, network, same in (
+        (cpu_name(), "fpenet", True),
+        (cpu_name(), "sgcpnet1", False),
+        ("x", "fpenet", False),
+    ):
+        pd.DataFrame({"network": [network], "device": [device]}).to_csv(tmp_path / LATENCY)
+        assert timed([run], tmp_path) == same
 
 
 @pytest.fixture(scope="module")
