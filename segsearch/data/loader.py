@@ -1,5 +1,6 @@
 """Batches for training: an endless shuffled stream whose place is one number, from wherever the images fit."""
 
+import contextlib
 import os
 import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -134,8 +135,9 @@ def _from_workers(dataset: Dataset, device: torch.device) -> Stream:
             pin_memory=device.type == "cuda",
             generator=torch.Generator(),  # else it draws from that of the training, which then depends on the place
         )
+        iterator = iter(loader)
         try:
-            for batch in loader:
+            for batch in iterator:
                 if isinstance(batch, InputError):
                     raise batch
                 yield batch[0].to(device, non_blocking=True), batch[1].to(device, non_blocking=True)
@@ -143,6 +145,10 @@ def _from_workers(dataset: Dataset, device: torch.device) -> Stream:
             if "DataLoader worker" not in str(error):
                 raise
             raise MachineError(f"this machine: a process that reads images ended: {one_line(error)}") from error
+        finally:
+            # here, and not when it is collected: a worker that aborts as it ends is an error that nobody could catch
+            with contextlib.suppress(RuntimeError):
+                iterator._shutdown_workers()  # type: ignore[attr-defined]
 
     return stream
 
