@@ -144,6 +144,8 @@ def _from_workers(dataset: Dataset, device: torch.device) -> Stream:
         except RuntimeError as error:
             if "DataLoader worker" not in str(error):
                 raise
+            if iterator._shutdown:  # type: ignore[attr-defined]
+                return  # all batches were given: a worker was killed as it ended
             raise MachineError(f"this machine: a process that reads images ended: {one_line(error)}") from error
         finally:
             # here, and not when it is collected: a worker that aborts as it ends is an error that nobody could catch

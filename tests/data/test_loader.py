@@ -1,3 +1,5 @@
+import gc
+import multiprocessing.util
 import os
 import pickle
 import signal
@@ -119,6 +121,21 @@ def test_a_worker_that_is_killed_is_the_machines_fault() -> None:
     data = Bad(fatal=True)
     with pytest.raises(MachineError, match="this machine: a process that reads images ended: DataLoader worker"):
         list(batches(data, 2, None, 0, 0, 2, stream=stream_of(data, torch.device("cpu"), "workers")))
+
+
+class Aborts(Bad):
+    """Its process is killed as it ends, as happens where C++ threads outlive it on a busy machine."""
+
+    def __getitem__(self, index: int) -> Pair:
+        if multiprocessing.parent_process() is not None:
+            multiprocessing.util.Finalize(None, os.abort, exitpriority=0)
+        return super().__getitem__(0)
+
+
+def test_a_worker_that_is_killed_as_it_ends_harms_nobody() -> None:
+    data = Aborts(fatal=False)
+    assert len(list(batches(data, 2, None, 0, 0, 2, stream=stream_of(data, torch.device("cpu"), "workers")))) == 2
+    gc.collect()
 
 
 def test_images_that_do_not_fit_are_read_by_workers(streets: Streets, monkeypatch: pytest.MonkeyPatch) -> None:
