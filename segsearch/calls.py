@@ -40,17 +40,13 @@ def checked(call: Callable[P, T]) -> Callable[P, T]:
         InputError: another argument. What the function itself refuses is passed on, with the command line's
             ``--reset-head`` written ``reset_head``.
     """
-    signature = inspect.signature(call)
-
-    @functools.cache
-    def hints() -> dict[str, Any]:
-        return get_type_hints(call, include_extras=True)
+    signature, hints = inspect.signature(call), get_type_hints(call, include_extras=True)
 
     @functools.wraps(call)
     def checking(*args: P.args, **kwargs: P.kwargs) -> T:
         given = signature.bind(*args, **kwargs)
         for name, value in given.arguments.items():
-            given.arguments[name] = _allowed(name, value, hints()[name])
+            given.arguments[name] = _allowed(name, value, hints[name])
         try:
             return call(*given.args, **given.kwargs)
         except SegsearchError as error:
@@ -58,6 +54,9 @@ def checked(call: Callable[P, T]) -> Callable[P, T]:
             error.__dict__.update({fact: _named(value) for fact, value in error.__dict__.items()})
             raise
 
+    plain = get_type_hints(call)  # what `help` shows, without bounds and validators
+    shown = [each.replace(annotation=plain[name]) for name, each in signature.parameters.items()]
+    checking.__signature__ = signature.replace(parameters=shown, return_annotation=plain["return"])  # type: ignore[attr-defined]
     return checking
 
 

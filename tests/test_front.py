@@ -30,6 +30,7 @@ def test_no_module_hides_a_name() -> None:
 def test_help_reads_like_a_table_of_contents() -> None:
     text = pydoc.plain(pydoc.render_doc(segsearch))
     assert all(f"{name}(" in text for name in segsearch.__all__ if not name.endswith("Error"))
+    assert "Annotated" not in text.partition("\nFUNCTIONS\n")[2], "a function's types are told plainly"
 
 
 def test_an_unknown_name_is_refused() -> None:
