@@ -7,7 +7,7 @@ import types
 from collections.abc import Mapping
 from typing import Annotated, Any, Self, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from segsearch.errors import InputError, meant
@@ -21,6 +21,24 @@ def yes_or_no(value: object) -> object:
 
 
 YesNo = Annotated[bool, BeforeValidator(yes_or_no)]
+
+_JOINERS = "\u200c\u200d"
+"""Letters of Persian, Hindi and their like that shape their neighbours; Python counts them as not printable."""
+
+
+def shown_name(name: str) -> str:
+    """Give back a name that can be drawn in one line and told from all others. Raises ValueError for another one."""
+    if not name.strip():
+        raise ValueError(f"{name!r} is blank")
+    if name != name.strip() or name[0] in _JOINERS or name[-1] in _JOINERS:
+        raise ValueError(f"{name!r} begins or ends with a blank")
+    if not all(letter.isprintable() or letter in _JOINERS for letter in name):
+        raise ValueError(f"{name!r} holds what cannot be printed in one line, such as a line break")
+    return name
+
+
+ShownName = Annotated[str, Field(min_length=1), AfterValidator(shown_name)]
+"""What people call a class or a data set."""
 
 V = TypeVar("V")
 

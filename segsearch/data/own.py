@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from segsearch.data.classes import check_names
 from segsearch.data.config import OwnData
 from segsearch.data.dataset import IGNORE, Memory, Pair, Splits
 from segsearch.data.palette import Colour, distinct
@@ -62,6 +63,7 @@ def own_data(
     description = OwnData.parse({"name": "own", "label": name, "size": list(size), "fit": fit}, "own_data")
     if not 2 <= len(classes) <= MOST_CLASSES:
         raise InputError("classes", f"are {len(classes)}", f"2 to {MOST_CLASSES}")
+    check_names(classes, "classes")
     shown = distinct(len(classes)) if colours is None else tuple(colours)
     if len(shown) != len(classes):
         raise InputError("colours", f"are {len(shown)} for {len(classes)} classes", "one for each")

@@ -73,6 +73,11 @@ def test_ignored_colours_that_are_none_are_refused_in_words_of_the_file(tmp_path
     assert f"{path}.ignore_colours: must be others, or a list of colours such as [[0, 0, 0]]" in refusal(path)
 
 
+def test_classes_may_be_called_in_any_language(tmp_path: Path) -> None:
+    names = ["пешеход", "پیاده\u200cرو", "歩行者 1"]
+    assert opened(write_folder(tmp_path, classes=names)).train.classes == tuple(names)
+
+
 def test_a_pattern_may_begin_with_a_dot(tmp_path: Path) -> None:
     where = {
         part: {"images": f"./images//{part}/*.png", "labels": f"./labels/{part}/*.png"} for part in ("train", "val")
@@ -156,6 +161,13 @@ def test_scoring_on_what_was_learnt_is_refused(tmp_path: Path) -> None:
         ({"classes": ["road"]}, "set.yaml.classes: "),
         ({"classes": ["road", "car", "car"]}, "classes must differ, but car stands twice"),
         ({"classes": None}, "set.yaml.classes: is missing"),
+        ({"classes": ["a", "b\nx", "c"]}, r"set.yaml.classes[1]: 'b\nx' holds what cannot be printed in one line"),
+        ({"classes": ["a", "b\u0007x", "c"]}, r"set.yaml.classes[1]: 'b\x07x' holds what cannot be printed"),
+        ({"classes": ["a", "b", "c\u202ed"]}, r"set.yaml.classes[2]: 'c\u202ed' holds what cannot be printed"),
+        ({"classes": ["a", " ", "c"]}, "set.yaml.classes[1]: ' ' is blank"),
+        ({"classes": ["a", "  a", "c"]}, "set.yaml.classes[1]: '  a' begins or ends with a blank"),
+        ({"classes": ["a", "a\u200d", "c"]}, r"set.yaml.classes[1]: 'a\u200d' begins or ends with a blank"),
+        ({"name": "my\ndata"}, r"set.yaml.name: 'my\ndata' holds what cannot be printed"),
         ({"val": None}, "set.yaml.val: is missing"),
         ({"clases": ["a"]}, "set.yaml.clases: unknown key, did you mean 'classes'?"),
         ({"train": {"images": "images/train"}}, "set.yaml.train.labels: is missing"),

@@ -109,5 +109,10 @@ def test_another_process_says_what_to_do() -> None:
 def test_nothing_to_learn_from_is_refused_at_once() -> None:
     with pytest.raises(InputError, match="mine/train: holds no images"):
         given()
+    for second, problem in (("b\nx", "cannot be printed in one line"), ("a", "stands twice"), (7, "7 is no text")):
+        with pytest.raises(InputError, match=rf"^classes\[1\]: .*{problem}"):
+            own_data("mine", Pairs([1]), Pairs([1]), classes=["a", second], size=(32, 48))  # type: ignore[list-item]
+    with pytest.raises(InputError, match=r"own_data.label: 'mi\\nne' holds what cannot be printed"):
+        own_data("mi\nne", Pairs([1]), Pairs([1]), classes=CLASSES, size=(32, 48))
     with pytest.raises(InputError, match=r"classes: are 1 \(allowed: 2 to 255\)"):
         own_data("mine", Pairs([1]), Pairs([1]), classes=["all"], size=(32, 48))
