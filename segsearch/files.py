@@ -18,6 +18,11 @@ PART = ".part"
 """Ends the names of temporary files."""
 
 
+def to_bytes(text: str) -> bytes:
+    r"""Encode text in UTF-8. A byte of a file's name that is not UTF-8 becomes ``\udcff``, which JSON reads back."""
+    return text.encode("utf-8", "backslashreplace")
+
+
 def write_atomic(path: Path, content: str | bytes, *, durable: bool = True) -> None:
     """Write a file so that a crash at any moment leaves the old one or the new one, never a part.
 
@@ -27,7 +32,7 @@ def write_atomic(path: Path, content: str | bytes, *, durable: bool = True) -> N
         InputError: the folder cannot be written, or the disk is full; nothing is left behind.
 
     """
-    data = content.encode() if isinstance(content, str) else content
+    data = to_bytes(content) if isinstance(content, str) else content
     with replacing(path, durable=durable) as temporary:
         temporary.write_bytes(data)
 

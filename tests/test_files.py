@@ -1,4 +1,5 @@
 import errno
+import json
 import os
 from pathlib import Path
 
@@ -18,6 +19,13 @@ def test_a_file_is_whole_or_old(tmp_path) -> None:
     write_atomic(path, b"new")
     assert path.read_text() == "new"
     assert [p.name for p in path.parent.iterdir()] == ["a.txt"]
+
+
+def test_names_of_files_that_are_not_utf_8_can_be_written(tmp_path) -> None:
+    name = os.fsdecode(b"a\xff\xfe.png")
+    write_atomic(tmp_path / "a.json", json.dumps(name, ensure_ascii=False))
+    assert (tmp_path / "a.json").read_bytes() == rb'"a\udcff\udcfe.png"'
+    assert json.loads((tmp_path / "a.json").read_text()) == name
 
 
 def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from segsearch.data.decode import LABEL_SUFFIXES
 from segsearch.deployment.images import SUFFIXES, list_files, said_of
 from segsearch.errors import InputError
-from segsearch.files import expanded
+from segsearch.files import expanded, to_bytes
 
 _WILD = {"*": "(.*)", "?": "(.)"}
 
@@ -187,7 +187,7 @@ def _listed(root: Path, path: Path, found: _Side) -> set[str]:
     for key, image in found.files.items():
         short = os.path.relpath(image, root)
         for name in (key, key + image.suffix, short, os.path.splitext(short)[0]):
-            known.setdefault(Path(name).as_posix(), key)
+            known.setdefault(to_bytes(Path(name).as_posix()).decode(), key)  # as lists of `segsearch init` have it
     wanted: dict[str, int] = {}
     problems: list[InputError] = []
     for number, line in enumerate(_lines(path), start=1):

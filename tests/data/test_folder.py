@@ -1,3 +1,4 @@
+import os
 import pickle
 import re
 import shutil
@@ -13,6 +14,7 @@ from segsearch.data.filedataset import FileDataset
 from segsearch.data.open import find_data, open_data
 from segsearch.data.pairs import find_pairs
 from segsearch.errors import InputError
+from segsearch.files import write_atomic
 
 from .samples import SIZE, read_all, save_image, save_label, write_camvid, write_folder
 
@@ -287,6 +289,15 @@ def test_a_list_names_the_images_of_a_split(tmp_path: Path, text: str) -> None:
     (tmp_path / "labels/train/1.png").unlink()  # not listed, so not missed
     train = opened(path).train
     assert isinstance(train, FileDataset) and [pair.key for pair in train.pairs] == ["0", "2"]
+
+
+def test_a_list_names_files_that_are_not_utf_8_as_we_write_them(tmp_path: Path) -> None:
+    path = write_folder(tmp_path, train=LISTED)
+    for folder in ("images", "labels"):
+        (tmp_path / folder / "train/1.png").rename(tmp_path / folder / "train" / os.fsdecode(b"a\xff.png"))
+    (tmp_path / "splits").mkdir()
+    write_atomic(tmp_path / "splits/train.txt", os.fsdecode(b"0\na\xff\n"))
+    assert keys(opened(path))[0] == ["0", os.fsdecode(b"a\xff")]
 
 
 def test_two_lists_divide_one_folder_and_names_may_hold_blanks_and_folders(tmp_path: Path) -> None:
