@@ -46,6 +46,7 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
 
     """
     temporary: Path | None = None
+    check_folder(path.parent)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PART)
@@ -101,8 +102,19 @@ def expanded(path: str) -> Path:
         raise InputError(path, "there is no such user's home folder", "~/FOLDER, or a whole path") from error
 
 
+def check_folder(path: Path) -> None:
+    """See that no file and no link to nothing is where a folder is to be. Raises InputError where one is."""
+    part = next((part for part in (path, *path.parents) if os.path.lexists(part)), path)
+    if part.is_dir() or not os.path.lexists(part):
+        return
+    what = f"is a link to '{part.readlink()}', which is not there" if part.is_symlink() else "is a file, no folder"
+    where = "" if part == path else f"cannot be made: '{part}' "
+    raise InputError(path, where + what)
+
+
 def make_folder(path: Path) -> None:
     """Make a folder and those above it; one that is there will do. Raises InputError where that cannot be."""
+    check_folder(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from segsearch.errors import InputError
-from segsearch.files import replacing, write_atomic
+from segsearch.files import make_folder, replacing, write_atomic
 
 
 def test_a_file_is_whole_or_old(tmp_path) -> None:
@@ -41,5 +41,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path) -> None:
 
 
 def test_a_folder_that_is_none() -> None:
-    with pytest.raises(InputError, match="cannot be written"):
+    with pytest.raises(InputError, match="^/dev/null: is a file, no folder"):
         write_atomic(Path("/dev/null/x"), "text")
+    with pytest.raises(InputError, match="^/dev/null/x/y: cannot be made: '/dev/null' is a file, no folder"):
+        make_folder(Path("/dev/null/x/y"))

@@ -32,11 +32,13 @@ class Pairing:
         pairs: by key.
         problems: one for each file that has no partner, or shares it with another.
         skipped: files that are neither images nor labels by their suffix.
+        searched: folders that are read to any depth, so that every image in them is taken for one of the split.
     """
 
     pairs: tuple[FilePair, ...]
     problems: tuple[InputError, ...] = ()
     skipped: tuple[Path, ...] = ()
+    searched: tuple[Path, ...] = ()
 
     def only(self, wanted: Callable[[FilePair], bool]) -> "Pairing":
         """Return it with those pairs that are wanted."""
@@ -64,6 +66,7 @@ def joined(parts: Iterable[Pairing]) -> Pairing:
         pairs=tuple(pair for part in every for pair in part.pairs),
         problems=tuple(problem for part in every for problem in part.problems),
         skipped=tuple(path for part in every for path in part.skipped),
+        searched=tuple(folder for part in every for folder in part.searched),
     )
 
 
@@ -72,6 +75,17 @@ def refuse(problems: Sequence[InputError], more: str = "") -> None:
     if problems:
         first, others = problems[0], len(problems) - 1
         raise InputError(first.place, first.problem + (f" (and {others} more{more})" if others else ""), first.allowed)
+
+
+def refuse_inside(out: Path, searched: Iterable[Path]) -> None:
+    """Keep results out of folders whose images are data: the next look would take them for images without labels.
+
+    Raises:
+        InputError: ``out`` is one of the folders, or inside one.
+    """
+    within = next((folder for folder in searched if out.resolve().is_relative_to(folder.resolve())), None)
+    if within is not None:
+        raise InputError(out, f"lies in {within}, which data is read from; the results need another folder")
 
 
 def find_pairs(
@@ -107,6 +121,7 @@ def find_pairs(
         pairs=tuple(FilePair(key=key, image=found.files[key], label=marked.files[key]) for key in both),
         problems=problems,
         skipped=tuple(dict.fromkeys((*found.skipped, *marked.skipped))),
+        searched=(*found.searched, *marked.searched),
     )
 
 
@@ -118,6 +133,7 @@ class _Side:
         self.files: dict[str, Path] = {}
         self.twice: list[InputError] = []
         self.skipped: list[Path] = []
+        self.searched: tuple[Path, ...] = ()
         place = _under(root, where)
         for key, path in self._listing(root, place, suffixes):
             if key in self.files:
@@ -132,6 +148,7 @@ class _Side:
         if place.is_dir() or not any(sign in self.where for sign in _WILD):
             if not place.is_dir():
                 raise InputError(place, "no such folder")
+            self.searched = (place,)
             files, self.skipped = list_files(place, suffixes)
             yield from ((path.relative_to(place).with_suffix("").as_posix(), path) for path in files)
             return

@@ -9,9 +9,39 @@ from PIL import Image
 
 from segsearch.cli.outputs import IMPORTED, SCORES, check_output
 from segsearch.errors import InputError
+from segsearch.models.network import build
+from segsearch.space.lower import lower
+from segsearch.space.points import named_points
 from segsearch.training.per_image import PerImage
 from segsearch.training.weights import WeightFacts, save_weights
 from tests.command import refusal, run
+from tests.data.samples import write_folder
+
+TRAIN = ["train", "sgcpnet1", "--data", "set.yaml", "--size", "32x48", "--recipe", "search_short", "--out"]
+FOLDERS = {
+    "train": TRAIN,
+    "search": ["search", "study.yaml", "--out"],
+    "search --dry-run": ["search", "study.yaml", "--dry-run", "--out"],
+    "init": ["init", ".", "--no-measure", "--out"],
+    "visualize": [
+        "visualize",
+        "sgcpnet1",
+        "--weights",
+        "w.safetensors",
+        "--data",
+        "set.yaml",
+        "--size",
+        "32x48",
+        "--out",
+    ],
+    "tune": ["tune", "sgcpnet1", "--weights", "w.safetensors", "--data", "set.yaml", "--size", "32x48", "--out"],
+}
+"""Verbs whose results lie in a folder, with data."""
+STUDY = """
+data: {name: folder, root: set.yaml, size: [32, 48]}
+recipe: {iterations: 1}
+trials: 1
+"""
 
 WRITING = {
     ".svg": ["show", "fpenet", "--size", "64x64", "--picture"],
@@ -85,3 +115,38 @@ def test_scores_and_imported_weights_are_known_and_trained_ones_are_kept(tmp_pat
     save_weights(torch.nn.Linear(1, 1), weights, WeightFacts(classes=("a", "b")))
     with pytest.raises(InputError, match="exists and is not a file of `segsearch import-weights`"):
         check_output("--out", weights, IMPORTED)
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Data, a study of it and weights; a file and a link to nothing."""
+    folder = tmp_path_factory.mktemp("here")
+    write_folder(folder)
+    (folder / "study.yaml").write_text(STUDY)
+    save_weights(build(lower(named_points()["sgcpnet1"].choices), 3), folder / "w.safetensors")
+    (folder / "FILE").touch()
+    (folder / "LINK").symlink_to("nothing")
+    return folder
+
+
+@pytest.mark.parametrize("words", [*FOLDERS.values(), ["leaderboard", "--points", "sgcpnet1", "--quick", "--out"]])
+def test_what_can_be_no_folder_is_refused(words: Sequence[str], here: Path) -> None:
+    """A search says other things first, of what it begins with."""
+    for name, problem in (
+        ("FILE", "FILE: is a file"),
+        ("LINK", "LINK: is a link to 'nothing', which is not there"),
+        ("FILE/x", "FILE/x: cannot be made: 'FILE' is a file, no folder"),
+    ):
+        done = run(*words, name, cwd=here)
+        assert done.returncode == 2 and done.stderr.splitlines()[-1].startswith(f"segsearch: {problem}"), done
+
+
+@pytest.mark.parametrize("words", FOLDERS.values(), ids=FOLDERS)
+@pytest.mark.parametrize("inside", ["images/train/run", "images/train", "images/run/../val/a/b", "labels/val/x"])
+def test_results_are_kept_out_of_the_data(words: Sequence[str], inside: str, here: Path) -> None:
+    before = sorted(here.rglob("*"))
+    done = run(*words, inside, cwd=here)
+    assert done.returncode == 2, done
+    told = done.stderr.splitlines()[-1]
+    assert "which data is read from; the results need another folder" in told or "holds 0.png and no run.json" in told
+    assert sorted(here.rglob("*")) == before

@@ -51,6 +51,13 @@ def test_patterns_and_forms(here: Path) -> None:
     assert len(drawn) > len(mask) == 20
 
 
+def test_a_file_in_the_place_of_the_folder_is_told_before_any_image_is_segmented(here: Path) -> None:
+    (here / "FILE").touch()
+    done = run("predict", "model.onnx", "in", "--out", "FILE", cwd=here)
+    assert (done.returncode, done.stderr) == (2, "segsearch: FILE: is a file, no folder\n")
+    assert "images" not in done.stdout
+
+
 def test_an_image_whose_name_is_not_utf_8_is_one_of_the_results(here: Path) -> None:
     name = os.fsdecode(b"a\xff\xfe.png")
     (here / "odd").mkdir()
