@@ -46,7 +46,8 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
 
     """
     temporary: Path | None = None
-    check_folder(path.parent)
+    if (found := _in_the_way(path.parent)) is not None:
+        raise InputError(path, "cannot be written: '{}' {}".format(*found))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PART)
@@ -102,14 +103,28 @@ def expanded(path: str) -> Path:
         raise InputError(path, "there is no such user's home folder", "~/FOLDER, or a whole path") from error
 
 
+def no_file(path: Path, missing: str = "no such file") -> str:
+    """Say why a path is no file that can be read to its end; ``missing`` where nothing is there."""
+    if path.is_symlink() and not path.exists():
+        return f"is a link to '{path.readlink()}', which is not there"
+    if path.is_dir():
+        return "is a folder"
+    return "is no regular file" if path.exists() else missing
+
+
 def check_folder(path: Path) -> None:
     """See that no file and no link to nothing is where a folder is to be. Raises InputError where one is."""
-    part = next((part for part in (path, *path.parents) if os.path.lexists(part)), path)
-    if part.is_dir() or not os.path.lexists(part):
-        return
-    what = f"is a link to '{part.readlink()}', which is not there" if part.is_symlink() else "is a file, no folder"
-    where = "" if part == path else f"cannot be made: '{part}' "
-    raise InputError(path, where + what)
+    if (found := _in_the_way(path)) is not None:
+        part, what = found
+        raise InputError(path, what if part == path else f"cannot be made: '{part}' {what}")
+
+
+def _in_the_way(folder: Path) -> tuple[Path, str] | None:
+    """Give what is no folder where one is to be, or above it, and what it is; None where nothing is in the way."""
+    part = next((part for part in (folder, *folder.parents) if os.path.lexists(part)), None)
+    if part is None or part.is_dir():
+        return None
+    return part, no_file(part) if part.is_symlink() and not part.exists() else "is a file, no folder"
 
 
 def make_folder(path: Path) -> None:

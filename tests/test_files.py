@@ -41,7 +41,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path) -> None:
 
 
 def test_a_folder_that_is_none() -> None:
-    with pytest.raises(InputError, match="^/dev/null: is a file, no folder"):
+    with pytest.raises(InputError, match="^/dev/null/x: cannot be written: '/dev/null' is a file, no folder"):
         write_atomic(Path("/dev/null/x"), "text")
     with pytest.raises(InputError, match="^/dev/null/x/y: cannot be made: '/dev/null' is a file, no folder"):
         make_folder(Path("/dev/null/x/y"))

@@ -9,6 +9,7 @@ import typer
 from segsearch.cli.arguments import JsonOption, PointArgument, size_hw
 from segsearch.cli.outputs import SCORES, check_output
 from segsearch.cli.study import RootOption
+from segsearch.errors import InputError
 from segsearch.progress import say
 
 if TYPE_CHECKING:
@@ -210,6 +211,8 @@ def evaluate(
 
     if per_image is not None:
         check_output("--per-image", per_image, SCORES)
+    if stride is not None and window is None:
+        raise InputError("--stride", "needs --window HxW, which it is the stride of")
     sides = {name: size_hw(text, f"--{name}") for name, text in (("window", window), ("stride", stride)) if text}
     views = {"mode": "slide" if window else "whole", "scales": scale or [1.0], "flip": flip} | sides
     settings = Evaluation.parse(views, "evaluate")

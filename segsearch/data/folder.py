@@ -30,7 +30,7 @@ from segsearch.data.labels import ColourLabels, IdLabels, LabelReader
 from segsearch.data.pairs import Pairing, find_pairs
 from segsearch.data.palette import Colour, distinct
 from segsearch.errors import InputError
-from segsearch.files import expanded
+from segsearch.files import expanded, no_file
 from segsearch.frozen import Frozen, ShownName
 from segsearch.yaml12 import load_yaml
 
@@ -151,7 +151,7 @@ def open_folder(config: FolderData, cache: Path | None = None) -> Splits:
     """
     path = expanded(config.root)
     if not path.is_file():
-        raise InputError(path, "no such file", "a YAML file that describes the data set")
+        raise InputError(path, no_file(path), "a YAML file that describes the data set")
     file = FolderFile.parse(load_yaml(path), path)
     root = path.resolve().parent
     found = {"train": _find(root, file.train)}

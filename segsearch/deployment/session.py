@@ -10,6 +10,7 @@ import numpy.typing as npt
 from segsearch.deployment.lint_rules import INPUT, OUTPUT
 from segsearch.deployment.metadata import Metadata
 from segsearch.errors import InputError, MissingExtraError, one_line
+from segsearch.files import no_file
 
 
 def need(library: str) -> Any:
@@ -30,7 +31,7 @@ def load_session(path: Path, threads: int = 0) -> Any:
     assert threads >= 0
     runtime = need("onnxruntime")
     if not path.is_file():
-        raise InputError(path, "there is no such file")
+        raise InputError(path, no_file(path, "there is no such file"))
     options = runtime.SessionOptions()
     options.log_severity_level = (
         4  # fatal only: what goes wrong is raised, and warnings about hardware help nobody here

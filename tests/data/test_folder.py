@@ -13,6 +13,7 @@ from segsearch.data.dataset import IGNORE, Splits, fingerprint
 from segsearch.data.filedataset import FileDataset
 from segsearch.data.open import find_data, open_data
 from segsearch.data.pairs import find_pairs
+from segsearch.data.survey import survey
 from segsearch.errors import InputError
 from segsearch.files import write_atomic
 
@@ -190,6 +191,38 @@ def test_scoring_on_what_was_learnt_is_refused(tmp_path: Path) -> None:
 )
 def test_refusals_of_the_yaml(tmp_path: Path, changes: dict[str, object], line: str) -> None:
     assert line in refusal(write_folder(tmp_path, **changes))
+
+
+@pytest.mark.parametrize("patterns", [False, True])
+def test_what_is_called_like_an_image_and_is_none_is_named(tmp_path: Path, patterns: bool) -> None:
+    where = {p: {"images": f"images/{p}/*.png", "labels": f"labels/{p}/*.png"} for p in ("train", "val")}
+    path = write_folder(tmp_path, **(where if patterns else {}))
+    image = tmp_path / "images/train/1.png"
+    image.unlink()
+    image.symlink_to("gone.png")
+    line = f"{image}: is a link to 'gone.png', which is not there, so that 1.png has no image"
+    assert line in refusal(path)
+    (found,) = (
+        found
+        for found in survey(open_data(FolderData(root=str(path), size=SIZE), check=False))
+        if found.skipped or found.problems
+    )
+    assert found.skipped == () and [str(problem) for problem in found.problems] == [line]
+    image.unlink()
+    image.mkdir()
+    assert f"{image}: is a folder, so that 1.png has no image" in refusal(path)
+
+
+def test_a_list_that_is_no_file_is_refused(tmp_path: Path) -> None:
+    assert "/dev/zero: is no regular file" in refusal(write_folder(tmp_path, train=LISTED | {"list": "/dev/zero"}))
+
+
+def test_a_listed_link_to_nothing_is_named(tmp_path: Path) -> None:
+    path = write_folder(tmp_path, train=LISTED)
+    write_list(tmp_path, "0\n1.png\n")
+    (tmp_path / "images/train/1.png").unlink()
+    (tmp_path / "images/train/1.png").symlink_to("gone.png")
+    assert "train.txt:2: '1.png' is a link to 'gone.png', which is not there" in refusal(path)
 
 
 def test_missing_yaml(tmp_path: Path) -> None:

@@ -130,7 +130,7 @@ def test_a_label_that_is_called_like_our_mask_is_not_replaced(
 
 def test_a_place_that_cannot_be_written_stops_the_run(model: OnnxModel, folder: Path) -> None:
     (folder.parent / "out").write_text("a file")
-    with pytest.raises(InputError, match="cannot be written"):
+    with pytest.raises(InputError, match="out: is a file, no folder"):
         predict_files(model, folder, folder.parent / "out")
 
 
