@@ -18,6 +18,11 @@ PART = ".part"
 """Ends the names of temporary files."""
 
 
+def to_bytes(text: str) -> bytes:
+    r"""Encode text in UTF-8. A byte of a file's name that is not UTF-8 becomes ``\udcff``, which JSON reads back."""
+    return text.encode("utf-8", "backslashreplace")
+
+
 def write_atomic(path: Path, content: str | bytes, *, durable: bool = True) -> None:
     """Write a file so that a crash at any moment leaves the old one or the new one, never a part.
 
@@ -27,7 +32,7 @@ def write_atomic(path: Path, content: str | bytes, *, durable: bool = True) -> N
         InputError: the folder cannot be written, or the disk is full; nothing is left behind.
 
     """
-    data = content.encode() if isinstance(content, str) else content
+    data = to_bytes(content) if isinstance(content, str) else content
     with replacing(path, durable=durable) as temporary:
         temporary.write_bytes(data)
 
@@ -41,6 +46,8 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
 
     """
     temporary: Path | None = None
+    if (found := _in_the_way(path.parent)) is not None:
+        raise InputError(path, "cannot be written: '{}' {}".format(*found))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PART)
@@ -96,8 +103,33 @@ def expanded(path: str) -> Path:
         raise InputError(path, "there is no such user's home folder", "~/FOLDER, or a whole path") from error
 
 
+def no_file(path: Path, missing: str = "no such file") -> str:
+    """Say why a path is no file that can be read to its end; ``missing`` where nothing is there."""
+    if path.is_symlink() and not path.exists():
+        return f"is a link to '{path.readlink()}', which is not there"
+    if path.is_dir():
+        return "is a folder"
+    return "is no regular file" if path.exists() else missing
+
+
+def check_folder(path: Path) -> None:
+    """See that no file and no link to nothing is where a folder is to be. Raises InputError where one is."""
+    if (found := _in_the_way(path)) is not None:
+        part, what = found
+        raise InputError(path, what if part == path else f"cannot be made: '{part}' {what}")
+
+
+def _in_the_way(folder: Path) -> tuple[Path, str] | None:
+    """Give what is no folder where one is to be, or above it, and what it is; None where nothing is in the way."""
+    part = next((part for part in (folder, *folder.parents) if os.path.lexists(part)), None)
+    if part is None or part.is_dir():
+        return None
+    return part, no_file(part) if part.is_symlink() and not part.exists() else "is a file, no folder"
+
+
 def make_folder(path: Path) -> None:
     """Make a folder and those above it; one that is there will do. Raises InputError where that cannot be."""
+    check_folder(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:

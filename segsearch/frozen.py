@@ -7,7 +7,8 @@ import types
 from collections.abc import Mapping
 from typing import Annotated, Any, Self, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import AfterValidator, AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from segsearch.errors import InputError, meant
@@ -21,6 +22,24 @@ def yes_or_no(value: object) -> object:
 
 
 YesNo = Annotated[bool, BeforeValidator(yes_or_no)]
+
+_JOINERS = "\u200c\u200d"
+"""Letters of Persian, Hindi and their like that shape their neighbours; Python counts them as not printable."""
+
+
+def shown_name(name: str) -> str:
+    """Give back a name that can be drawn in one line and told from all others. Raises ValueError for another one."""
+    if not name.strip():
+        raise ValueError(f"{name!r} is blank")
+    if name != name.strip() or name[0] in _JOINERS or name[-1] in _JOINERS:
+        raise ValueError(f"{name!r} begins or ends with a blank")
+    if not all(letter.isprintable() or letter in _JOINERS for letter in name):
+        raise ValueError(f"{name!r} holds what cannot be printed in one line, such as a line break")
+    return name
+
+
+ShownName = Annotated[str, Field(min_length=1), AfterValidator(shown_name)]
+"""What people call a class or a data set."""
 
 V = TypeVar("V")
 
@@ -61,8 +80,7 @@ class Frozen(BaseModel):
         try:
             return cls.model_validate_json(json.dumps(data))
         except ValidationError as error:
-            # an unknown key first: it is often why another one is missing
-            first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
+            first = min(error.errors(), key=lambda found: _TELLING.get(found["type"], len(_TELLING)))
             raise _refusal(cls, first, str(place)) from error
         except (TypeError, ValueError) as error:
             raise InputError(place, f"cannot be read as data: {error}") from error
@@ -81,6 +99,11 @@ class Frozen(BaseModel):
     def id(self) -> str:
         """12 hex digits of sha256 over `canonical`."""
         return hashlib.sha256(self.canonical().encode()).hexdigest()[:12]
+
+
+_TELLING = {"extra_forbidden": 0, "finite_number": 1}
+"""Errors to tell before others: an unknown key is often why another one is missing, and of a union's members only one
+says that nan and inf are refused."""
 
 
 def _refusal(model: type[BaseModel], error: ErrorDetails, place: str) -> InputError:
@@ -125,49 +148,71 @@ def _short(value: object) -> str:
 
 
 def _dotted(model: type[BaseModel], location: tuple[str | int, ...]) -> str:
-    """Write a location as ``.encoder.stages[1].block``, leaving out the tags of unions."""
-    text, here = "", frozenset[type[BaseModel]]([model])
+    """Write a location as ``.encoder.stages[1].block``, leaving out what tells the members of unions apart."""
+    text, here = "", frozenset[Any]([model])
     for step in location:
         if isinstance(step, int):
-            text += f"[{step}]"
-        elif any(step in m.model_fields for m in here):
+            text, here = f"{text}[{step}]", _inside(here, (tuple, list))
+        elif found := _below(here, step):
+            text, here = f"{text}.{step}", found
+        elif tagged := _tagged(here, step):
+            here = tagged
+        elif len(here) < 2:
             text += f".{step}"
-            here = _models({m.model_fields[step].annotation for m in here if step in m.model_fields})
-        elif not _tagged(here, step):
-            text += f".{step}"
-        else:
-            here = _tagged(here, step)
     return text
 
 
 def _fields(model: type[BaseModel], location: tuple[str | int, ...]) -> set[str]:
-    """Names of the fields allowed at a location."""
-    here = frozenset[type[BaseModel]]([model])
+    """Names of the fields allowed at a location, as they are written."""
+    here = frozenset[Any]([model])
     for step in location:
-        if isinstance(step, str):
-            inside = {m.model_fields[step].annotation for m in here if step in m.model_fields}
-            here = _models(inside) if inside else (_tagged(here, step) or here)
-    return {name for m in here for name in m.model_fields}
+        inside = _inside(here, (tuple, list)) if isinstance(step, int) else _below(here, step) or _tagged(here, step)
+        here = inside or here
+    return {name for one in _models(here) for name in _written(one)}
 
 
-def _tagged(models: frozenset[type[BaseModel]], tag: str) -> frozenset[type[BaseModel]]:
+def _written(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """Fields by the names that a person writes: of several the first."""
+    found: dict[str, FieldInfo] = {}
+    for name, field in model.model_fields.items():
+        alias = field.validation_alias
+        first = alias.choices[0] if isinstance(alias, AliasChoices) else alias
+        found[first if isinstance(first, str) else name] = field
+    return found
+
+
+def _below(here: frozenset[Any], step: str) -> frozenset[Any]:
+    """Give what may stand at a key: of the models that have it as a field, else of mappings."""
+    fields = [field for model in _models(here) if (field := (model.model_fields | _written(model)).get(step))]
+    if fields:
+        return frozenset[Any]().union(*(_members(field.annotation) for field in fields))
+    return _inside(here, (dict,))
+
+
+def _inside(here: frozenset[Any], kinds: tuple[type, ...]) -> frozenset[Any]:
+    """Give what may stand inside the sequences, or mappings, among some types."""
+    within = [get_args(one) for one in here if get_origin(one) in kinds]
+    values = [args[1:] if dict in kinds else args for args in within]
+    return frozenset[Any]().union(*(_members(each) for args in values for each in args if each is not Ellipsis))
+
+
+def _members(annotation: Any) -> frozenset[Any]:
+    """Give the types that an annotation allows: those of a union one by one."""
+    if get_origin(annotation) is Annotated:
+        return _members(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, types.UnionType):
+        return frozenset[Any]().union(*map(_members, get_args(annotation)))
+    return frozenset([annotation])
+
+
+def _models(here: frozenset[Any]) -> list[type[BaseModel]]:
+    plain = (one for one in here if isinstance(one, type) and not isinstance(one, types.GenericAlias))
+    return [one for one in plain if issubclass(one, BaseModel)]
+
+
+def _tagged(here: frozenset[Any], tag: str) -> frozenset[Any]:
     """Those of a union's models that carry ``tag`` as the value of a literal field."""
-    return frozenset(m for m in models if any(tag in get_args(f.annotation) for f in m.model_fields.values()))
-
-
-def _models(annotations: set[Any]) -> frozenset[type[BaseModel]]:
-    """All models named inside annotations such as ``tuple[A | B, ...]`` or ``Annotated[A | None, ...]``."""
-    found: set[type[BaseModel]] = set()
-    for annotation in annotations:
-        if (
-            isinstance(annotation, type)
-            and not isinstance(annotation, types.GenericAlias)
-            and issubclass(annotation, BaseModel)
-        ):
-            found.add(annotation)
-        elif get_origin(annotation) in (Union, types.UnionType, tuple, list, dict, Annotated):
-            found |= _models(set(get_args(annotation)))
-    return frozenset(found)
+    return frozenset(m for m in _models(here) if any(tag in get_args(f.annotation) for f in m.model_fields.values()))
 
 
 def differing(had: Mapping[str, V], has: Mapping[str, V]) -> dict[str, tuple[V | None, V | None]]:

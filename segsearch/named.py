@@ -5,6 +5,7 @@ from typing import Literal
 
 from segsearch.deployment.card import JSON_NAME, read_card
 from segsearch.errors import InputError, meant
+from segsearch.files import no_file
 from segsearch.frozen import Frozen
 from segsearch.models.timm_encoder import word_of
 from segsearch.space.families.timm import expand_point
@@ -27,6 +28,8 @@ def kind_of(written: str, *, sized: bool = False) -> Kind:
         InputError: it is none of them.
     """
     path = Path(written)
+    if not written.strip():
+        raise InputError("what is asked for", f"{written!r} names nothing", "a folder, a file or a named point")
     if (path / RUN).is_file():
         return "run"
     if written in named_points() and not (path / STUDY).is_file():
@@ -68,6 +71,8 @@ def read_point(written: str, place: object = "point") -> tuple[str, Point]:
     if written in named_points():
         return written, named_points()[written].choices
     path = Path(written)
+    if not written.strip():  # which as a path would be the folder that this runs in
+        raise _no_point(written, path, place)
     if path.is_file():
         choices = _choices(path)
         taken = path.stem in named_points() and named_points()[path.stem].choices != choices
@@ -151,12 +156,14 @@ def _as_recorded(point: Point, spec_id: str, place: object) -> Point:
 def _no_point(written: str, path: Path, place: object) -> InputError:
     """Say why ``written`` is no point, by what it looks like."""
     study, _, key = written.partition("#")
+    kinds = "a name that `segsearch points` lists, a YAML or JSON file of choices, or STUDY#TRIAL"
+    if not written.strip():
+        return InputError(place, f"{written!r} names nothing", kinds)
     if path.is_dir():
         cure = f"{written}#NUMBER, one of its trials" if (path / STUDY).is_file() else None
         return InputError(written, "is a folder, not a point", cure)
     if key:
         return InputError(written, f"'{study}' is not the folder of a study", f"FOLDER#{key} with a study in FOLDER")
     if path.suffix in (".yaml", ".yml", ".json") or len(path.parts) > 1:
-        return InputError(written, "no such file", "a YAML or JSON file of choices, or a named point")
-    kinds = "a name that `segsearch points` lists, a YAML or JSON file of choices, or STUDY#TRIAL"
+        return InputError(written, no_file(path), "a YAML or JSON file of choices, or a named point")
     return InputError(place, f"'{written}' is not a named point{meant(written, named_points())}", kinds)

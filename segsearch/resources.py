@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from segsearch.errors import InputError, meant
+from segsearch.files import no_file
 
 _PACKAGE = Path(__file__).parent
 _ROOTS = (_PACKAGE / "shipped", _PACKAGE.parent)
@@ -43,5 +44,4 @@ def locate(name: str, folder: str, beside: Path | None = None) -> Path:
             if candidate.is_file():
                 return candidate
     names = sorted(p.stem for p in shipped(folder).glob("*.yaml"))
-    problem = "is a folder" if path.is_dir() else "no such file"
-    raise InputError(path.absolute(), problem + meant(stem, names), f"a YAML file, or one of {', '.join(names)}")
+    raise InputError(path.absolute(), no_file(path) + meant(stem, names), f"a YAML file, or one of {', '.join(names)}")

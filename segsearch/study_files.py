@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from segsearch.errors import InputError
+from segsearch.files import check_folder
 
 STUDY, SPENT, TRIALS, PROPOSAL, RESULT = "study.json", "spent.json", "trials", "proposal.json", "result.json"
 RUN = "run.json"
@@ -46,8 +47,9 @@ T = TypeVar("T", bound=Trial)
 
 
 def trial_folders(study: Path) -> list[Path]:
-    """Folders of all trials, finished or not, in the order of their numbers."""
+    """Folders of all trials, finished or not, in the order of their numbers. Raises InputError for a file instead."""
     trials = study / TRIALS
+    check_folder(trials)
     folders = trials.glob("*") if trials.is_dir() else ()
     numbered = (path for path in folders if re.fullmatch("[0-9]{4,}", path.name) and path.is_dir())
     return sorted(numbered, key=lambda path: int(path.name))

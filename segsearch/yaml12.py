@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from segsearch.errors import InputError
+from segsearch.files import no_file
 
 
 class _Loader(yaml.SafeLoader):
@@ -32,11 +33,12 @@ for _tag, (_pattern, _first) in _RULES.items():
 def _construct_int(loader: _Loader, node: yaml.ScalarNode) -> int:
     text = node.value
     base = {"0o": 8, "0x": 16}.get(text[:2], 10)
-    if len(text) > _MOST_DIGITS:
+    number = int(text.removeprefix("0o"), base) if len(text) <= _MOST_DIGITS else _MOST_INT + 1
+    if abs(number) > _MOST_INT:
         raise yaml.constructor.ConstructorError(
             None, None, f"a whole number of {len(text)} digits is too large", node.start_mark
         )
-    return int(text.removeprefix("0o"), base)
+    return number
 
 
 def _construct_mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
@@ -53,8 +55,8 @@ def _construct_mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any
     return {loader.construct_object(k, deep=True): loader.construct_object(v, deep=True) for k, v in node.value}
 
 
-_MOST_DIGITS, _MOST_BYTES = 18, 4 * 2**20
-"""Of a whole number, which then fits 64 bits; of a file, which takes a minute to parse at that size."""
+_MOST_DIGITS, _MOST_INT, _MOST_BYTES = 100, 2**63 - 1, 4 * 2**20
+"""Of a whole number that is looked at, and of one that is taken; of a file, which takes a minute to parse."""
 _MOST = 10_000_000
 """Values and letters that a file may stand for; a few lines of aliases of aliases could fill any memory."""
 
@@ -106,6 +108,8 @@ def parse_yaml(text: str, place: str) -> dict[str, Any]:
 
 
 def _text(path: Path) -> str:
+    if path.exists() and not path.is_file():  # a device has no size, and no end
+        raise InputError(path, no_file(path))
     try:
         size = path.stat().st_size
         if size > _MOST_BYTES:

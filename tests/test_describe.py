@@ -59,7 +59,7 @@ def test_every_verb_takes_the_trial_of_a_study(study: Path, tmp_path: Path) -> N
     assert json.loads(run("show", point, *size).stdout)["id"] == trial.spec_id
     assert json.loads(run("diff", point, f"{study}#1", *size).stdout)["names"] == [trial.name, "fpenet"]
     assert run("space", "check", point).stdout.strip() == trial.spec_id
-    partial = ("--names", "torchvision", "--out", "x", "--as", point)
+    partial = ("--names", "torchvision", "--out", "x.safetensors", "--as", point)
     assert refusal("import-weights", tmp_path / "absent.pth", *partial).startswith(f"{tmp_path}/absent.pth")
     wanted = prepare(quick(points=["sgcpnet1", point], data={"name": "streets", "size": [256, 256]}))
     first, second = (wanted.proposer().next(1), wanted.named[1])
@@ -97,6 +97,8 @@ def test_a_study_begins_with_the_points_of_files(tmp_path: Path) -> None:
         ("resnet18/fpn#9264420b", "resnet18/fpn#9264420b: 'resnet18/fpn' is not the folder of a study"),
         ("mine.json", "mine.json: no such file (allowed: a YAML or JSON file of choices, or a named point)"),
         ("some/mine", "some/mine: no such file"),
+        ("", "point: '' names nothing (allowed: a name that `segsearch points` lists"),
+        ("/dev/null", "/dev/null: is no regular file"),
     ],
 )  # fmt: skip
 def test_what_is_no_point_says_what_it_looks_like(written: str, message: str, study: Path) -> None:

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from segsearch.errors import InputError
@@ -62,7 +64,15 @@ def test_bad_yaml_is_one_line(text: str, message: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_the_largest_whole_number_is_taken_and_no_larger_one() -> None:
+    assert parse_yaml(f"a: {2**63 - 1}\nb: -{2**63 - 1}", "x.yaml") == {"a": 2**63 - 1, "b": 1 - 2**63}
+    with pytest.raises(InputError, match="a whole number of 19 digits is too large"):
+        parse_yaml(f"a: {2**63}", "x.yaml")
+
+
 def test_unreadable_files(tmp_path) -> None:
+    with pytest.raises(InputError, match="/dev/zero: is no regular file"):
+        load_yaml(Path("/dev/zero"))
     with pytest.raises(InputError, match=r"gone.yaml: cannot be read: No such file"):
         load_yaml(tmp_path / "gone.yaml")
     (tmp_path / "latin.yaml").write_bytes(b"a: \xff")

@@ -13,6 +13,7 @@ from segsearch.artefacts.scenes import EXAMPLE
 from segsearch.deployment.card import JSON_NAME, read_card
 from segsearch.deployment.card_page import PAGE_NAME
 from segsearch.errors import InputError
+from segsearch.files import check_folder
 from segsearch.processes import Process
 
 PARTS = ONNX_FILES | {PT2, XML, BIN, JSON_NAME, PAGE_NAME, EXAMPLE}
@@ -29,8 +30,9 @@ def appearing(out: Path) -> Iterator[Path]:
         InputError: ``out`` is a file, a folder that holds anything but an earlier export, or cannot be written or
             replaced.
     """
-    work: Path | None = None
+    work, made = None, None
     mine = f".{out.name}.{socket.gethostname()}."
+    check_folder(out.parent)
     try:
         _recover(out, mine)
         _refuse(out)
@@ -41,11 +43,20 @@ def appearing(out: Path) -> Iterator[Path]:
         yield made
         _refuse(out)  # the work took a while
         _swap(made, out, work / "old")
+    except InputError as error:
+        raise _as_asked(error, made, out) from error
     except OSError as error:
         raise InputError(out, f"cannot be written: {error.strerror or error}") from error
     finally:
         if work is not None:
             shutil.rmtree(work, ignore_errors=True)
+
+
+def _as_asked(error: InputError, made: Path | None, out: Path) -> InputError:
+    """Name a file by where it was to lie, as nobody knows of the hidden folder that it is made in."""
+    if made is None or not Path(error.place).is_relative_to(made):
+        return error
+    return type(error)(out / Path(error.place).relative_to(made), error.problem, error.allowed)
 
 
 def _recover(out: Path, mine: str) -> None:
@@ -60,6 +71,7 @@ def _recover(out: Path, mine: str) -> None:
 
 def _refuse(out: Path) -> None:
     if not out.exists():
+        check_folder(out)
         return
     held = {path.name for path in out.iterdir()} if out.is_dir() else {out.name}
     if held and not (out.is_dir() and JSON_NAME in held):

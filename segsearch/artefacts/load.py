@@ -15,6 +15,7 @@ from segsearch.deployment.metadata import Metadata
 from segsearch.deployment.onnx import OnnxModel
 from segsearch.deployment.predict import Model
 from segsearch.errors import InputError
+from segsearch.files import no_file
 from segsearch.training.evaluate import Predict
 
 
@@ -39,7 +40,7 @@ def load_model(path: Path) -> Model:
     if path.is_dir():
         return OnnxModel(_in_folder(path))
     if not path.is_file():
-        raise InputError(path, "there is no such file or folder")
+        raise InputError(path, no_file(path, "there is no such file or folder"))
     loaders: dict[str, Callable[[Path], Model]] = {".onnx": OnnxModel, ".xml": _openvino, ".pt2": _program}
     if path.suffix not in loaders:
         raise InputError(path, "is no exported model", f"a folder written by `segsearch export`, {', '.join(loaders)}")

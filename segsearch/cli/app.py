@@ -96,6 +96,11 @@ def root(
 def main() -> None:
     """Run the command line and exit with one of `EXIT_CODES`."""
     mend_streams()
+    try:
+        os.getcwd()
+    except OSError as error:  # libraries would fail on it later, each in words of its own
+        complain(f"the folder that this runs in is gone or closed ({error.strerror}): change to another one")
+        sys.exit(2)
     with _signals() as came:
         code = _run([_with_home(word) for word in sys.argv[1:]], came)
     if code == INTERRUPTED:

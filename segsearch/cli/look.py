@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from segsearch.cli.arguments import ClassesOption, JsonOption, PointArgument, SizeOption, size_hw
+from segsearch.cli.outputs import SCHEMA, TABLE, TOPOLOGY, check_output
 
 if TYPE_CHECKING:
     from segsearch.describe import Description
@@ -40,6 +41,8 @@ def show(
     """
     from segsearch.describe import describe
 
+    if picture is not None:
+        check_output("--picture", picture, TOPOLOGY)
     shown = describe(point, size_hw(size), classes)
     if picture is not None:
         _draw(shown, picture)
@@ -55,11 +58,8 @@ def show(
 
 
 def _draw(shown: "Description", picture: Path) -> None:
-    from segsearch.errors import InputError
     from segsearch.report.topology.draw import draw_topology
 
-    if picture.suffix.lower() != ".svg":
-        raise InputError("--picture", f"'{picture}' is not the name of an SVG", "FILE.svg")
     draw_topology(shown.spec, picture, title=f"{shown.name}  {shown.spec.id}")
 
 
@@ -113,6 +113,7 @@ def points(
         from segsearch.published import compare_all
         from segsearch.report.published import markdown
 
+        check_output("--table", table, TABLE)
         write_atomic(table, markdown(compare_all(paper)))
     else:
         from segsearch.report.console import show
@@ -224,7 +225,9 @@ def space_check(
 
 def schema(
     what: Annotated[Literal["spec", "study", "recipe"], typer.Argument(metavar="WHAT", help="What the schema is of.")],
-    out: Annotated[Path | None, typer.Option("--out", help="A file to write; default: print it.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE.json", help="A file to write; default: print it.")
+    ] = None,
 ) -> None:
     """Write the JSON schema of a file that people write, so that editors complete and check it.
 
@@ -232,6 +235,8 @@ def schema(
     """
     from segsearch.files import write_atomic
 
+    if out is not None:
+        check_output("--out", out, SCHEMA)
     text = json.dumps(_model(what).model_json_schema(), indent=2, sort_keys=True)  # type: ignore[attr-defined]
     print(text) if out is None else write_atomic(out, text + "\n")
 

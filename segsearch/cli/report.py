@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from segsearch.cli.outputs import PAGE, check_output
+
 
 def report(
     what: Annotated[
@@ -37,8 +39,10 @@ def report(
     from segsearch.report.page.html import write_page
     from segsearch.report.page.page import page_of
 
+    path = out or (what if what.is_dir() else what.parent) / "report.html"
+    if out is not None or path.exists():
+        check_output("--out", path, PAGE)
     with bar("report") as moved:
         page = page_of(what, compare, pictures, moved)
-    path = out or (what if what.is_dir() else what.parent) / "report.html"
     write_page(page, path)
     print(path)

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from segsearch.cli.arguments import JsonOption, PointArgument, size_hw
+from segsearch.cli.outputs import SCORES, check_output
 from segsearch.cli.study import RootOption
+from segsearch.errors import InputError
 from segsearch.progress import say
 
 if TYPE_CHECKING:
@@ -207,6 +209,10 @@ def evaluate(
     from segsearch.report.console import bar
     from segsearch.training.evaluate import Evaluation
 
+    if per_image is not None:
+        check_output("--per-image", per_image, SCORES)
+    if stride is not None and window is None:
+        raise InputError("--stride", "needs --window HxW, which it is the stride of")
     sides = {name: size_hw(text, f"--{name}") for name, text in (("window", window), ("stride", stride)) if text}
     views = {"mode": "slide" if window else "whole", "scales": scale or [1.0], "flip": flip} | sides
     settings = Evaluation.parse(views, "evaluate")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from segsearch.cli.arguments import JsonOption
+from segsearch.cli.outputs import IMPORTED, SHEET, check_output
 from segsearch.cli.study import RootOption
 from segsearch.errors import InputError
 
@@ -38,6 +39,7 @@ def import_weights(
     from segsearch.space.lower import lower
     from segsearch.training.weights import WeightFacts, save_weights
 
+    check_output("--out", out, IMPORTED)
     name, choices = read_point(point)
     spec = lower(choices)
     found = import_state(read_checkpoint(file), spec, release_of(name, names), file)
@@ -119,4 +121,5 @@ def data_sheet(
     """
     from segsearch.data.contact_sheet import save_contact_sheet
 
+    check_output("OUT.png", out, SHEET)
     save_contact_sheet(out)

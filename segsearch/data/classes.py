@@ -1,10 +1,13 @@
 """Classes of published data sets: names, colours, and the label values that stand for them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from segsearch.data.dataset import IGNORE
 from segsearch.data.labels import ColourLabels, IdLabels, LabelReader
 from segsearch.data.palette import CAMVID_CLASSES, CAMVID_COLOURS, Colour, distinct
+from segsearch.errors import InputError
+from segsearch.frozen import shown_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,6 +17,19 @@ class Classes:
     names: tuple[str, ...]
     colours: tuple[Colour, ...]
     read_label: LabelReader
+
+
+def check_names(names: Sequence[str], place: object) -> None:
+    """See that names of classes that no file of a data set describes can be shown, and differ. Raises InputError."""
+    for index, name in enumerate(names):
+        if not isinstance(name, str):
+            raise InputError(f"{place}[{index}]", f"{name!r} is no text", "names that can be read in one line")
+        try:
+            shown_name(name)
+        except ValueError as error:
+            raise InputError(f"{place}[{index}]", str(error), "names that can be read in one line") from error
+        if name in names[:index]:
+            raise InputError(f"{place}[{index}]", f"{name!r} stands twice", "names that differ")
 
 
 def _ids(ids: tuple[int | tuple[int, ...], ...], ignore: tuple[int, ...], note: str = "") -> IdLabels:

@@ -7,7 +7,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, mod
 
 from segsearch.deployment.images import Fit
 from segsearch.errors import InputError, unknown
-from segsearch.frozen import Frozen, HeightByWidth, YesNo
+from segsearch.frozen import Frozen, HeightByWidth, ShownName, YesNo
 
 Side = Annotated[int, Field(ge=16, le=8192)]
 SizeHW = Annotated[
@@ -184,7 +184,7 @@ class OwnData(FittedData):
     """What a script gives by `segsearch.data.own.own_data`, and only while it runs: no file can describe it."""
 
     name: Literal["own"] = "own"
-    label: Annotated[str, Field(min_length=1)] = Field(description="what the script calls it")
+    label: ShownName = Field(description="what the script calls it")
 
     @property
     def title(self) -> str:

@@ -7,10 +7,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from segsearch.data.palette import CAMVID_COLOURS, blend
 from segsearch.data.streets.render import draw
 from segsearch.files import write_atomic
+
+SOFTWARE = "segsearch data sheet"
+"""What a sheet's file says that it was written by; by it an older one is known, which may be replaced."""
 
 
 def contact_sheet(
@@ -32,8 +36,9 @@ def contact_sheet(
 
 def save_contact_sheet(path: Path, sheet: NDArray[np.uint8] | None = None) -> None:
     """Write a sheet (the usual one) as PNG. Raises InputError where the file cannot be written."""
-    buffer = io.BytesIO()
-    Image.fromarray(contact_sheet() if sheet is None else sheet).save(buffer, "PNG", optimize=True)
+    buffer, told = io.BytesIO(), PngInfo()
+    told.add_text("Software", SOFTWARE)
+    Image.fromarray(contact_sheet() if sheet is None else sheet).save(buffer, "PNG", optimize=True, pnginfo=told)
     write_atomic(path, buffer.getvalue())
 
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from segsearch.data.dataset import IGNORE, Memory, Pair
+from segsearch.data.dataset import IGNORE, Dataset, Memory, Pair
 from segsearch.data.decode import check_whole, read_size
 from segsearch.data.labels import LabelReader, Tally
-from segsearch.data.pairs import FilePair, Pairing
+from segsearch.data.pairs import FilePair, Pairing, refuse_inside
 from segsearch.data.palette import Colour
 from segsearch.deployment.images import Fit, read_image, resize_image, resize_label
 from segsearch.errors import InputError
@@ -40,6 +40,7 @@ class FileDataset:
         place: the file or folder that errors name.
         problems: what keeps files from being used, as far as their names tell.
         skipped: files that are neither images nor labels.
+        searched: folders in which every image is taken for data, those of the other splits included.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class FileDataset:
     ) -> None:
         self.name, self.place, self.classes, self.colours = name, str(place), classes, colours
         self.pairs, self.problems, self.skipped = pairing.pairs, pairing.problems, pairing.skipped
+        self.searched = pairing.searched
         self.size_hw, self.fit, self.read_label = size_hw, fit, read_label
         self.native_labels = False
         self._memory = Memory()
@@ -155,6 +157,11 @@ def _differing(pair: FilePair, image: tuple[int, int], label: tuple[int, int]) -
     seen, marked = f"{image[0]}x{image[1]}", f"{label[0]}x{label[1]} (height x width)"
     turned = ", as its EXIF orientation turns it" if image == label[::-1] else ""
     return [InputError(pair.label, f"is {marked} but its image {pair.image.name} is {seen}{turned}")]
+
+
+def keep_out(out: Path, datasets: Iterable[Dataset]) -> None:
+    """Raise InputError where results in the folder ``out`` would be taken for images or labels of the data."""
+    refuse_inside(out, [folder for data in datasets if isinstance(data, FileDataset) for folder in data.searched])
 
 
 def apart(train: FileDataset, other: FileDataset) -> tuple[InputError, ...]:

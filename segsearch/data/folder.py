@@ -30,8 +30,8 @@ from segsearch.data.labels import ColourLabels, IdLabels, LabelReader
 from segsearch.data.pairs import Pairing, find_pairs
 from segsearch.data.palette import Colour, distinct
 from segsearch.errors import InputError
-from segsearch.files import expanded
-from segsearch.frozen import Frozen
+from segsearch.files import expanded, no_file
+from segsearch.frozen import Frozen, ShownName
 from segsearch.yaml12 import load_yaml
 
 Byte = Annotated[int, Field(ge=0, le=255)]
@@ -87,11 +87,11 @@ class ValPart(Frozen):
 class FolderFile(Frozen):
     """The YAML file's content."""
 
-    classes: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=2, max_length=IGNORE)]
+    classes: Annotated[tuple[ShownName, ...], Field(min_length=2, max_length=IGNORE)]
     train: Part
     val: ValPart
     report: Part | None = None
-    name: str | None = None
+    name: ShownName | None = None
     encoding: Literal["ids", "colours"] = "ids"
     ids: tuple[Byte, ...] | None = None
     ignore: Annotated[tuple[Byte, ...] | None, BeforeValidator(_listed)] = None
@@ -151,7 +151,7 @@ def open_folder(config: FolderData, cache: Path | None = None) -> Splits:
     """
     path = expanded(config.root)
     if not path.is_file():
-        raise InputError(path, "no such file", "a YAML file that describes the data set")
+        raise InputError(path, no_file(path), "a YAML file that describes the data set")
     file = FolderFile.parse(load_yaml(path), path)
     root = path.resolve().parent
     found = {"train": _find(root, file.train)}

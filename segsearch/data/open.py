@@ -57,8 +57,9 @@ def open_data(config: DataSpec, cache: Path | None = None, *, check: bool = True
     """
     splits = OPENERS[config.name](config, cache)
     files = {part: dataset for part, dataset in splits.parts() if isinstance(dataset, FileDataset)}
+    everywhere = tuple(dict.fromkeys(folder for dataset in files.values() for folder in dataset.searched))
     for part, dataset in files.items():
-        dataset.native_labels = part != "train"
+        dataset.native_labels, dataset.searched = part != "train", everywhere
     if check:
         more = ", all of which `segsearch data check` lists"
         refuse([problem for dataset in files.values() for problem in dataset.problems], more)

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from segsearch.data.classes import check_names
 from segsearch.data.config import OwnData
 from segsearch.data.dataset import IGNORE, Memory, Pair, Splits
 from segsearch.data.palette import Colour, distinct
@@ -66,10 +67,11 @@ def own_data(
     """
     sides = size if isinstance(size, str) else [*size]
     description = OwnData.parse({"name": "own", "label": name, "size": sides, "fit": fit}, "own_data")
-    if isinstance(classes, str) or len(set(classes)) != len(classes):
-        raise InputError("classes", f"{classes!r} are not names that differ", "a list of them, by number")
+    if isinstance(classes, str):
+        raise InputError("classes", f"{classes!r} is one text", "a list of names, by number")
     if not 2 <= len(classes) <= MOST_CLASSES:
         raise InputError("classes", f"are {len(classes)}", f"2 to {MOST_CLASSES}")
+    check_names(classes, "classes")
     shown = distinct(len(classes)) if colours is None else tuple(colours)
     if len(shown) != len(classes):
         raise InputError("colours", f"are {len(shown)} for {len(classes)} classes", "one for each")

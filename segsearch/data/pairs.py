@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from segsearch.data.decode import LABEL_SUFFIXES
 from segsearch.deployment.images import SUFFIXES, list_files, said_of
 from segsearch.errors import InputError
-from segsearch.files import expanded
+from segsearch.files import expanded, no_file, to_bytes
 
 _WILD = {"*": "(.*)", "?": "(.)"}
 
@@ -32,11 +32,13 @@ class Pairing:
         pairs: by key.
         problems: one for each file that has no partner, or shares it with another.
         skipped: files that are neither images nor labels by their suffix.
+        searched: folders that are read to any depth, so that every image in them is taken for one of the split.
     """
 
     pairs: tuple[FilePair, ...]
     problems: tuple[InputError, ...] = ()
     skipped: tuple[Path, ...] = ()
+    searched: tuple[Path, ...] = ()
 
     def only(self, wanted: Callable[[FilePair], bool]) -> "Pairing":
         """Return it with those pairs that are wanted."""
@@ -64,6 +66,7 @@ def joined(parts: Iterable[Pairing]) -> Pairing:
         pairs=tuple(pair for part in every for pair in part.pairs),
         problems=tuple(problem for part in every for problem in part.problems),
         skipped=tuple(path for part in every for path in part.skipped),
+        searched=tuple(folder for part in every for folder in part.searched),
     )
 
 
@@ -72,6 +75,17 @@ def refuse(problems: Sequence[InputError], more: str = "") -> None:
     if problems:
         first, others = problems[0], len(problems) - 1
         raise InputError(first.place, first.problem + (f" (and {others} more{more})" if others else ""), first.allowed)
+
+
+def refuse_inside(out: Path, searched: Iterable[Path]) -> None:
+    """Keep results out of folders whose images are data: the next look would take them for images without labels.
+
+    Raises:
+        InputError: ``out`` is one of the folders, or inside one.
+    """
+    within = next((folder for folder in searched if out.resolve().is_relative_to(folder.resolve())), None)
+    if within is not None:
+        raise InputError(out, f"lies in {within}, which data is read from; the results need another folder")
 
 
 def find_pairs(
@@ -100,13 +114,15 @@ def find_pairs(
             side.files = {key: path for key, path in side.files.items() if keep(key)}
     both = sorted(found.files.keys() & marked.files.keys())
     problems = (*found.twice, *marked.twice, *found.alone(marked), *marked.alone(found))
+    told = {problem.place for problem in problems}
     if not both:
         refuse(problems)
         raise InputError(_under(root, images), "holds no image of this split")
     return Pairing(
         pairs=tuple(FilePair(key=key, image=found.files[key], label=marked.files[key]) for key in both),
         problems=problems,
-        skipped=tuple(dict.fromkeys((*found.skipped, *marked.skipped))),
+        skipped=tuple(path for path in dict.fromkeys((*found.skipped, *marked.skipped)) if str(path) not in told),
+        searched=(*found.searched, *marked.searched),
     )
 
 
@@ -114,10 +130,12 @@ class _Side:
     """The files of a folder or pattern, by key."""
 
     def __init__(self, root: Path, where: str, suffixes: tuple[str, ...], what: str) -> None:
-        self.where, self.what = where, what
+        self.where, self.what, self._suffixes = where, what, suffixes
         self.files: dict[str, Path] = {}
         self.twice: list[InputError] = []
         self.skipped: list[Path] = []
+        self.searched: tuple[Path, ...] = ()
+        self.unusable: dict[str, Path] = {}
         place = _under(root, where)
         for key, path in self._listing(root, place, suffixes):
             if key in self.files:
@@ -132,17 +150,37 @@ class _Side:
         if place.is_dir() or not any(sign in self.where for sign in _WILD):
             if not place.is_dir():
                 raise InputError(place, "no such folder")
+            self.searched = (place,)
             files, self.skipped = list_files(place, suffixes)
-            yield from ((path.relative_to(place).with_suffix("").as_posix(), path) for path in files)
+            for path in (path for path in self.skipped if path.suffix.lower() in suffixes):
+                self.unusable[_key(path, place)] = path
+            yield from ((_key(path, place), path) for path in files)
             return
         for stars, path in _matches(root, self.where):
-            if path.suffix.lower() in suffixes and path.name[0] != "." and path.is_file():
-                yield "/".join(stars), path
+            if path.suffix.lower() in suffixes and path.name[0] != ".":
+                if path.is_file():
+                    yield "/".join(stars), path
+                else:
+                    self.unusable["/".join(stars)] = path
 
     def alone(self, other: "_Side") -> list[InputError]:
-        """Give a problem for each file without a partner."""
+        """Give a problem for each file without a partner, or with one that is no file."""
         keys = sorted(self.files.keys() - other.files.keys())
-        return [InputError(self.files[key], f"has no {other.what} in {other.where}") for key in keys]
+        return [self._alone(self.files[key], other, other.posing(key)) for key in keys]
+
+    def posing(self, key: str) -> Path | None:
+        """Give what is called like a file of a key and is none: a link to nothing, or a folder."""
+        named = (folder / f"{key}{suffix}" for folder in self.searched for suffix in self._suffixes)
+        return self.unusable.get(key) or next((path for path in named if path.is_dir()), None)
+
+    def _alone(self, path: Path, other: "_Side", partner: Path | None) -> InputError:
+        if partner is None:
+            return InputError(path, f"has no {other.what} in {other.where}")
+        return InputError(partner, f"{no_file(partner)}, so that {path.name} has no {other.what}")
+
+
+def _key(path: Path, folder: Path) -> str:
+    return path.relative_to(folder).with_suffix("").as_posix()
 
 
 def _under(root: Path, where: str) -> Path:
@@ -187,7 +225,7 @@ def _listed(root: Path, path: Path, found: _Side) -> set[str]:
     for key, image in found.files.items():
         short = os.path.relpath(image, root)
         for name in (key, key + image.suffix, short, os.path.splitext(short)[0]):
-            known.setdefault(Path(name).as_posix(), key)
+            known.setdefault(to_bytes(Path(name).as_posix()).decode(), key)  # as lists of `segsearch init` have it
     wanted: dict[str, int] = {}
     problems: list[InputError] = []
     for number, line in enumerate(_lines(path), start=1):
@@ -196,7 +234,9 @@ def _listed(root: Path, path: Path, found: _Side) -> set[str]:
             continue
         key = known.get(PurePosixPath(name).as_posix(), "")
         if not key:
-            problem, allowed = f"'{name}' is no image of {found.where}", "one name a line, relative to that folder"
+            posing = found.posing(os.path.splitext(name)[0])
+            problem = f"'{name}' is no image of {found.where}" if posing is None else f"'{name}' {no_file(posing)}"
+            allowed = "one name a line, relative to that folder"
             problems.append(InputError(f"{path}:{number}", problem, allowed))
         elif wanted.setdefault(key, number) != number:
             problems.append(InputError(f"{path}:{number}", f"'{name}' stands in line {wanted[key]}, too"))
@@ -207,6 +247,8 @@ def _listed(root: Path, path: Path, found: _Side) -> set[str]:
 
 
 def _lines(path: Path) -> list[str]:
+    if path.exists() and not path.is_file():
+        raise InputError(path, no_file(path))
     try:
         return path.read_text(encoding="utf-8-sig").split("\n")
     except OSError as error:

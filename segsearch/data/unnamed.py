@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from segsearch.data.classes import check_names
 from segsearch.data.dataset import IGNORE
 from segsearch.data.decode import read_size
 from segsearch.data.filedataset import in_threads
@@ -157,7 +158,7 @@ def classes_of(seen: Look, folders: Iterable[Path], place: Path) -> Classes:
     read and most ids up to the highest occur, the others are taken to be classes as well.
 
     Raises:
-        InputError: there is one value only, or too many.
+        InputError: there is one value only, or too many; or a list of names has one that cannot be shown.
     """
     if seen.encoding == "colours":
         values: list[Value] = [colour for colour, _ in seen.pixels.most_common()]
@@ -177,7 +178,11 @@ def classes_of(seen: Look, folders: Iterable[Path], place: Path) -> Classes:
 
 
 def _names(values: Sequence[Value], folders: Iterable[Path]) -> tuple[str, ...]:
-    """Take names from a list with a line for each class, or from a table of colours."""
+    """Take names from a list with a line for each class, or from a table of colours.
+
+    Raises:
+        InputError: a list or table that fits has a name that cannot be shown.
+    """
     unnamed = [f"class_{k}" for k in range(len(values))]
     for folder in folders:
         there = entries(folder)
@@ -185,10 +190,12 @@ def _names(values: Sequence[Value], folders: Iterable[Path]) -> tuple[str, ...]:
             table = {_rgb(match): match[1].strip() for line in _lines(folder / name) if (match := _NAMED.match(line))}
             found = [table.get(value, own) for value, own in zip(values, unnamed, strict=True)]  # type: ignore[arg-type]
             if len(set(found)) == len(found):
+                check_names(found, folder / name)
                 return tuple(found)
         for name in (name for name in _NAMES if name in there and isinstance(values[0], int)):
             lines = [line.strip() for line in _lines(folder / name) if line.strip()]
             if len(lines) == len(set(lines)) == len(values):
+                check_names(lines, folder / name)
                 return tuple(lines)
     return tuple(unnamed)
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segsearch.errors import InputError, one_line
-from segsearch.files import replacing
+from segsearch.files import no_file, replacing
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -95,7 +95,7 @@ def _images_at(path: Path, but: Path | None) -> tuple[list[Path], list[Path]]:
     if path.is_file():
         return [path], []
     if not path.is_dir():
-        raise InputError(path, "there is no such file or folder")
+        raise InputError(path, no_file(path, "there is no such file or folder"))
     images, others = list_files(path, SUFFIXES, but=but)
     if not images:
         raise InputError(path, "the folder holds no images" + said_of(others), SUFFIXES)

@@ -17,8 +17,8 @@ def legend(width: int, words: Mapping[str, tuple[int, int, int]]) -> Image.Image
     from PIL import Image, ImageDraw
 
     ruler = ImageDraw.Draw(Image.new("RGB", (1, 1)))
-    places, left, row = [], 0, 0
-    for name in words:
+    names, places, left, row = [_printable(word) for word in words], [], 0, 0
+    for name in names:
         needed = 2 * SWATCH + round(ruler.textlength(name))
         if left and left + needed > width:
             left, row = 0, row + 1
@@ -26,7 +26,12 @@ def legend(width: int, words: Mapping[str, tuple[int, int, int]]) -> Image.Image
         left += needed
     picture = Image.new("RGB", (width, (row + 1) * (SWATCH + GAP)), "white")
     draw = ImageDraw.Draw(picture)
-    for (x, y), (name, colour) in zip(places, words.items(), strict=True):
+    for (x, y), name, colour in zip(places, names, words.values(), strict=True):
         draw.rectangle((x, y, x + SWATCH - 2, y + SWATCH - 2), fill=colour)
         draw.text((x + SWATCH + 2, y), name, fill="black")
     return picture
+
+
+def _printable(word: str) -> str:
+    """Write what cannot be drawn in one line as Python would: others' models call classes as they like."""
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in word)

@@ -9,6 +9,7 @@ from segsearch.deployment import lint_rules
 from segsearch.deployment.lint_rules import check_face, check_opset
 from segsearch.deployment.metadata import Metadata
 from segsearch.errors import InputError, MissingExtraError, ProofError, SegsearchError, one_line
+from segsearch.files import no_file
 
 Rule = Callable[[Any], Iterator[tuple[str, str]]]
 """Takes an ``onnx.ModelProto`` and yields the place, a node's name, and what is wrong there."""
@@ -84,7 +85,7 @@ def _read(path: Path) -> Any:
     except ImportError as error:
         raise MissingExtraError("onnx", "export") from error
     if not path.is_file():
-        raise InputError(path, "there is no such file")
+        raise InputError(path, no_file(path, "there is no such file"))
     try:
         model = onnx.load(path, load_external_data=False)
         if not list(lint_rules.outside(model)):  # the checker would look for the other file

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segsearch.errors import InputError, MissingExtraError, one_line
+from segsearch.files import no_file
 
 _TELEMETRY = "openvino_telemetry"
 _PROPERTIES = ["framework"]
@@ -106,7 +107,7 @@ class OpenVinoModel:
         """
         runtime = core()
         if not path.is_file():
-            raise InputError(path, "there is no such file")
+            raise InputError(path, no_file(path, "there is no such file"))
         options: dict[str, Any] = {"INFERENCE_NUM_THREADS": threads} if threads else {}
         if precision is not None:
             options["INFERENCE_PRECISION_HINT"] = precision

@@ -11,7 +11,7 @@ from segsearch.deployment.areas import Coco, geojson
 from segsearch.deployment.images import Bytes, write_png
 from segsearch.deployment.legend import GAP, legend
 from segsearch.errors import InputError, unknown
-from segsearch.files import write_atomic
+from segsearch.files import check_folder, write_atomic
 
 Form = Literal["overlay", "colours", "ids", "geojson", "coco"]
 ENDINGS: dict[Form, str] = {
@@ -58,8 +58,9 @@ class Results:
             with_legend: put the names of the classes below drawn pictures.
 
         Raises:
-            InputError: ``blend`` is outside.
+            InputError: ``blend`` is outside, or ``out`` cannot be a folder.
         """
+        check_folder(out)
         if not 0 <= blend <= 1:
             raise InputError("blend", f"{blend} is outside", "0 to 1")
         self.forms = check_forms(forms, "forms")

@@ -11,6 +11,7 @@ from segsearch.deployment.images import as_image
 from segsearch.deployment.lint_rules import INPUT, OUTPUT
 from segsearch.deployment.metadata import Metadata
 from segsearch.errors import InputError, MissingExtraError, one_line
+from segsearch.files import no_file
 
 
 def need(library: str) -> Any:
@@ -31,7 +32,7 @@ def load_session(path: Path, threads: int = 0) -> Any:
     assert threads >= 0
     runtime = need("onnxruntime")
     if not path.is_file():
-        raise InputError(path, "there is no such file")
+        raise InputError(path, no_file(path, "there is no such file"))
     options = runtime.SessionOptions()
     options.log_severity_level = (
         4  # fatal only: what goes wrong is raised, and warnings about hardware help nobody here

@@ -12,13 +12,14 @@ import torch
 from segsearch import __version__
 from segsearch.artefacts.trained import find_teacher
 from segsearch.data.dataset import fingerprint
+from segsearch.data.filedataset import keep_out
 from segsearch.data.open import open_data
 from segsearch.data.survey import check_labels
 from segsearch.deployment.lint_rules import OPSET
 from segsearch.engine.executors.base import Task
 from segsearch.engine.warm import Warm, kept_warm, warmed
 from segsearch.errors import InputError
-from segsearch.files import expanded
+from segsearch.files import check_folder, expanded
 from segsearch.measure.backends.table import FILE_BACKENDS, file_backend, ready_backend
 from segsearch.measure.conditions import Conditions
 from segsearch.measure.machine import device_name, find_device
@@ -99,10 +100,13 @@ def prepare(config: StudyConfig, target: "Target | None" = None, folder: Path | 
         folder: where the study lies, or will.
 
     Raises:
-        InputError: an unknown space, choice, point or data set, or labels of a split that show no class.
+        InputError: an unknown space, choice, point or data set, labels of a split that show no class, or a folder that
+            cannot be, or that the data is read from.
         DeviceError: the device is not here, or the worker that is to measure cannot be reached.
         MissingExtraError: the backend, or a package with ImageNet weights, is not installed.
     """
+    if folder is not None:
+        check_folder(folder)
     space = narrow(load_space(config.space), expand_values(config.narrow, word_of))
     _check_lowers(space, config.space)
     named = _named(config)
@@ -110,6 +114,8 @@ def prepare(config: StudyConfig, target: "Target | None" = None, folder: Path | 
     _check_batch(config)
     _check_file(config.recipe.pretrained)
     setup = dataclasses.replace(set_up_training(config), worker=target.worker)
+    if folder is not None:
+        keep_out(folder, (data for _, data in setup.splits.parts()))
     _check_rungs(config, len(setup.splits.train))
     file = StudyFile(
         segsearch=__version__,

@@ -75,7 +75,9 @@ def words(surveys: Sequence[Survey], verdict: Verdict) -> Iterator[str]:
     for found in surveys:
         if found.skipped:
             first = ", ".join(found.skipped[:MOST_SIZES]) + (" ..." if len(found.skipped) > MOST_SIZES else "")
-            yield f"{found.part}: skipped {len(found.skipped)} files that are no images or labels: {first}"
+            count = len(found.skipped)
+            what = "file that is no image or label" if count == 1 else "files that are no images or labels"
+            yield f"{found.part}: skipped {count} {what}: {first}"
     yield from (f"error: {line}" for line in (*map(str, verdict.refused), *verdict.spoiled))
     yield from (f"warning: {line}" for line in verdict.warned)
     if problems:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from segsearch.report.latency import marked
-from segsearch.report.words import duration, percent
+from segsearch.report.words import count_of, duration, percent
 from segsearch.study.final import FinalFile, Finalist
 
 if TYPE_CHECKING:  # these load torch
@@ -101,7 +101,8 @@ def planned_table(
         speed = f"{record.latency_ms:.2f}"
         table.add_row(str(record.number), record.name, percent(record.miou), speed, str(ready.steps), duration(seconds))
     yield table
+    trainings, seeds = count_of(len(left), "training"), count_of(file.seeds, "seed")
     yield (
-        f"{len(left)} trainings to do, {file.seeds} seeds of each network: about {duration(total)} without scoring and"
-        " timing; nothing was written"
+        f"{trainings} to do, {seeds} of each network: about {duration(total)} without scoring and timing;"
+        " nothing was written"
     )

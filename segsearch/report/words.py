@@ -22,6 +22,11 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
+def count_of(number: int, word: str) -> str:
+    """Write how many there are of what a word names: ``1 seed``, ``3 seeds``."""
+    return f"{number} {word}" + ("" if number == 1 else "s")
+
+
 def aims(budget: Budget | None) -> str:
     """Name the objectives of a study where they are not mIoU and latency: `` by miou, latency_ms, params``."""
     return "" if budget is None or budget.objectives == USUAL else f" by {', '.join(budget.objectives)}"

@@ -9,6 +9,7 @@ from segsearch.artefacts.make import Label
 from segsearch.artefacts.point import export_network, told_of
 from segsearch.artefacts.scenes import CALIBRATION_IMAGES, Scenes, images_of
 from segsearch.data.dataset import fingerprint
+from segsearch.data.filedataset import keep_out
 from segsearch.data.open import open_data
 from segsearch.deployment.artefact import check_fps
 from segsearch.deployment.card import Card
@@ -50,6 +51,7 @@ def export_run(
     assert isinstance(subject.segmenter, Network), "a run has one"
     val, size = images_for(subject, None, root=root, size_hw=size_hw, split="val")
     learnt, _ = images_for(subject, None, root=root, size_hw=size_hw, split="train")
+    keep_out(out, [val, learnt])
     notes = {"name": run.name, "spec": run.spec.id, "fit": val.fit}
     as_trained = size == run.data.size
     if as_trained:  # its scores become the file's

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from segsearch.artefacts.trained import find_teacher
 from segsearch.data.dataset import Splits, fingerprint
+from segsearch.data.filedataset import keep_out
 from segsearch.data.open import open_data
 from segsearch.data.survey import check_labels
 from segsearch.errors import InputError
-from segsearch.files import make_folder, write_atomic
+from segsearch.files import check_folder, make_folder, write_atomic
 from segsearch.interrupt import stop_requests
 from segsearch.lock import locked
 from segsearch.measure.machine import device_name, find_device
@@ -189,11 +190,13 @@ def train_run(
         if (result := read_result(folder)) is not None and not _to_save_again(folder, note):
             _check_content(before, training, folder, note)
             return Run(folder=folder, file=before, result=result)
+    check_folder(folder)
     board = Board(folder / BOARD) if tensorboard else None
     with joined(training.device) as (team, device):
         if not team.leads:
             report, checked, note = silent, lambda check: None, lambda line: None
         ready = prepare(training, report)
+        keep_out(folder, (data for _, data in ready.splits.parts()))
         for line in ready.notes:
             note(line)
         network, pretrained = ready.network(report, note)

@@ -10,11 +10,13 @@ from PIL import Image
 from torch import Tensor, nn
 
 from segsearch.data.dataset import IGNORE, Dataset
+from segsearch.data.filedataset import keep_out
 from segsearch.data.palette import Colour, paint
 from segsearch.deployment.images import Bytes, resize_label, write_png
 from segsearch.deployment.legend import GAP
 from segsearch.deployment.legend import legend as legend_below
 from segsearch.errors import InputError
+from segsearch.files import check_folder
 from segsearch.models.fusions import FAM, MEU, GatedMEU
 from segsearch.models.network import Network
 from segsearch.progress import Report, silent
@@ -42,10 +44,12 @@ def visualize(subject: Subject, dataset: Dataset, out: Path, *, count: int = 8, 
         The files written.
 
     Raises:
-        InputError: an image cannot be read, or nothing can be written.
+        InputError: an image cannot be read, nothing can be written, or ``out`` is a folder that the data is read from.
     """
     if len(dataset) == 0:
         raise InputError(dataset.name, "has no images to draw")
+    check_folder(out)
+    keep_out(out, [dataset])
     inside: dict[str, Bytes] = {}
     hooks = _watch(subject.segmenter, inside) if isinstance(subject.segmenter, Network) else []
     masks = subject.masks()

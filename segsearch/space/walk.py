@@ -1,6 +1,7 @@
 """Walks over the tree of choices: to propose a point, to sample one at random, and to check a written one."""
 
 import random
+import re
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
@@ -114,8 +115,17 @@ def accept(node: Node, value: object, place: str) -> Scalar:
         # True == 1 in Python, but in a file ``true`` and ``1`` are different values
         if option == value and isinstance(option, bool) == isinstance(value, bool):
             return option
+    if isinstance(value, str) and _unquoted(node, value):
+        raise InputError(place, f"{value!r} is text, and is meant without quotes", allowed(node))
     words = options if isinstance(value, str) and not isinstance(node, Integer) else ()
     raise InputError(place, f"{value!r} is not a choice{meant(value, words)}", allowed(node))
+
+
+def _unquoted(node: Node, text: str) -> bool:
+    """Whether a text reads as a number or truth value that the node has."""
+    if isinstance(node, Integer):
+        return re.fullmatch(r"-?\d{1,18}", text) is not None and int(text) in node.accepted()
+    return any(not isinstance(option, str) and str(option).lower() == text.lower() for option in node.accepted())
 
 
 def allowed(node: Node) -> str:

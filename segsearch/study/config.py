@@ -39,9 +39,11 @@ def _listed(value: object) -> object:
 
 
 def _folder_name(name: str) -> str:
-    """Refuse what would lead out of the folder of all studies, or be no folder's name at all."""
-    if name in (".", "..") or not name.isprintable() or any(mark in name for mark in "/\\"):
-        raise ValueError(f"{name!r} cannot name a folder: no slashes, no line breaks")
+    """Refuse what would lead out of the folder of all studies, hide there, or be no folder's name at all."""
+    if name.startswith(".") or name != name.strip() or not name.isprintable() or any(mark in name for mark in "/\\"):
+        raise ValueError(
+            f"{name!r} cannot name a folder: no slashes, no line breaks, no dot before it, no blank around it"
+        )
     return name
 
 

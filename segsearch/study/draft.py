@@ -11,14 +11,14 @@ from pathlib import Path
 
 from segsearch.data.config import DataSpec, FileData
 from segsearch.data.doubts import differing_shapes, doubts, label_doubts
-from segsearch.data.filedataset import FileDataset
+from segsearch.data.filedataset import FileDataset, keep_out
 from segsearch.data.open import open_data
-from segsearch.data.pairs import Pairing
+from segsearch.data.pairs import Pairing, refuse_inside
 from segsearch.data.recognise import Found, Recognised, recognise
 from segsearch.data.sequences import SHARE, divide
 from segsearch.data.unnamed import Classes, Look, classes_of, image_sizes, look
 from segsearch.errors import InputError
-from segsearch.files import write_atomic
+from segsearch.files import check_folder, write_atomic
 from segsearch.measure.conditions import Conditions
 from segsearch.progress import Report, silent
 from segsearch.study.draft_speed import Speed, choose_speed, typical
@@ -91,6 +91,7 @@ def draft(
     Raises:
         InputError: nothing that could be learnt from, or a file that is there. And as `choose_speed`.
     """
+    check_folder(out)
     found, name = recognise(images, labels), _name(images)
     study = out / f"{name}_study.yaml"
     if found.published is not None:
@@ -100,6 +101,7 @@ def draft(
     names = {out / f"{name}_{split}.txt": keys for split, keys in lists.items()}
     _refuse_replacing([data, study, *names], force)
     parts = [found.parts[split].pairing for split in found.parts]
+    refuse_inside(out, [folder for part in parts for folder in part.searched])
     seen = look([pair for part in parts for pair in part.pairs], report)
     sources = dict.fromkeys([(labels or images), images, images.absolute().parent])
     classes = classes_of(seen, sources, labels or images)
@@ -136,6 +138,7 @@ def _of_published(
     """Draft a study of a published data set, which needs no description."""
     _refuse_replacing([study], force)
     splits = open_data(config, check=False)
+    keep_out(study.parent, (data for _, data in splits.parts()))
     files = [dataset for _, dataset in splits.parts() if isinstance(dataset, FileDataset)]
     sizes = image_sizes([pair for dataset in files for pair in dataset.pairs])
     speed = choose_speed(typical(sizes), len(splits.train.classes), under, fps=fps, measured=measured, report=report)

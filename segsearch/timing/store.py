@@ -10,6 +10,7 @@ import torch
 from pydantic import Field
 
 from segsearch.errors import InputError
+from segsearch.files import to_bytes
 from segsearch.frozen import Frozen
 from segsearch.measure.backends.table import find_backend
 from segsearch.measure.conditions import PLAIN, Conditions, check_threads
@@ -175,7 +176,7 @@ def append_line(path: Path, line: dict[str, Any]) -> None:
         with path.open("ab+") as file:
             file.seek(0)
             file.truncate(file.read().rfind(b"\n") + 1)
-            file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
+            file.write(to_bytes(json.dumps(line, ensure_ascii=False) + "\n"))
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:

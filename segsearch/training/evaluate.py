@@ -49,7 +49,9 @@ class Evaluation(Frozen):
     def _window_to_slide(self) -> Self:
         if (self.mode == "slide") != (self.window is not None):
             raise ValueError("mode slide and a window belong together")
-        if self.stride is not None and (self.window is None or any(map(int.__gt__, self.stride, self.window))):
+        if self.stride is not None and self.window is None:
+            raise ValueError("stride needs a window")
+        if self.stride and self.window and any(map(int.__gt__, self.stride, self.window)):
             raise ValueError("stride must be at most the window, in each direction")
         return self
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segsearch.artefacts.formats import BIN, ONNX, XML
+from segsearch.data.filedataset import keep_out
 from segsearch.deployment.openvino import to_openvino
 from segsearch.files import make_folder, write_atomic
 from segsearch.lock import locked
@@ -55,9 +56,11 @@ def tune(
     A way that fails is a line with the reason, and no error.
 
     Raises:
-        InputError: ``out`` is of another network, data or device, or another process is at it. Others as `abilities`.
+        InputError: ``out`` is of another network, data or device, or a folder that the data is read from, or another
+            process is at it. Others as `abilities`.
     """
     able = abilities(wish)
+    keep_out(out, (subject.val, subject.learnt))
     make_folder(out)
     with locked(out, "tuning there"):
         search = Search(subject, out, wish, report, note)

@@ -12,6 +12,7 @@ from segsearch.artefacts.formats import ONNX, chosen
 from segsearch.artefacts.load import batched
 from segsearch.artefacts.make import Label, Written, make_artefacts, time_file, time_under, write_file, write_onnx
 from segsearch.artefacts.scenes import CALIBRATION_IMAGES, EXAMPLE, example, images_of
+from segsearch.data.filedataset import keep_out
 from segsearch.deployment.artefact import Artefact, Timing, check_fps
 from segsearch.deployment.card import Card, Rival
 from segsearch.deployment.card_page import write_card
@@ -90,6 +91,7 @@ def export_winner(
     if pool.final is not None:  # what the final trainings learnt may hold what the search validated on
         config = config.model_copy(update={"data": divided(config.data, pool.final.split)})
     setup = set_up(config if root is None else at_root(config, root))
+    keep_out(out, [setup.splits.train, setup.splits.val])
     with appearing(out) as temporary:
         export = _Export(config, pool, setup, temporary, report)
         taken = export.scored_here(export.first_within(_limit_fps(budget)))

@@ -56,10 +56,11 @@ class Pool:
         final = self.retrained(record)
         if final is None:
             return record.weights
+        count = "1 seed reaches" if final.seeds == 1 else f"{final.seeds} seeds reach"
         spread = "" if final.deviation is None else f", standard deviation {100 * final.deviation:.1f} points"
         first = f", the encoder from `{record.pretrained}`" if record.pretrained else ""
         return (
-            f"trained in full by {final.recipe}{first}; {final.seeds} seeds reach a mean mIoU of"
+            f"trained in full by {final.recipe}{first}; {count} a mean mIoU of"
             f" {percent(final.miou)}{spread}, and these are of the seed nearest the mean"
         )
 

@@ -11,7 +11,7 @@ import pytest
 from segsearch.artefacts.appearing import PARTS, appearing
 from segsearch.artefacts.formats import onnx_name
 from segsearch.deployment.card import Card
-from segsearch.errors import InputError
+from segsearch.errors import InputError, UnfitError
 from segsearch.measure.backends.table import FILE_BACKENDS, file_backend
 
 
@@ -33,6 +33,13 @@ def replace(out: Path) -> None:
 def test_an_earlier_export_is_replaced(earlier: Path) -> None:
     replace(earlier)
     assert [path.name for path in earlier.iterdir()] == ["model.onnx"] and list(earlier.parent.iterdir()) == [earlier]
+
+
+def test_a_file_that_cannot_be_written_is_named_by_where_it_was_to_lie(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as raised, appearing(tmp_path / "model") as made:
+        raise UnfitError(made / "model.onnx", "cannot be written: No space left on device")
+    assert type(raised.value) is UnfitError and not list(tmp_path.iterdir())
+    assert str(raised.value) == f"{tmp_path}/model/model.onnx: cannot be written: No space left on device"
 
 
 def test_all_files_that_a_backend_runs_are_an_exports_own() -> None:

@@ -67,7 +67,7 @@ from tests.leaderboard.test_rerank import twins
         (["leaderboard", "--device", "cuda:99", "--size", "64x64"], "device: cuda:99 is not here"),
         (["rerank", "/nowhere"], "/nowhere: is not the folder of a study"),
         (["rerank", "/nowhere", "--size", "x"], "--size: 'x' is not a size"),
-        (["import-weights", "nope.pth", "--as", "sgcpnet1", "--out", "x"], "nope.pth: cannot be read"),
+        (["import-weights", "nope.pth", "--as", "sgcpnet1", "--out", "x.safetensors"], "nope.pth: cannot be read"),
     ],
 )
 def test_what_a_user_causes_is_one_line_and_code_2(arguments: list[str], message: str, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -114,6 +115,19 @@ def test_a_terminal_that_lacks_a_character_loses_only_it(encoding: str, tmp_path
     assert run("space", "size", tmp_path / "\u2207.yaml", encoding=encoding).stderr.endswith(
         "?.yaml: no such file (allowed: a YAML file, or one of dfanet, eseg, fpenet, realtime, sfnet, sgcpnet, unified)\n"
     )
+
+
+def test_a_folder_that_is_gone_is_told_at_once(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    command = [sys.executable, "-P", "-m", "segsearch", "points"]
+    script = f"cd {shlex.quote(str(gone))} && rmdir ../gone && exec {shlex.join(command)}"
+    environment = os.environ | {"PYTHONPATH": str(Path(load.__file__).parents[2])}
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False, env=environment)
+    line = (
+        "segsearch: the folder that this runs in is gone or closed (No such file or directory): change to another one\n"
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", line)
 
 
 def test_home_is_meant_wherever_a_shell_left_it_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

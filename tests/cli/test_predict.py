@@ -1,6 +1,8 @@
 """`segsearch predict` as people use it: patterns, forms, videos, Ctrl-C."""
 
 import json
+import os
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -47,6 +49,22 @@ def test_patterns_and_forms(here: Path) -> None:
     assert names(here / "two") == ["a [1]_mask.png", "a [1]_overlay.png"] and done.returncode == 0
     drawn, mask = (np.asarray(Image.open(here / f"two/a [1]_{kind}.png")) for kind in ("overlay", "mask"))
     assert len(drawn) > len(mask) == 20
+
+
+def test_a_file_in_the_place_of_the_folder_is_told_before_any_image_is_segmented(here: Path) -> None:
+    (here / "FILE").touch()
+    done = run("predict", "model.onnx", "in", "--out", "FILE", cwd=here)
+    assert (done.returncode, done.stderr) == (2, "segsearch: FILE: is a file, no folder\n")
+    assert "images" not in done.stdout
+
+
+def test_an_image_whose_name_is_not_utf_8_is_one_of_the_results(here: Path) -> None:
+    name = os.fsdecode(b"a\xff\xfe.png")
+    (here / "odd").mkdir()
+    shutil.copy(here / "in/a [1].png", here / "odd" / name)
+    done = run("predict", "model.onnx", "odd", "--as", "coco", "--as", "overlay", "--out", "out", cwd=here)
+    assert (done.returncode, done.stderr) == (0, ""), done
+    assert [each["file_name"] for each in json.loads((here / "out/coco.json").read_text())["images"]] == [name]
 
 
 def test_a_video_becomes_a_video_and_says_where_the_time_went(here: Path) -> None:

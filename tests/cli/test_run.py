@@ -82,7 +82,7 @@ def test_images_are_seen_as_it_is_asked_for(folder: Path) -> None:
         (["train", "fpenet", "--data", "streets", "--size", "16x64"], "--size: 16x64 is too small"),
         (["train", "fpenet", "--data", "streets", "--device", "cuda:99"], "cuda:99"),
         (["evaluate", "fpenet", "--data", "streets"], "--weights: is needed for a point"),
-        (["evaluate", RUN, "--stride", "8x8"], "evaluate: stride must be at most the window"),
+        (["evaluate", RUN, "--stride", "8x8"], "--stride: needs --window HxW"),
         (["evaluate", RUN, "--window", "8"], "--window: '8' is not a size"),
         (["evaluate", "/nowhere", "--data", "streets"], "/nowhere: no such file"),
         (["evaluate", "fpenet", "--data", "streets", "--best"], "--best: is only for a run's folder, and fpenet is no"),

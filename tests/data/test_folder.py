@@ -1,3 +1,4 @@
+import os
 import pickle
 import re
 import shutil
@@ -12,7 +13,9 @@ from segsearch.data.dataset import IGNORE, Splits, fingerprint
 from segsearch.data.filedataset import FileDataset
 from segsearch.data.open import find_data, open_data
 from segsearch.data.pairs import find_pairs
+from segsearch.data.survey import survey
 from segsearch.errors import InputError
+from segsearch.files import write_atomic
 
 from .samples import SIZE, read_all, save_image, save_label, write_camvid, write_folder
 
@@ -71,6 +74,11 @@ def test_an_unknown_colour_is_named_unless_it_is_to_be_ignored(tmp_path: Path) -
 def test_ignored_colours_that_are_none_are_refused_in_words_of_the_file(tmp_path: Path, written: object) -> None:
     path = write_folder(tmp_path, encoding="colours", colours=COLOURS, ignore_colours=written)
     assert f"{path}.ignore_colours: must be others, or a list of colours such as [[0, 0, 0]]" in refusal(path)
+
+
+def test_classes_may_be_called_in_any_language(tmp_path: Path) -> None:
+    names = ["пешеход", "پیاده\u200cرو", "歩行者 1"]
+    assert opened(write_folder(tmp_path, classes=names)).train.classes == tuple(names)
 
 
 def test_a_pattern_may_begin_with_a_dot(tmp_path: Path) -> None:
@@ -156,6 +164,13 @@ def test_scoring_on_what_was_learnt_is_refused(tmp_path: Path) -> None:
         ({"classes": ["road"]}, "set.yaml.classes: "),
         ({"classes": ["road", "car", "car"]}, "classes must differ, but car stands twice"),
         ({"classes": None}, "set.yaml.classes: is missing"),
+        ({"classes": ["a", "b\nx", "c"]}, r"set.yaml.classes[1]: 'b\nx' holds what cannot be printed in one line"),
+        ({"classes": ["a", "b\u0007x", "c"]}, r"set.yaml.classes[1]: 'b\x07x' holds what cannot be printed"),
+        ({"classes": ["a", "b", "c\u202ed"]}, r"set.yaml.classes[2]: 'c\u202ed' holds what cannot be printed"),
+        ({"classes": ["a", " ", "c"]}, "set.yaml.classes[1]: ' ' is blank"),
+        ({"classes": ["a", "  a", "c"]}, "set.yaml.classes[1]: '  a' begins or ends with a blank"),
+        ({"classes": ["a", "a\u200d", "c"]}, r"set.yaml.classes[1]: 'a\u200d' begins or ends with a blank"),
+        ({"name": "my\ndata"}, r"set.yaml.name: 'my\ndata' holds what cannot be printed"),
         ({"val": None}, "set.yaml.val: is missing"),
         ({"clases": ["a"]}, "set.yaml.clases: unknown key, did you mean 'classes'?"),
         ({"train": {"images": "images/train"}}, "set.yaml.train.labels: is missing"),
@@ -176,6 +191,38 @@ def test_scoring_on_what_was_learnt_is_refused(tmp_path: Path) -> None:
 )
 def test_refusals_of_the_yaml(tmp_path: Path, changes: dict[str, object], line: str) -> None:
     assert line in refusal(write_folder(tmp_path, **changes))
+
+
+@pytest.mark.parametrize("patterns", [False, True])
+def test_what_is_called_like_an_image_and_is_none_is_named(tmp_path: Path, patterns: bool) -> None:
+    where = {p: {"images": f"images/{p}/*.png", "labels": f"labels/{p}/*.png"} for p in ("train", "val")}
+    path = write_folder(tmp_path, **(where if patterns else {}))
+    image = tmp_path / "images/train/1.png"
+    image.unlink()
+    image.symlink_to("gone.png")
+    line = f"{image}: is a link to 'gone.png', which is not there, so that 1.png has no image"
+    assert line in refusal(path)
+    (found,) = (
+        found
+        for found in survey(open_data(FolderData(root=str(path), size=SIZE), check=False))
+        if found.skipped or found.problems
+    )
+    assert found.skipped == () and [str(problem) for problem in found.problems] == [line]
+    image.unlink()
+    image.mkdir()
+    assert f"{image}: is a folder, so that 1.png has no image" in refusal(path)
+
+
+def test_a_list_that_is_no_file_is_refused(tmp_path: Path) -> None:
+    assert "/dev/zero: is no regular file" in refusal(write_folder(tmp_path, train=LISTED | {"list": "/dev/zero"}))
+
+
+def test_a_listed_link_to_nothing_is_named(tmp_path: Path) -> None:
+    path = write_folder(tmp_path, train=LISTED)
+    write_list(tmp_path, "0\n1.png\n")
+    (tmp_path / "images/train/1.png").unlink()
+    (tmp_path / "images/train/1.png").symlink_to("gone.png")
+    assert "train.txt:2: '1.png' is a link to 'gone.png', which is not there" in refusal(path)
 
 
 def test_missing_yaml(tmp_path: Path) -> None:
@@ -275,6 +322,15 @@ def test_a_list_names_the_images_of_a_split(tmp_path: Path, text: str) -> None:
     (tmp_path / "labels/train/1.png").unlink()  # not listed, so not missed
     train = opened(path).train
     assert isinstance(train, FileDataset) and [pair.key for pair in train.pairs] == ["0", "2"]
+
+
+def test_a_list_names_files_that_are_not_utf_8_as_we_write_them(tmp_path: Path) -> None:
+    path = write_folder(tmp_path, train=LISTED)
+    for folder in ("images", "labels"):
+        (tmp_path / folder / "train/1.png").rename(tmp_path / folder / "train" / os.fsdecode(b"a\xff.png"))
+    (tmp_path / "splits").mkdir()
+    write_atomic(tmp_path / "splits/train.txt", os.fsdecode(b"0\na\xff\n"))
+    assert keys(opened(path))[0] == ["0", os.fsdecode(b"a\xff")]
 
 
 def test_two_lists_divide_one_folder_and_names_may_hold_blanks_and_folders(tmp_path: Path) -> None:

@@ -101,8 +101,8 @@ def test_what_is_no_pair_is_refused_with_its_place(pair: object, line: str) -> N
         ({"train": iter([])}, "mine/train: is a list_iterator, whose pairs cannot be asked for by number"),
         ({"val": torch.utils.data.DataLoader(Pairs([1]))}, "mine/val: is a DataLoader, whose pairs"),
         ({"val": Pairs([{"image": 1}])}, r"mine/val\[0\]: is dict, not a pair"),
-        ({"classes": "ab"}, "classes: 'ab' are not names that differ"),
-        ({"classes": ["a", "a"]}, r"classes: \['a', 'a'\] are not names that differ"),
+        ({"classes": "ab"}, "classes: 'ab' is one text"),
+        ({"classes": ["a", "a"]}, r"classes\[1\]: 'a' stands twice"),
         ({"size": "32"}, "size: '32' is not a size"),
     ],
 )
@@ -145,5 +145,10 @@ def test_another_process_says_what_to_do() -> None:
 def test_nothing_to_learn_from_is_refused_at_once() -> None:
     with pytest.raises(InputError, match="mine/train: holds no images"):
         given()
+    for second, problem in (("b\nx", "cannot be printed in one line"), ("a", "stands twice"), (7, "7 is no text")):
+        with pytest.raises(InputError, match=rf"^classes\[1\]: .*{problem}"):
+            own_data("mine", Pairs([1]), Pairs([1]), classes=["a", second], size=(32, 48))  # type: ignore[list-item]
+    with pytest.raises(InputError, match=r"own_data.label: 'mi\\nne' holds what cannot be printed"):
+        own_data("mi\nne", Pairs([1]), Pairs([1]), classes=CLASSES, size=(32, 48))
     with pytest.raises(InputError, match=r"classes: are 1 \(allowed: 2 to 255\)"):
         own_data("mine", Pairs([1]), Pairs([1]), classes=["all"], size=(32, 48))

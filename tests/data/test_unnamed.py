@@ -62,6 +62,9 @@ def test_names_come_from_a_list_of_as_many(tmp_path: Path) -> None:
     assert classes_of(seen, [tmp_path], tmp_path).names == ("class_0", "class_1")
     (tmp_path / "classes.txt").write_text("road\ncar\n")
     assert classes_of(seen, [tmp_path], tmp_path).names == ("road", "car")
+    (tmp_path / "classes.txt").write_text("road\nc\tar\n")
+    with pytest.raises(InputError, match=r"classes.txt\[1\]: 'c.tar' holds what cannot be printed"):
+        classes_of(seen, [tmp_path], tmp_path)
 
 
 def test_labels_that_tell_nothing_are_refused(tmp_path: Path) -> None:

@@ -129,7 +129,7 @@ def test_what_is_not_our_artefact_is_refused(exported: Exported, tmp_path: Path)
     onnx.save(graph, foreign)
     for path, message in (
         (tmp_path / "absent.onnx", "no such file"),
-        (tmp_path, "no such file"),
+        (tmp_path, "is a folder"),
         (text, "cannot be loaded as an ONNX model"),
         (foreign, "carries no segsearch metadata"),
     ):

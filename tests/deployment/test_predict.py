@@ -8,6 +8,7 @@ from PIL import Image
 
 from segsearch.deployment.deploy import Deployed
 from segsearch.deployment.images import find_images, resize_image, resize_mask
+from segsearch.deployment.legend import legend
 from segsearch.deployment.metadata import Metadata
 from segsearch.deployment.onnx import OnnxModel, to_onnx
 from segsearch.deployment.predict import Model
@@ -58,6 +59,11 @@ def test_overlay_mixes_by_blend() -> None:
     colours = ((200, 0, 100), (0, 255, 3))
     assert np.array_equal(overlay(image, mask, colours, 0), image)
     assert overlay(image, mask, colours, 0.25).tolist() == [[[125, 75, 100], [75, 139, 76]]]
+
+
+def test_a_model_with_names_that_cannot_be_printed_gets_a_legend() -> None:
+    words = {"b\nx": (1, 2, 3), "c\u202ed": (4, 5, 6), " ": (7, 8, 9), "\udcff": (9, 8, 7)}
+    assert np.asarray(legend(60, words)).shape[1:] == (60, 3)
 
 
 def test_bad_images_are_reported_after_the_others_are_done(model: OnnxModel, folder: Path) -> None:
@@ -124,7 +130,7 @@ def test_a_label_that_is_called_like_our_mask_is_not_replaced(
 
 def test_a_place_that_cannot_be_written_stops_the_run(model: OnnxModel, folder: Path) -> None:
     (folder.parent / "out").write_text("a file")
-    with pytest.raises(InputError, match="cannot be written"):
+    with pytest.raises(InputError, match="out: is a file, no folder"):
         predict_files(model, folder, folder.parent / "out")
 
 

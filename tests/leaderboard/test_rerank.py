@@ -69,7 +69,7 @@ def test_all_trained_networks_are_timed_and_the_study_is_untouched(study: Path) 
 def test_a_file_in_the_way_is_one_line(study: Path, tmp_path: Path) -> None:
     copied = shutil.copytree(study, tmp_path / "study", ignore=shutil.ignore_patterns(FOLDER))
     (copied / FOLDER).write_text("mine")
-    with pytest.raises(InputError, match=f"{FOLDER}: cannot be made: File exists"):
+    with pytest.raises(InputError, match=f"{FOLDER}: is a file, no folder"):
         rerank(copied, study_protocol(copied, size_hw=(64, 64)))
     assert (copied / FOLDER).read_text() == "mine"
 

@@ -139,6 +139,12 @@ def test_narrowing_takes_words_for_truth_values() -> None:
         ({"encodr": ["fpe"]}, "narrow.encodr: unknown choice"),
         ({"encoder": ["vit"]}, "narrow.encoder: 'vit' is not a choice"),
         ({"encoder": []}, "narrow.encoder: leaves no value"),
+        (
+            {"align_corners": ["true"]},
+            r"narrow.align_corners: 'true' is text, and is meant without quotes \(allowed: f",
+        ),
+        ({"encoder.fpe.p": ["3"]}, r"narrow.encoder.fpe.p: '3' is text, and is meant without quotes \(allowed: 2 to 6"),
+        ({"fusion_width": ["64"]}, "narrow.fusion_width: '64' is text, and is meant without quotes"),
         ({"align_corners": [1]}, r"narrow.align_corners: 1 is not a choice \(allowed: false, true\)"),
     ],
 )

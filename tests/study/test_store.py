@@ -51,6 +51,13 @@ def test_what_is_not_a_trial_is_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "trials/notes").is_dir()
 
 
+def test_a_file_in_the_place_of_the_trials_is_no_study_without_trials(tmp_path: Path) -> None:
+    (tmp_path / "trials").touch()
+    for read in (StudyFolder(tmp_path).records, StudyFolder(tmp_path).unfinished):
+        with pytest.raises(InputError, match="trials: is a file, no folder"):
+            read()
+
+
 def test_a_folder_without_a_study_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"is not the folder of a study: it has no study\.json"):
         StudyFolder(tmp_path).read_study()

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from segsearch.deployment.deploy import Deployed
 from segsearch.deployment.onnx import trace, trace_module
 from segsearch.errors import InputError, MissingExtraError, one_line
+from segsearch.files import no_file
 
 _QUANTISING = {"QuantizeLinear", "DequantizeLinear", "QLinearConv", "ConvInteger", "DynamicQuantizeLinear"}
 _TYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -104,7 +105,7 @@ def face_of(path: Path) -> tuple[tuple[int, int], torch.dtype]:
 def _load(path: Path) -> Any:
     onnx = _need("onnx")
     if not path.is_file():
-        raise InputError(path, "there is no such file")
+        raise InputError(path, no_file(path, "there is no such file"))
     try:
         model = onnx.load(str(path), load_external_data=False)
     except Exception as error:  # protobuf's error class differs between its implementations

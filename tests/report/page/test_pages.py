@@ -137,7 +137,10 @@ def test_the_verb_writes_beside_what_it_is_of(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, f"{tmp_path / 's/report.html'}\n"), done
     assert (tmp_path / "s/report.html").stat().st_size < 2_000_000
     shutil.copy(BOARD, tmp_path / "board.csv")
-    assert run("report", "board.csv", "--out", "board.html", cwd=tmp_path).stdout == "board.html\n"
+    for _ in range(2):  # the second one replaces the first
+        assert run("report", "board.csv", "--out", "board.html", cwd=tmp_path).stdout == "board.html\n"
+    (tmp_path / "report.html").write_text("<!doctype html>\nmine")
+    assert "report.html' exists and is not a page of `segsearch report`" in refusal("report", tmp_path / "board.csv")
 
 
 def test_what_has_no_page_is_refused_in_one_line(tmp_path: Path) -> None:
