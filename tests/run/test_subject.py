@@ -9,6 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from segsearch.errors import InputError
 from segsearch.models.network import Network, build
+from segsearch.run.ask import ask
 from segsearch.run.export import export_run
 from segsearch.run.subject import images_for, load_subject
 from segsearch.run.train import Run, train_run
@@ -17,7 +18,7 @@ from segsearch.training.evaluate import Evaluation
 from segsearch.training.weights import save_weights
 from tests.data.samples import write_folder
 
-from .runs import SIZE, tiny, write_point, write_streets
+from .runs import SIZE, tiny, write_point, write_recipe, write_streets
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +74,16 @@ def test_a_run_whose_data_has_changed_is_not_exported_with_its_old_scores(tmp_pa
     ):
         export_run(trained.folder, out=tmp_path / "model", formats=[])
     assert not (tmp_path / "model").exists()
+
+
+def test_an_export_is_kept_out_of_the_data(tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path, "{epochs: 1, batch_size: 2}")
+    trained = train_run(
+        ask(write_point(tmp_path), str(write_folder(tmp_path)), recipe=recipe, size_hw=SIZE), tmp_path / "r"
+    )
+    with pytest.raises(InputError, match="which data is read from"):
+        export_run(trained.folder, out=tmp_path / "images/train/model", formats=[])
+    assert not (tmp_path / "images/train/model").exists()
 
 
 def opened(written: str, **given: Any) -> None:
