@@ -278,9 +278,9 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.timeout(1800)
 def test_the_whole_way_on_drawn_streets(results: Path) -> None:
     networks = pd.read_csv(results / "networks.csv")
-    assert (
-        set(networks.kind) == {"yardstick", "first", "second", "third", "control"} and networks.latency_ms.gt(0).all()
-    )
+    # of the second and the third search the finalists may all be networks that they were given
+    assert set(networks.kind) >= {"yardstick", "first", "control"} and networks.latency_ms.gt(0).all()
+    assert all(list((results.parent / study / "final").rglob(RESULT)) for study in ("search", "second", "third"))
     assert networks.groupby("network").seed.nunique()[["sgcpnet2", "fpenet"]].tolist() == [2, 1]
     assert networks.file_agrees.min() >= 0.999
     assert (results / "front.png").read_bytes().startswith(b"\x89PNG")
@@ -292,7 +292,7 @@ def test_the_whole_way_on_drawn_streets(results: Path) -> None:
 @pytest.mark.nightly
 @pytest.mark.timeout(1800)
 def test_final_trainings_of_studies_that_ran_elsewhere(tmp_path: Path) -> None:
-    for stages, out in ((["search", "control", "second"], "here"), (["final"], "there")):
+    for stages, out in ((["search", "control", "second", "third"], "here"), (["final"], "there")):
         (tmp_path / "there").mkdir(exist_ok=True)
         with pytest.raises(SystemExit, match="^0$"):
             flagship.main(["--smoke", "--runs", str(tmp_path / out), "--stages", *stages])
