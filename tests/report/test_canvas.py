@@ -30,7 +30,12 @@ def study(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    "backend", ["module://matplotlib_inline.backend_inline", "module://no.such", "nonsense", "QtAgg"]
+    "backend",
+    [
+        "module://matplotlib_inline.backend_inline",
+        "QtAgg",
+        *(pytest.param(word, marks=pytest.mark.nightly) for word in ("module://no.such", "nonsense")),
+    ],
 )
 def test_a_notebooks_backend_is_no_concern(backend: str, study: Path) -> None:
     command = [sys.executable, "-m", "segsearch", "pareto", str(study)]

@@ -369,6 +369,7 @@ def test_a_study_with_rungs_lets_those_go_on_that_the_model_expects_most_of(tmp_
     assert 0 < sum(r.trained for r in records) < len(records)
 
 
+@pytest.mark.nightly
 def test_no_trials_are_spent_on_what_is_faster_than_enough() -> None:
     """Twenty proposals after a start: how many are of the faster half, with and without a speed that is enough."""
     middle = sorted(takes_ms(record(number).point) for number in range(100))[50]
