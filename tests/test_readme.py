@@ -58,6 +58,12 @@ def test_parameters(name: str, auxiliary: Any) -> None:
     assert f"| {params:,} |" in MODELS
 
 
+def test_the_study_that_is_searched_is_the_one_that_init_writes() -> None:
+    """`segsearch init` names it after the folder of the images."""
+    told = re.search(r"segsearch init (\w+) .*?segsearch search (\S+) .*?segsearch report runs/(\w+)", README, re.S)
+    assert told is not None and told.groups() == (told[1], f"{told[1]}_study.yaml", f"{told[1]}_study")
+
+
 def test_number_of_points() -> None:
     told = f"{len(named_points()) - len(points_of('found'))} named points"
     assert told in README and told in " ".join(MODELS.split())
