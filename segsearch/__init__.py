@@ -12,8 +12,8 @@ libraries send about their use.
 Networks: `list_models`, `create_model`, `load_model`, `normalise`, `cost`, `latency`, `deploy`.
 Training: `train`, `evaluate` with an `Evaluation`, `own_data`, `save_weights`.
 Searching: `search`, `open_study`, `ParetoSampler`. Files for other runtimes: `export`. What goes wrong is a
-`SegsearchError`: `InputError` of bad input, `DeviceError`, `MachineError`, `BudgetError`, `ProofError`,
-`MissingExtraError`.
+`SegsearchError`: `InputError` of bad input, `DeviceError`, `MachineError`, `DivergedError`, `BudgetError`,
+`ProofError`, `MissingExtraError`.
 """
 
 from typing import Any
@@ -24,6 +24,7 @@ __version__ = "0.1.0"
 __all__ = [
     "BudgetError",
     "DeviceError",
+    "DivergedError",
     "Evaluation",
     "InputError",
     "MachineError",

@@ -15,6 +15,7 @@ from segsearch.api import search as search
 from segsearch.api import train as train
 from segsearch.errors import BudgetError as BudgetError
 from segsearch.errors import DeviceError as DeviceError
+from segsearch.errors import DivergedError as DivergedError
 from segsearch.errors import InputError as InputError
 from segsearch.errors import MachineError as MachineError
 from segsearch.errors import MissingExtraError as MissingExtraError

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from segsearch.artefacts.load import load_model as load_artefact
 from segsearch.artefacts.point import MOST_CLASSES, classes_of, export_point
 from segsearch.artefacts.trained import weights_of
-from segsearch.calls import Whole, checked
+from segsearch.calls import Whole, arguments_checked
 from segsearch.count.cost import Cost, count
 from segsearch.data.config import DataSpec
 from segsearch.data.normalise import MEAN, STD, to_tensor
@@ -72,13 +72,13 @@ Seed = Annotated[Whole, Field(ge=0, le=MOST_SEED)]
 CITYSCAPES_CLASSES = 19
 
 
-@checked
+@arguments_checked
 def list_models(pattern: str = "*") -> list[str]:
     """Return the names of the published networks that match a shell pattern: ``list_models("sgcp*")``."""
     return [name for name in named_points() if fnmatchcase(name, pattern)]
 
 
-@checked
+@arguments_checked
 def create_model(
     point: PointName,
     classes: Classes = CITYSCAPES_CLASSES,
@@ -115,7 +115,7 @@ def create_model(
     return network
 
 
-@checked
+@arguments_checked
 def load_model(path: str | Path) -> Network | Model:
     """Load what was trained or exported, ready to segment.
 
@@ -145,7 +145,7 @@ def normalise(images: Tensor | NDArray[np.uint8]) -> Tensor:
     return to_tensor(images)
 
 
-@checked
+@arguments_checked
 def cost(model: AnyModel, size: Size = (1024, 2048)) -> Cost:
     """Count parameters and multiply-adds at a size, in total (``.params``, ``.macs``) and per part (``.parts``).
 
@@ -156,7 +156,7 @@ def cost(model: AnyModel, size: Size = (1024, 2048)) -> Cost:
     return count(network, size_hw)
 
 
-@checked
+@arguments_checked
 def latency(
     model: AnyModel,
     size: Size = (512, 1024),
@@ -187,7 +187,7 @@ def latency(
     return latency_of(subject, under, processes=processes)
 
 
-@checked
+@arguments_checked
 def deploy(model: AnyModel, size: Size, *, logits: bool = False) -> Deployed:
     """Make the module that is shipped: BatchNorm folded, normalisation and argmax inside, one fixed size.
 
@@ -203,7 +203,7 @@ def deploy(model: AnyModel, size: Size, *, logits: bool = False) -> Deployed:
     return deployed(network, size_hw, MEAN, STD, logits=logits)
 
 
-@checked
+@arguments_checked
 def train(
     point: PointName,
     data: str | Path | DataSpec,
@@ -244,7 +244,8 @@ def train(
     Returns:
         The folder, what was asked for, and the scores: ``run.result.scores.miou``.
 
-    Raises: InputError for a point, data or recipe that cannot be. DeviceError: the device is not there.
+    Raises: InputError for a point, data or recipe that cannot be. DeviceError: the device is not there. DivergedError:
+        loss, weights or outputs became NaN or infinite.
     """
     size_hw = None if size is None else _size(size)
     training = ask(
@@ -266,7 +267,7 @@ def train(
         return train_run(training, folder, compiled=compiled, tensorboard=tensorboard, report=report)
 
 
-@checked
+@arguments_checked
 def evaluate(
     model: Network | str | Path,
     data: str | Path | DataSpec | None = None,
@@ -305,7 +306,7 @@ def evaluate(
         return subject.score(dataset, settings or Evaluation(), device=device, report=report)
 
 
-@checked
+@arguments_checked
 def search(
     study: str | Path | StudyConfig | Mapping[str, object],
     out: str | Path | None = None,
@@ -329,7 +330,7 @@ def search(
     return run_study(config, folder, progress=study_progress(), objective=objective)
 
 
-@checked
+@arguments_checked
 def export(
     what: str | Path,
     out: str | Path,

@@ -11,6 +11,7 @@ from typing import Annotated, Any, ParamSpec, TypeVar, Union, get_args, get_orig
 from pydantic import BeforeValidator, ConfigDict, TypeAdapter, ValidationError
 
 from segsearch.errors import InputError, SegsearchError
+from segsearch.frozen import law_broken
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -33,7 +34,7 @@ Whole = Annotated[int, BeforeValidator(_whole)]
 """A whole number, NumPy's included."""
 
 
-def checked(call: Callable[P, T]) -> Callable[P, T]:
+def arguments_checked(call: Callable[P, T]) -> Callable[P, T]:
     """Let a function begin only with arguments that its annotations allow.
 
     Raises:
@@ -65,11 +66,11 @@ def _allowed(name: str, value: object, hint: Any) -> Any:
     try:
         return _adapter(hint).validate_python(value)
     except ValidationError as error:
-        told = " ".join(repr(value).split())
-        told = told if len(told) <= 60 else f"{told[:57]}..."
         for each in error.errors():
             if each["type"] in _BOUNDS:
-                raise InputError(name, f"{each['msg'].removeprefix('Input ').lower()}, got {told}") from None
+                raise InputError(name, law_broken(each)) from None
+        told = " ".join(repr(value).split())
+        told = told if len(told) <= 60 else f"{told[:57]}..."
         raise InputError(name, f"is {told}, of type {type(value).__name__}", _kinds(hint)) from None
 
 

@@ -129,7 +129,12 @@ def _refusal(model: type[BaseModel], error: ErrorDetails, place: str) -> InputEr
         return InputError(where, f"must have the key {_bare(context['discriminator'])}")
     if kind == "value_error":
         return InputError(where, str(context["error"]))
-    return InputError(where, f"{error['msg'].removeprefix('Input ').lower()}, got {_short(value)}")
+    return InputError(where, law_broken(error))
+
+
+def law_broken(error: ErrorDetails) -> str:
+    """Say what pydantic asks of a value and what was given: ``should be greater than 0, got -1``."""
+    return f"{error['msg'].removeprefix('Input ').lower()}, got {_short(error['input'])}"
 
 
 def _unknown(where: str, value: object, expected: str, what: str = "") -> InputError:
