@@ -166,10 +166,10 @@ class _Side:
     def alone(self, other: "_Side") -> list[InputError]:
         """Give a problem for each file without a partner, or with one that is no file."""
         keys = sorted(self.files.keys() - other.files.keys())
-        return [self._alone(self.files[key], other, other.posing(key)) for key in keys]
+        return [self._alone(self.files[key], other, other.unusable_of(key)) for key in keys]
 
-    def posing(self, key: str) -> Path | None:
-        """Give what is called like a file of a key and is none: a link to nothing, or a folder."""
+    def unusable_of(self, key: str) -> Path | None:
+        """Return a link to nothing, or a folder, that has the name of a key's file; None if there is none."""
         named = (folder / f"{key}{suffix}" for folder in self.searched for suffix in self._suffixes)
         return self.unusable.get(key) or next((path for path in named if path.is_dir()), None)
 
@@ -234,8 +234,8 @@ def _listed(root: Path, path: Path, found: _Side) -> set[str]:
             continue
         key = known.get(PurePosixPath(name).as_posix(), "")
         if not key:
-            posing = found.posing(os.path.splitext(name)[0])
-            problem = f"'{name}' is no image of {found.where}" if posing is None else f"'{name}' {no_file(posing)}"
+            unusable = found.unusable_of(os.path.splitext(name)[0])
+            problem = f"'{name}' is no image of {found.where}" if unusable is None else f"'{name}' {no_file(unusable)}"
             allowed = "one name a line, relative to that folder"
             problems.append(InputError(f"{path}:{number}", problem, allowed))
         elif wanted.setdefault(key, number) != number:

@@ -104,7 +104,7 @@ def choice_lines(card: Card) -> list[str]:
         if rival.reason == "missed":
             lines.append(f"Passed over: {name}, whose file takes {speed}, {1000 / rival.latency_ms:.1f} FPS.")
         elif rival.reason == "gone":
-            lines.append(f"Not there to export, as its weights are gone: {name}, at {speed} in the search.")
+            lines.append(f"Would have been picked, but its weights are gone: {name}, at {speed} in the search.")
         else:
             lead = f"{100 * (rival.miou - (_mean(card) or 0)):.1f} points better"
             lines.append(f"Within one standard error and slower: {name}, {lead}, at {speed} in the search.")

@@ -230,7 +230,7 @@ def _to_save_again(folder: Path, note: Note) -> bool:
         if (folder / CHECKPOINT).is_file():
             note(f"{error}; it is written again from the checkpoint")
             return True
-        note(f"{error}; nor is there a checkpoint: only a training in another folder brings such weights back")
+        note(f"{error}; and there is no checkpoint to make it from: train it again in another folder")
     return False
 
 

@@ -53,7 +53,7 @@ def test_outputs_that_are_no_numbers_are_no_mask(value: float) -> None:
     network = tiny(3)
     with torch.no_grad():
         next(p for p in network.parameters() if p.ndim == 1)[0] = value
-    with pytest.raises(DivergedError, match="the network's outputs are no numbers"):
+    with pytest.raises(DivergedError, match="the network's outputs are NaN or infinite"):
         evaluate(network, DATA)
 
 
