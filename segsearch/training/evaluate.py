@@ -123,7 +123,7 @@ def evaluate(
         with working(device):
             logits = settings.logits(network, to_tensor(images.to(device).movedim(1, -1)))
             if not bool(logits.isfinite().all()):  # of NaN, argmax makes the first class
-                raise DivergedError("the network's outputs are NaN or infinite: its training diverged")
+                raise DivergedError("the network's outputs are NaN or infinite, not numbers: its training diverged")
             native = [_unfitted(logits[i : i + 1], seen_hw, size_hw, dataset.fit) for i, size_hw in enumerate(sizes)]
             return [logits.argmax(dim=1)[0] for logits in native]
 

@@ -169,7 +169,9 @@ class Session:
         self._update()
         if looked_at and not self.finite:
             place = f"step {self.done + 1} of {self.total}"
-            raise DivergedError(f"training diverged at {place}: weights are NaN or infinite, learning rate {rate:.3g}")
+            raise DivergedError(
+                f"training diverged at {place}: weights are NaN or infinite, not numbers, learning rate {rate:.3g}"
+            )
         self.losses.append(value)
         if self._average is not None:
             self._average.update(self.done)
