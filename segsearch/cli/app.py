@@ -2,17 +2,13 @@
 
 import os
 import shlex
-import signal
 import sys
 import tempfile
-import threading
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from types import FrameType
-from typing import Annotated, Any, NoReturn
+from typing import Annotated
 
 import typer
 
@@ -20,6 +16,7 @@ from segsearch import __version__
 from segsearch.cli import export, finalize, init, look, predict, remote, report, run, studies, study, timing, tune, use
 from segsearch.cli.streams import OUTPUT, complain, end_output, mend_streams, reader_left
 from segsearch.errors import SegsearchError, machine_fault, one_line
+from segsearch.interrupt import InterruptingSignals
 from segsearch.quiet import cache_folder, keep_home_clean
 
 INTERRUPTED = 130
@@ -101,7 +98,7 @@ def main() -> None:
     except OSError as error:  # libraries would fail on it later, each in words of its own
         complain(f"the folder that this runs in is gone or closed ({error.strerror}): change to another one")
         sys.exit(2)
-    with _signals() as came:
+    with InterruptingSignals() as came:
         code = _run([_with_home(word) for word in sys.argv[1:]], came)
     if code == INTERRUPTED:
         complain("interrupted")
@@ -109,31 +106,6 @@ def main() -> None:
         complain(f"{OUTPUT}: {fault}")
         code = 2
     sys.exit(code)
-
-
-@contextmanager
-def _signals() -> Iterator[list[int]]:
-    """End the block by KeyboardInterrupt on SIGTERM as on SIGINT; gives the numbers of the signals that came.
-
-    A second SIGTERM ends the process at once. SIGINT stays ignored where a shell started the process that way.
-    """
-    came: list[int] = []
-
-    def interrupt(number: int, frame: FrameType | None) -> NoReturn:
-        came.append(number)
-        signal.signal(number, before[signal.Signals(number)])
-        raise KeyboardInterrupt
-
-    before: dict[signal.Signals, Any] = {}
-    if threading.current_thread() is threading.main_thread():
-        for number, usual in ((signal.SIGTERM, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
-            if signal.getsignal(number) is usual:
-                before[number] = signal.signal(number, interrupt)
-    try:
-        yield came
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _run(arguments: list[str], came: list[int]) -> int:

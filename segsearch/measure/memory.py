@@ -5,7 +5,8 @@ import ctypes
 import mmap
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import ClassVar
+from typing import NamedTuple
+from xml.etree import ElementTree
 
 import torch
 
@@ -77,43 +78,67 @@ def _grown_mib(run: Callable[[], object]) -> float | None:
     return None if before is None else max(0, _resident_kib("VmHWM") - before) / 1024
 
 
-class _HeapCounts(ctypes.Structure):
-    """What the C library's ``mallinfo2`` returns."""
-
-    _fields_: ClassVar = [
-        (name, ctypes.c_size_t)
-        for name in "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost".split()
-    ]
-
-
 def _give_back() -> None:
     """Return freed memory to the system, or a run would find it in the process and seem to need none."""
     with contextlib.suppress(OSError, AttributeError):  # another C library
         libc = ctypes.CDLL(None)
         libc.malloc_trim(0)
-        _give_back_top(libc)
+        _give_back_ends(libc)
 
 
-def _give_back_top(libc: ctypes.CDLL) -> None:
-    """Return the heap's free end too, which ``malloc_trim`` keeps where something else was mapped behind the heap.
+def _give_back_ends(libc: ctypes.CDLL) -> None:
+    """Return the heaps' free ends too, which ``malloc_trim`` keeps.
 
-    The end is allocated, its pages are returned, and it is freed again. A block may come from elsewhere in the heap,
-    so a few are held until the end is among them.
+    Of the main heap it does so where something else was mapped behind it; of another heap, which the main thread takes
+    for good once memory was refused to it, always. An end is allocated, its pages are returned, and it is freed again.
+    A block may come from elsewhere in the heap, so a few are held until the end is among them.
     """
-    libc.mallinfo2.restype = _HeapCounts
     libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
     libc.free.argtypes = [ctypes.c_void_p]
     libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
     blocks, page = list[int](), mmap.PAGESIZE
-    while (size := libc.mallinfo2().keepcost) > MIB and len(blocks) < _MOST_BLOCKS:
-        size -= 2 * page  # the heap keeps some bytes of its end
-        if not (block := libc.malloc(size)):
-            break
-        blocks.append(block)
-        start = -(-block // page) * page
-        libc.madvise(start, (block + size - start) // page * page, mmap.MADV_DONTNEED)
+    for number in range(len(_heaps(libc))):
+        before = None
+        while len(blocks) < _MOST_BLOCKS:
+            heap = _heaps(libc)[number]
+            if heap.end_bytes <= MIB or heap == before:  # small, or the heap of another thread
+                break
+            size, before = heap.end_bytes - 2 * page, heap  # the heap keeps some bytes of its end
+            if not (block := libc.malloc(size)):
+                break
+            blocks.append(block)
+            start = -(-block // page) * page
+            libc.madvise(start, (block + size - start) // page * page, mmap.MADV_DONTNEED)
     for block in blocks:
         libc.free(block)
+
+
+class _Heap(NamedTuple):
+    """What is free in one of the C library's heaps."""
+
+    free_bytes: int
+    end_bytes: int
+
+
+def _heaps(libc: ctypes.CDLL) -> list[_Heap]:
+    """Read ``malloc_info``, which lists all free blocks by size but those at the ends, and counts them all."""
+    libc.open_memstream.restype = ctypes.c_void_p
+    libc.malloc_info.argtypes = [ctypes.c_int, ctypes.c_void_p]
+    libc.fclose.argtypes = [ctypes.c_void_p]
+    text, length = ctypes.c_void_p(), ctypes.c_size_t()
+    stream = libc.open_memstream(ctypes.byref(text), ctypes.byref(length))
+    try:
+        libc.malloc_info(0, stream)
+    finally:
+        libc.fclose(stream)
+    heaps = ElementTree.fromstring(ctypes.string_at(text, length.value)).iter("heap")
+    libc.free(text)
+    found = []
+    for heap in heaps:
+        free = sum(int(total.attrib["size"]) for total in heap.findall("total"))
+        listed = sum(int(blocks.attrib["total"]) for blocks in heap.iterfind("sizes/*"))
+        found.append(_Heap(free, free - listed))
+    return found
 
 
 def _resident_kib(name: str) -> int:
