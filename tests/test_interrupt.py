@@ -7,7 +7,6 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
-from functools import partial
 
 import pytest
 
@@ -91,16 +90,16 @@ def test_what_this_package_catches_has_arrived(number: signal.Signals) -> None:
 @SIGNALS
 def test_the_exit_code_stays_ours_where_python_would_end_by_the_signal(number: signal.Signals) -> None:
     lines = """
-import sys
+import signal, sys
 from segsearch.interrupt import InterruptingSignals
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests may ignore it
 try:
     with InterruptingSignals():
-        exec("import signal; signal.raise_signal(int(sys.argv[1]))")
+        exec("signal.raise_signal(int(sys.argv[1]))")
 except KeyboardInterrupt:
     sys.exit(130)
 """
-    default = partial(signal.signal, signal.SIGINT, signal.default_int_handler)  # whoever runs the tests may ignore it
-    done = subprocess.run([sys.executable, "-c", lines, str(int(number))], preexec_fn=default)
+    done = subprocess.run([sys.executable, "-c", lines, str(int(number))])
     assert done.returncode == 130
 
 

@@ -18,6 +18,8 @@ _NO_MEMORY = ("can't allocate memory", "failed to allocate", "out of memory", "b
 """What torch, onnxruntime and OpenVINO say, whose errors have no class of their own for it."""
 _PROCESS = Path("/proc/self")
 _MOST_BLOCKS = 8
+_KEPT_BYTES = 64
+"""What a heap keeps of its end: any less, and blocks elsewhere that are a little smaller would be taken for it."""
 
 
 class FullDeviceError(DeviceError):
@@ -103,7 +105,7 @@ def _give_back_ends(libc: ctypes.CDLL) -> None:
             heap = _heaps(libc)[number]
             if heap.end_bytes <= MIB or heap == before:  # small, or the heap of another thread
                 break
-            size, before = heap.end_bytes - 2 * page, heap  # the heap keeps some bytes of its end
+            size, before = heap.end_bytes - _KEPT_BYTES, heap
             if not (block := libc.malloc(size)):
                 break
             blocks.append(block)
