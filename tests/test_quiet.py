@@ -69,6 +69,7 @@ def run(code: str, home: Path, **changes: str) -> str:
     return done.stdout
 
 
+@pytest.mark.nightly
 def test_a_fresh_home_holds_nothing_but_our_cache_afterwards(tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()

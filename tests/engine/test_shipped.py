@@ -107,7 +107,9 @@ def test_where_no_file_is_run_the_files_are_float32_and_the_card_says_so(folder:
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=pytest.mark.nightly if name == "onnxruntime" else ()) for name in FILE_BACKENDS]
 )
-@pytest.mark.parametrize("precision", [pytest.param("float32", marks=pytest.mark.nightly), "bfloat16", "float16"])
+@pytest.mark.parametrize(
+    "precision", [*(pytest.param(name, marks=pytest.mark.nightly) for name in ("float32", "bfloat16")), "float16"]
+)
 def test_the_export_speaks_of_the_studys_runtime(name: str, precision: str, tmp_path: Path) -> None:
     """Here or not at all: what this machine cannot compute in is refused before anything is written."""
     device = BACKENDS[name]().devices[0]
