@@ -26,6 +26,12 @@ class FullDeviceError(DeviceError):
     """The network and its images do not fit into the device's memory."""
 
 
+def lacks_memory(error: Exception) -> bool:
+    """Whether an error says that a device is full."""
+    known = isinstance(error, (torch.OutOfMemoryError, MemoryError))
+    return known or any(words in str(error).lower() for words in _NO_MEMORY)
+
+
 @contextlib.contextmanager
 def memory_errors(device: torch.device) -> Iterator[None]:
     """Turn a full device into one line, whoever noticed. Raises FullDeviceError."""
@@ -34,8 +40,7 @@ def memory_errors(device: torch.device) -> Iterator[None]:
     except SegsearchError:
         raise
     except Exception as error:
-        known = isinstance(error, (torch.OutOfMemoryError, MemoryError))
-        if not known and not any(words in str(error).lower() for words in _NO_MEMORY):
+        if not lacks_memory(error):
             raise
         line = f"device: {device_name(device)} has too little memory for this network and size"
         raise FullDeviceError(line) from error

@@ -16,6 +16,7 @@ from segsearch.errors import DivergedError, InputError
 from segsearch.interrupt import deferred_interrupts
 from segsearch.measure.device_lock import working
 from segsearch.measure.machine import find_device
+from segsearch.measure.memory import lacks_memory
 from segsearch.training.checkpoint import Stamp, shape_digest
 from segsearch.training.distill import Teacher
 from segsearch.training.keeper import Keeper
@@ -106,7 +107,7 @@ def train(
         InputError: an empty dataset, a batch that the team cannot share, a checkpoint that is damaged or foreign, or
             torch.compile failed.
         DeviceError: the device is not there, or cannot compute in the recipe's precision.
-        torch.OutOfMemoryError: not even two images fit at a time.
+        RuntimeError: not even two images fit into the memory at a time; see `lacks_memory`.
         KeyboardInterrupt: let through, after the checkpoint.
     """
     if len(dataset) == 0:
@@ -204,14 +205,17 @@ class _Run:
                         begun = time.perf_counter()
                         image, label = next(batches)
                         ready = time.perf_counter()
+                        self._retreat.before(image, label)
                         step = self._session.step(image, label, looked_at=self._session.done + 1 in looked_at)
                         waited = (ready - begun) / (time.perf_counter() - begun)
                     yield dataclasses.replace(step, waited=waited)
                     self._retreat.tick()
             except DivergedError as error:
                 self._retreat.after_divergence(error)
-            except torch.OutOfMemoryError as error:
-                if self._team.size > 1:  # the others know nothing of it, and wait for this one
+            except RuntimeError as error:
+                if (
+                    not lacks_memory(error) or self._team.size > 1
+                ):  # the others know nothing of it, and wait for this one
                     raise
                 self._retreat.after_short_memory(error)
 

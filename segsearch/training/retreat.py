@@ -5,11 +5,17 @@ import traceback
 from collections import deque
 
 import torch
+from torch import Tensor
 
 from segsearch.errors import DivergedError
+from segsearch.processes import machine_memory_bytes
 from segsearch.training.recipe import Recipe, divides
 from segsearch.training.session import Session
 
+MOST_KEPT = 1000
+"""Times the bytes of its images that no network keeps for the backward pass: the published ones keep 30 to 190."""
+MOST_SHARE = 0.6
+"""Of the memory, by what a network keeps: a whole step takes 1.2 to 1.5 times that."""
 STEPS_APART = 100
 """Between two states kept in memory; the older of the last two is gone back to, as sane losses followed it."""
 
@@ -18,12 +24,26 @@ class Retreat:
     """Keeps a session's way back.
 
     A loss that is no number: back once, and on with other batches, as the same ones would lead there again. Memory that
-    is short: back, and on with each batch in twice as many parts, as long as it can be cut.
+    is short: back, and on with each batch in twice as many parts, as long as it can be cut. A processor's memory is
+    looked at before, as the system would kill this process.
     """
 
     def __init__(self, session: Session, recipe: Recipe) -> None:
         self._session, self._batch_size = session, recipe.batch_size
         self._states = deque([copy.deepcopy(session.state())], maxlen=2)
+        self._fitting_parts: int | None = None
+
+    def before(self, image: Tensor, label: Tensor) -> None:
+        """Look at a batch before its step. Raises torch.OutOfMemoryError where a processor's memory cannot hold it."""
+        session = self._session
+        if session.device.type != "cpu" or session.parts == self._fitting_parts:
+            return
+        memory = machine_memory_bytes()
+        if MOST_KEPT * image.nbytes / session.parts > memory:
+            kept = session.kept_bytes(image[:2], label[:2]) * len(image) / (2 * session.parts)
+            if kept > MOST_SHARE * memory:
+                raise torch.OutOfMemoryError(f"a step needs more than {kept / 2**30:.1f} of {memory / 2**30:.1f} GiB")
+        self._fitting_parts = session.parts
 
     def tick(self) -> None:
         """Keep the state after every so many steps."""
@@ -37,7 +57,7 @@ class Retreat:
         self._go_back("the loss was no longer a number, and on with other batches")
         self._session.retreats += 1
 
-    def after_short_memory(self, error: torch.OutOfMemoryError) -> None:
+    def after_short_memory(self, error: RuntimeError) -> None:
         """Go back, to smaller parts. Raises the error where the batch cannot be cut any further."""
         parts = 2 * self._session.parts
         if not divides(self._batch_size, parts):

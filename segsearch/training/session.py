@@ -1,5 +1,6 @@
 """One training: everything that changes while it runs, the step that changes it, and how to put it away and back."""
 
+import copy
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -114,7 +115,7 @@ class Session:
         self.notes: list[str] = []
         self.total = recipe.total_steps(images)
         self.device = device
-        self._network, self._recipe, self._images = network, recipe, images
+        self._network, self._recipe, self._images, self._class_weights = network, recipe, images, class_weights
         self._precision = Precision(recipe.amp, device)
         self._team, self._teacher = team, teacher
         self._processes = team.size
@@ -177,6 +178,23 @@ class Session:
             self._average.update(self.done)
         self.whole = True
         return Step(done=self.done, total=self.total, loss=value, learning_rate=rate)
+
+    def kept_bytes(self, image: Tensor, label: Tensor) -> int:
+        """Return how much memory images take until the backward pass, which a step exceeds; nothing is changed."""
+        network, kept = copy.deepcopy(self._network), dict[int, int]()
+        held = {tensor.untyped_storage().data_ptr() for tensor in network.state_dict().values()}
+
+        def count(tensor: Tensor) -> Tensor:
+            storage = tensor.untyped_storage()
+            if storage.data_ptr() not in held:
+                kept[storage.data_ptr()] = storage.nbytes()
+            return tensor
+
+        supervised = Supervised(network, self._recipe, self._precision, self._class_weights)
+        random = [self.device] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(random), torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+            supervised(image, label, self._taught(image))
+        return sum(kept.values())
 
     def _taught(self, image: Tensor) -> Tensor | None:
         """Logits of the teacher, if there is one."""

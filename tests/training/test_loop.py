@@ -11,15 +11,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from segsearch.api import create_model
 from segsearch.data.dataset import Pair
 from segsearch.errors import DeviceError, DivergedError, InputError
+from segsearch.measure.memory import FullDeviceError, MemoryWatch, memory_errors
 from segsearch.training import retreat
 from segsearch.training.evaluate import evaluate
 from segsearch.training.loop import OnStep, train
 from segsearch.training.parallel import Team
 from segsearch.training.recipe import Recipe
 from segsearch.training.schedules import rate_at
-from segsearch.training.session import Step
+from segsearch.training.session import Session, Step
 
 from .toys import Patches, TinyNet, same_weights, tiny
 
@@ -475,6 +477,64 @@ def test_where_memory_is_short_batches_are_learnt_in_parts(tmp_path: Path) -> No
     assert set(full.sizes[14:]) == {2}, "a later call knows"
     train(parted, whole.model_copy(update={"accumulate": 4}), DATA, seed=5)
     assert same_weights(full, parted)
+
+
+def test_a_batch_that_a_processors_memory_cannot_hold_is_cut_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system would kill the process. Looking changes nothing: neither statistics nor random numbers."""
+    torch.manual_seed(0)
+    network, parted, recipe = _Counting(), _Counting(), Recipe(iterations=3, batch_size=8)
+    parted.load_state_dict(network.state_dict())
+    size = DATA[0][1].shape
+    image, label = torch.zeros(2, 3, *size), torch.zeros(2, *size, dtype=torch.int64)
+    two = Session(network, recipe, images=4, device=torch.device("cpu")).kept_bytes(image, label)
+    monkeypatch.setattr(retreat, "machine_memory_bytes", lambda: 3 * two / retreat.MOST_SHARE)
+    _Counting.sizes.clear()
+    result = train(network, recipe, DATA, seed=5)
+    assert _Counting.sizes == [2, 2, *[4] * 6], "two images tell of all; once for every size that is tried"
+    assert len(result.notes) == 1 and "memory was short, and on with 4 images at a time" in result.notes[0]
+    train(parted, recipe.model_copy(update={"accumulate": 2}), DATA, seed=5)
+    assert same_weights(network, parted)
+    monkeypatch.setattr(retreat, "machine_memory_bytes", lambda: two / 2)
+    with pytest.raises(FullDeviceError, match="has too little memory"), memory_errors(torch.device("cpu")):
+        train(tiny(), recipe, DATA, seed=5)
+
+
+class _Counting(TinyNet):
+    """Notes how many images it is given."""
+
+    sizes: ClassVar[list[int]] = []
+
+    def supervise(self, image: Tensor) -> tuple[Tensor, ...]:
+        self.sizes.append(len(image))
+        return super().supervise(nn.functional.dropout(image, 0.1))
+
+
+@pytest.mark.parametrize("name", ["fpenet", "sgcpnet1"])
+def test_the_look_ahead_tells_what_a_step_takes(name: str) -> None:
+    """As much as it says at least, or batches would be cut that fit; and no more than is left for it."""
+    cpu, image, label = torch.device("cpu"), torch.randn(8, 3, 192, 256), torch.randint(0, 11, (8, 192, 256))
+    network = create_model(name, 11).to(cpu, memory_format=torch.channels_last)
+    session = Session(network, Recipe(iterations=2), images=8, device=cpu)
+    kept = 4 * session.kept_bytes(image[:2], label[:2]) / 2**20
+    session.step(image, label)
+    taken = MemoryWatch(cpu).running_mib(lambda: session.step(image, label))
+    if taken is None:
+        pytest.skip("this system keeps no peak of a process")
+    assert retreat.MOST_SHARE * taken < kept < taken
+    assert 2**20 * kept < retreat.MOST_KEPT * image.nbytes
+
+
+def test_a_system_that_refuses_memory_has_batches_cut(tmp_path: Path) -> None:
+    """As under `ulimit -v`: the allocator's error has no class of its own."""
+
+    class Refused(TinyNet):
+        def supervise(self, image: Tensor) -> tuple[Tensor, ...]:
+            if len(image) > 2:
+                torch.empty(2**50)  # four petabytes
+            return super().supervise(image)
+
+    result = train(Refused(), Recipe(iterations=2, batch_size=4), DATA, seed=5)
+    assert "memory was short, and on with 2 images" in result.notes[0]
 
 
 def test_a_renamed_data_set_goes_on_and_other_classes_do_not(tmp_path: Path) -> None:
