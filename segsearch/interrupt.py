@@ -70,13 +70,15 @@ class InterruptingSignals:
     def _again(self, number: int) -> None:
         """Send a signal once more, a little later: what is raised in this very place would be lost again."""
         if number in self._before and threading.current_thread() is threading.main_thread():
-            signal.signal(number, self._interrupt)
+            if signal.getsignal(number) == self._before[number]:  # else a block inside takes signals in its own way
+                signal.signal(number, self._interrupt)
             timer = threading.Timer(_AGAIN_SECONDS, self._send, [number])
             timer.daemon = True
             timer.start()
 
     def _send(self, number: int) -> None:
-        if signal.getsignal(number) == self._interrupt:  # else the user has sent one meanwhile, or the block has ended
+        usual = self._before.get(number)  # None where the block has ended
+        if usual is not None and signal.getsignal(number) != usual:  # else the user has sent one meanwhile
             signal.pthread_kill(threading.main_thread().ident or 0, number)
 
     def _unraisable(self, what: "sys.UnraisableHookArgs") -> None:

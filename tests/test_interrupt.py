@@ -88,6 +88,17 @@ def test_what_this_package_catches_has_arrived(number: signal.Signals) -> None:
 
 
 @SIGNALS
+def test_what_is_lost_before_a_block_that_stops_in_its_own_way_asks_that_to_stop(number: signal.Signals) -> None:
+    said = list[str]()
+    with InterruptingSignals() as came:
+        caught(number)
+        with stop_requests(said.append) as stop:
+            time.sleep(0.3)
+            assert stop() and len(said) == 1
+    assert came == [number]
+
+
+@SIGNALS
 def test_the_exit_code_stays_ours_where_python_would_end_by_the_signal(number: signal.Signals) -> None:
     lines = """
 import signal, sys
