@@ -19,7 +19,7 @@ from segsearch.study.promotion import PROMOTED
 from segsearch.study.record import Proposal
 from segsearch.study.store import StudyFolder
 from segsearch.study.trials import Trials
-from segsearch.training.rehearse import rehearse
+from segsearch.training.rehearse import Rehearsal, rehearse
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +114,7 @@ def plan(
             None if isinstance(step, Step) or step == "propose" else conclude(config, store.path, step, trials.all).line
         )
     planned = [] if ended is not None else _next(study, trials, first, report)
+    rehearsed = _rehearsed(study, planned) if planned else None
     splits = study.setup.splits
     parts = {"train": splits.train, "val": splits.val, "report": splits.report}
     steps = config.recipe.total_steps(images)
@@ -123,11 +124,11 @@ def plan(
         images={name: len(part) for name, part in parts.items() if part is not None},
         classes=splits.train.classes,
         first=tuple(planned),
-        notes=(*(f"data: {note}" for note in study.notes), *notes),
+        notes=(*(f"data: {note}" for note in study.notes), *notes, *(rehearsed.notes if rehearsed else ())),
         left_out=tuple(too_small(study.named, study.setup.size_hw)),
         steps=steps,
         epochs=steps * config.recipe.batch_size / images,
-        seconds_per_training=steps * _seconds_per_step(study, planned) if planned else 0.0,
+        seconds_per_training=steps * rehearsed.seconds_per_step if rehearsed else 0.0,
         wanted=agenda.trainings_left(trials),
         seconds_left=60 * config.minutes if store is None and config.minutes is not None else seconds_left,
         begun=store is not None,
@@ -165,8 +166,8 @@ def _count(study: Study, proposal: Proposal) -> Planned:
     return Planned(proposal=proposal, params=cost.params, macs=cost.macs, refusal=refusal)
 
 
-def _seconds_per_step(study: Study, planned: list[Planned]) -> float:
+def _rehearsed(study: Study, planned: list[Planned]) -> Rehearsal:
     middling = sorted(planned, key=lambda p: p.macs)[len(planned) // 2]
     recipe, train = study.config.recipe, study.setup.splits.train
     network = build(lower(middling.proposal.point), len(train.classes), recipe.auxiliary)
-    return rehearse(network, recipe, train, study.config.device).seconds_per_step
+    return rehearse(network, recipe, train, study.config.device)

@@ -57,7 +57,7 @@ def planned(ready: "Ready", taken: "Rehearsal") -> str:
     return (
         f"{file.name} on {images} images of {ready.splits.train.name} by {file.recipe_name}: {ready.steps} steps"
         f" ({ready.epochs:.4g} epochs), about {duration(ready.steps * taken.seconds_per_step)} without scoring"
-        f" on {file.hardware}{memory}; nothing was written"
+        f" on {file.hardware}{memory}; nothing was written" + "".join(f"\nnote: {note}" for note in taken.notes)
     )
 
 

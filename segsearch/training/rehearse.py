@@ -26,6 +26,8 @@ class Rehearsal:
     seconds_per_step: float
     mib: float | None
     """Memory that all steps together take, on a GPU with the network; None where the system does not tell."""
+    notes: tuple[str, ...] = ()
+    """What went otherwise than planned, as where memory was short."""
 
 
 def rehearse(
@@ -42,7 +44,7 @@ def rehearse(
     Raises:
         InputError: a training image cannot be read. FullDeviceError: network and batch do not fit into the memory.
     """
-    device, marks = find_device(str(device)), list[float]()
+    device, marks, notes = find_device(str(device)), list[float](), list[str]()
     short = recipe.model_copy(update={"iterations": 1 + TIMED_STEPS, "epochs": None, "warmup": 0})
     watch = MemoryWatch(device)
 
@@ -51,19 +53,21 @@ def rehearse(
             torch.cuda.synchronize(device)
         marks.append(time.perf_counter())
 
-    with memory_errors(device):
-        mib = watch.running_mib(
-            lambda: train(
-                network,
-                short,
-                dataset,
-                seed=0,
-                device=device,
-                channels_last=True,
-                on_step=mark,
-                teacher=teacher,
-                compiled=compiled,
-            )
+    def run() -> None:
+        result = train(
+            network,
+            short,
+            dataset,
+            seed=0,
+            device=device,
+            channels_last=True,
+            on_step=mark,
+            teacher=teacher,
+            compiled=compiled,
         )
+        notes.extend(result.notes)
+
+    with memory_errors(device):
+        mib = watch.running_mib(run)
     seconds = statistics.median(later - earlier for earlier, later in itertools.pairwise(marks))
-    return Rehearsal(seconds_per_step=seconds, mib=mib)
+    return Rehearsal(seconds_per_step=seconds, mib=mib, notes=tuple(notes))

@@ -182,6 +182,7 @@ class Session:
     def kept_bytes(self, image: Tensor, label: Tensor) -> int:
         """Return how much memory images take until the backward pass, which a step exceeds; nothing is changed."""
         network, kept = copy.deepcopy(self._network), dict[int, int]()
+        image, label = image.clone(), label.clone()  # of a part, autograd keeps the whole batch, which is there anyway
         held = {tensor.untyped_storage().data_ptr() for tensor in network.state_dict().values()}
 
         def count(tensor: Tensor) -> Tensor:

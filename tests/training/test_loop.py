@@ -516,6 +516,9 @@ def test_the_look_ahead_tells_what_a_step_takes(name: str) -> None:
     network = create_model(name, 11).to(cpu, memory_format=torch.channels_last)
     session = Session(network, Recipe(iterations=2), images=8, device=cpu)
     kept = 4 * session.kept_bytes(image[:2], label[:2]) / 2**20
+    assert session.kept_bytes(image[:2].clone(), label[:2].clone()) * 4 / 2**20 == kept, (
+        "not of the batch it is part of"
+    )
     session.step(image, label)
     taken = MemoryWatch(cpu).running_mib(lambda: session.step(image, label))
     if taken is None:
