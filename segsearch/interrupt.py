@@ -38,8 +38,8 @@ class _Interrupt(KeyboardInterrupt):
 class InterruptingSignals:
     """A block that ends by KeyboardInterrupt on SIGTERM as on SIGINT; gives the numbers of the signals that came.
 
-    Imports and callbacks of libraries lose a KeyboardInterrupt and go on; it is raised again then. A second SIGTERM
-    ends the process at once. SIGINT stays ignored where a shell started the process that way.
+    Some imports and callbacks of libraries lose a KeyboardInterrupt and go on; it is raised again then. A second
+    SIGTERM ends the process at once. SIGINT stays ignored where a shell started the process that way.
     """
 
     def __init__(self) -> None:

@@ -32,3 +32,18 @@ def _seeded() -> Iterator[None]:
     torch.manual_seed(0)
     yield
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler, "this test left another handler of Ctrl-C"
+
+
+@pytest.fixture
+def room_for_two_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device on which a network learns two images at a time, and no more."""
+    from segsearch.models.network import Network
+
+    supervise = Network.supervise
+
+    def small_device(network: Network, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        if len(image) > 2:
+            raise torch.OutOfMemoryError("no room")
+        return supervise(network, image)
+
+    monkeypatch.setattr(Network, "supervise", small_device)

@@ -17,7 +17,7 @@ from segsearch.measure.backends.eager import Eager
 from segsearch.measure.conditions import Conditions
 from segsearch.measure.record import LatencyRecord
 from segsearch.measure.timer import TimerSettings
-from segsearch.models.network import Network, build
+from segsearch.models.network import build
 from segsearch.result import Decision, TrialResult
 from segsearch.space.lower import lower
 from segsearch.spec.network import NetworkSpec
@@ -283,16 +283,8 @@ def test_paused_at_each_rung_and_moved_in_between_it_ends_with_the_same_weights(
 
 
 def test_a_training_that_went_otherwise_than_planned_says_so(
-    spec: NetworkSpec, setup: TrialSetup, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    spec: NetworkSpec, setup: TrialSetup, tmp_path: Path, room_for_two_images: None
 ) -> None:
-    supervise = Network.supervise
-
-    def small_device(network: Network, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        if len(image) > 2:
-            raise torch.OutOfMemoryError("no room")
-        return supervise(network, image)
-
-    monkeypatch.setattr(Network, "supervise", small_device)
     recipe = setup.recipe.model_copy(update={"batch_size": 4})
     result = run_trial(spec, replace(setup, recipe=recipe), tmp_path, seed=1)
     assert result.state == "complete" and len(result.notes) == 1

@@ -19,7 +19,7 @@ _NO_MEMORY = ("can't allocate memory", "failed to allocate", "out of memory", "b
 _PROCESS = Path("/proc/self")
 _MOST_BLOCKS = 8
 _KEPT_BYTES = 64
-"""What a heap keeps of its end: any less, and blocks elsewhere that are a little smaller would be taken for it."""
+"""What a heap must keep of its end. Were more left out, a free block elsewhere could be taken for the end."""
 
 
 class FullDeviceError(DeviceError):

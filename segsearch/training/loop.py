@@ -205,7 +205,7 @@ class _Run:
                         begun = time.perf_counter()
                         image, label = next(batches)
                         ready = time.perf_counter()
-                        self._retreat.before(image, label)
+                        self._retreat.check_memory(image, label)
                         step = self._session.step(image, label, looked_at=self._session.done + 1 in looked_at)
                         waited = (ready - begun) / (time.perf_counter() - begun)
                     yield dataclasses.replace(step, waited=waited)
@@ -213,10 +213,8 @@ class _Run:
             except DivergedError as error:
                 self._retreat.after_divergence(error)
             except RuntimeError as error:
-                if (
-                    not lacks_memory(error) or self._team.size > 1
-                ):  # the others know nothing of it, and wait for this one
-                    raise
+                if not lacks_memory(error) or self._team.size > 1:
+                    raise  # the other processes of a team know nothing of it, and wait for this one
                 self._retreat.after_short_memory(error)
 
     def _batches(self, end: int) -> Iterator[tuple[Tensor, Tensor]]:

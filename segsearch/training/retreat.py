@@ -13,9 +13,10 @@ from segsearch.training.recipe import Recipe, divides
 from segsearch.training.session import Session
 
 MOST_KEPT = 1000
-"""Times the bytes of its images that no network keeps for the backward pass: the published ones keep 30 to 190."""
+"""No network keeps more than this times the bytes of its images until the backward pass; published ones keep 30 to 190
+times as much."""
 MOST_SHARE = 0.6
-"""Of the memory, by what a network keeps: a whole step takes 1.2 to 1.5 times that."""
+"""Largest share of a machine's memory for what a network keeps so: a whole step takes 1.2 to 1.5 times as much."""
 STEPS_APART = 100
 """Between two states kept in memory; the older of the last two is gone back to, as sane losses followed it."""
 
@@ -24,26 +25,26 @@ class Retreat:
     """Keeps a session's way back.
 
     A loss that is no number: back once, and on with other batches, as the same ones would lead there again. Memory that
-    is short: back, and on with each batch in twice as many parts, as long as it can be cut. A processor's memory is
-    looked at before, as the system would kill this process.
+    is short: back, and on with each batch in twice as many parts, as long as it can be cut. On a
+    processor that is decided before the step, as the system kills a process that takes too much.
     """
 
     def __init__(self, session: Session, recipe: Recipe) -> None:
         self._session, self._batch_size = session, recipe.batch_size
         self._states = deque([copy.deepcopy(session.state())], maxlen=2)
-        self._fitting_parts: int | None = None
+        self._memory = machine_memory_bytes()
+        self._kept_per_image: float | None = None
 
-    def before(self, image: Tensor, label: Tensor) -> None:
-        """Look at a batch before its step. Raises torch.OutOfMemoryError where a processor's memory cannot hold it."""
-        session = self._session
-        if session.device.type != "cpu" or session.parts == self._fitting_parts:
+    def check_memory(self, image: Tensor, label: Tensor) -> None:
+        """Raise torch.OutOfMemoryError where a processor's memory cannot hold one part of this batch."""
+        session, memory = self._session, self._memory
+        if session.device.type != "cpu" or MOST_KEPT * image.nbytes / session.parts <= memory:
             return
-        memory = machine_memory_bytes()
-        if MOST_KEPT * image.nbytes / session.parts > memory:
-            kept = session.kept_bytes(image[:2], label[:2]) * len(image) / (2 * session.parts)
-            if kept > MOST_SHARE * memory:
-                raise torch.OutOfMemoryError(f"a step needs more than {kept / 2**30:.1f} of {memory / 2**30:.1f} GiB")
-        self._fitting_parts = session.parts
+        if self._kept_per_image is None:
+            self._kept_per_image = session.kept_bytes(image[:2], label[:2]) / 2
+        kept = self._kept_per_image * len(image) / session.parts
+        if kept > MOST_SHARE * memory:
+            raise torch.OutOfMemoryError(f"a step needs more than {kept / 2**30:.1f} of {memory / 2**30:.1f} GiB")
 
     def tick(self) -> None:
         """Keep the state after every so many steps."""

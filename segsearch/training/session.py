@@ -1,6 +1,5 @@
 """One training: everything that changes while it runs, the step that changes it, and how to put it away and back."""
 
-import copy
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -180,10 +179,13 @@ class Session:
         return Step(done=self.done, total=self.total, loss=value, learning_rate=rate)
 
     def kept_bytes(self, image: Tensor, label: Tensor) -> int:
-        """Return how much memory images take until the backward pass, which a step exceeds; nothing is changed."""
-        network, kept = copy.deepcopy(self._network), dict[int, int]()
+        """Return the bytes that autograd keeps of images until the backward pass; a step takes more.
+
+        Nothing is changed.
+        """
+        kept = dict[int, int]()
         image, label = image.clone(), label.clone()  # of a part, autograd keeps the whole batch, which is there anyway
-        held = {tensor.untyped_storage().data_ptr() for tensor in network.state_dict().values()}
+        held = {tensor.untyped_storage().data_ptr() for tensor in self._network.state_dict().values()}
 
         def count(tensor: Tensor) -> Tensor:
             storage = tensor.untyped_storage()
@@ -191,9 +193,8 @@ class Session:
                 kept[storage.data_ptr()] = storage.nbytes()
             return tensor
 
-        supervised = Supervised(network, self._recipe, self._precision, self._class_weights)
-        random = [self.device] if self.device.type == "cuda" else []
-        with torch.random.fork_rng(random), torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+        with self.delivered() as network, torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+            supervised = Supervised(network, self._recipe, self._precision, self._class_weights)
             supervised(image, label, self._taught(image))
         return sum(kept.values())
 

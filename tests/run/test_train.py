@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from segsearch.data.streets.dataset import Streets
 from segsearch.errors import DivergedError, InputError
 from segsearch.lock import locked
-from segsearch.models.network import Network, build
+from segsearch.models.network import build
 from segsearch.report.run import finished, planned
 from segsearch.run.ask import ask
 from segsearch.run.course import BestWeights, Check
@@ -334,15 +334,7 @@ def test_a_rehearsal_tells_time_and_memory_and_writes_nothing(tmp_path: Path) ->
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_a_rehearsal_tells_of_batches_that_memory_cannot_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    supervise = Network.supervise
-
-    def small_device(network: Network, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        if len(image) > 2:
-            raise torch.OutOfMemoryError("no room")
-        return supervise(network, image)
-
-    monkeypatch.setattr(Network, "supervise", small_device)
+def test_a_rehearsal_tells_of_batches_that_memory_cannot_hold(tmp_path: Path, room_for_two_images: None) -> None:
     training = tiny(tmp_path, "{epochs: 1, batch_size: 4}")
     told = planned(*rehearse_run(training)).splitlines()
     assert len(told) == 2 and told[1].startswith("note: went back from step 1 to step 0, as memory was short, and on")
